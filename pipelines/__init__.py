@@ -1,0 +1,1 @@
+"""From image files to batches: sources, conversion to TFRecords, tf.data input."""

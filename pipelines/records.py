@@ -1,0 +1,148 @@
+"""The one feature spec: how an example is written to and read from a TFRecord.
+
+Keys are flat, as TFDS writes them (`image`, `attributes/Smiling`,
+`landmarks/nose_x`, `identity/Identity_No`), plus `filename`, the example's key.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import tensorflow as tf
+
+KEY_FEATURE = "filename"
+FIELDS = ("key", "label", "attributes", "landmarks", "identity")
+
+
+def _tuple(value: Sequence) -> tuple:
+    return tuple(value)
+
+
+@attrs.frozen
+class RecordSpec:
+    """What every example of a data set holds.
+
+    Attributes:
+        image_shape: (height, width, channels).
+        encoding: `jpeg`, `png` or `raw` (uint8 bytes in row-major order).
+        attributes: Names of the binary attributes, empty where there are none.
+        landmarks: Names of the integer landmark coordinates, in pixels of the
+            *source* image, as the official annotations give them.
+        identity: Whether the person's number is stored.
+        label_names: Names of the classes, empty where there are no labels.
+    """
+
+    image_shape: tuple[int, int, int] = attrs.field(converter=_tuple)
+    encoding: str
+    attributes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    landmarks: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    identity: bool = False
+    label_names: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+
+    def fields(self) -> tuple[str, ...]:
+        """Return which of `FIELDS` the examples hold."""
+        held = {
+            "key": True,
+            "label": bool(self.label_names),
+            "attributes": bool(self.attributes),
+            "landmarks": bool(self.landmarks),
+            "identity": self.identity,
+        }
+        return tuple(name for name in FIELDS if held[name])
+
+
+def _int64(value: int) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def feature_names(spec: RecordSpec) -> dict[str, tuple[str, ...]]:
+    """Map each integer field of `spec` to its feature names, in column order."""
+    names = {
+        "label": ("label",),
+        "attributes": tuple(f"attributes/{name}" for name in spec.attributes),
+        "landmarks": tuple(f"landmarks/{name}" for name in spec.landmarks),
+        "identity": ("identity/Identity_No",),
+    }
+    return {field: names[field] for field in spec.fields() if field in names}
+
+
+def encode(
+    spec: RecordSpec,
+    key: str,
+    image: bytes,
+    annotations: Mapping[str, Sequence[int]],
+) -> bytes:
+    """Serialize one example, deterministically.
+
+    Args:
+        spec: What an example of this data set holds.
+        key: Unique name of the example.
+        image: The image, already encoded as `spec.encoding` says.
+        annotations: For each integer field of the spec, its values in the order of
+            `feature_names` (attributes 0 or 1; label and identity one value).
+
+    Returns:
+        A serialized `tf.train.Example`.
+    """
+    feature = {KEY_FEATURE: _bytes(key.encode()), "image": _bytes(image)}
+    for field, names in feature_names(spec).items():
+        for name, value in zip(names, annotations[field], strict=True):
+            feature[name] = _int64(int(value))
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
+
+
+def decode_image(spec: RecordSpec, data: tf.Tensor) -> tf.Tensor:
+    """Decode one stored image.
+
+    Args:
+        spec: What an example of this data set holds.
+        data: string [], the encoded image.
+
+    Returns:
+        uint8 [H, W, C].
+    """
+    channels = spec.image_shape[-1]
+    if spec.encoding == "raw":
+        image = tf.reshape(tf.io.decode_raw(data, tf.uint8), spec.image_shape)
+    elif spec.encoding == "png":
+        image = tf.io.decode_png(data, channels)
+    elif spec.encoding == "jpeg":
+        image = tf.io.decode_jpeg(data, channels, dct_method="INTEGER_ACCURATE")
+    else:
+        raise ValueError(f"Unknown encoding {spec.encoding!r}.")
+    return tf.ensure_shape(image, spec.image_shape)
+
+
+def parse(
+    spec: RecordSpec, serialized: tf.Tensor, fields: Sequence[str] = ()
+) -> dict[str, tf.Tensor]:
+    """Parse one serialized example.
+
+    Args:
+        spec: What an example of this data set holds.
+        serialized: string [].
+        fields: Which of `FIELDS` to return beside the image.
+
+    Returns:
+        `image` uint8 [H, W, C]; `key` string []; `label` and `identity` int64 [];
+        `attributes` int64 [num_attributes] in {0, 1}; `landmarks` int64
+        [num_landmarks] in pixels of the source image.
+    """
+    string = tf.io.FixedLenFeature([], tf.string)
+    integer = tf.io.FixedLenFeature([], tf.int64)
+    names = {f: n for f, n in feature_names(spec).items() if f in fields}
+    wanted = {"image": string} | {n: integer for ns in names.values() for n in ns}
+    if "key" in fields:
+        wanted[KEY_FEATURE] = string
+    parsed = tf.io.parse_single_example(serialized, wanted)
+    example = {"image": decode_image(spec, parsed["image"])}
+    if "key" in fields:
+        example["key"] = parsed[KEY_FEATURE]
+    for field, columns in names.items():
+        values = tf.stack([parsed[name] for name in columns])
+        example[field] = values[0] if field in ("label", "identity") else values
+    return example

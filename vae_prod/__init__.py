@@ -1,0 +1,1 @@
+"""The model: variational autoencoders, their training, sampling and export."""
