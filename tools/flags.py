@@ -4,8 +4,12 @@ A program is a module with a docstring, `define(values)` and `main(values)`:
 nothing is defined at import, so programs can be imported side by side.
 """
 
+import importlib
 import importlib.resources
+import os
+import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -15,6 +19,12 @@ from absl import flags
 from pipelines import errors as data_errors
 from vae_prod import errors as run_errors
 
+# Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
+STOPPED = 143
+# What TensorFlow prints at start-up that asks nothing of anyone.
+_CHATTER = re.compile(
+    r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
+)
 RECIPES = importlib.resources.files("vae_prod") / "recipes"
 
 
@@ -69,13 +79,31 @@ def define(values: flags.FlagValues, *configs: type) -> None:
 
 
 def _define_field(values: flags.FlagValues, field: attrs.Attribute) -> None:
-    arguments = (field.name, field.default, field.metadata["help"])
-    if choices(field):
-        name, default, text = arguments
-        flags.DEFINE_enum(name, default, choices(field), text, flag_values=values)
-    elif _tuple_items(field):
-        parser = _TupleParser(_tuple_items(field))
-        flags.DEFINE(parser, *arguments, values, _TupleSerializer())
+    text = field.metadata["help"]
+    if _tuple_items(field):
+        parser, serializer = _TupleParser(_tuple_items(field)), _TupleSerializer()
+        flags.DEFINE(parser, field.name, field.default, text, values, serializer)
+    else:
+        add(values, field.name, field.default, text, choices(field))
+
+
+def add(
+    values: flags.FlagValues, name: str, default, text: str, allowed: Sequence = ()
+) -> None:
+    """Define a flag of its own, of its default's type.
+
+    Args:
+        values: Where to define it.
+        name: Its name.
+        default: bool, int, float or str; a tuple takes comma-separated numbers.
+        text: Its help.
+        allowed: The values it may take, of a str; empty: any.
+    """
+    if allowed:
+        flags.DEFINE_enum(name, default, allowed, text, flag_values=values)
+    elif isinstance(default, tuple):
+        parser, serializer = _TupleParser(float), _TupleSerializer()
+        flags.DEFINE(parser, name, default, text, values, serializer)
     else:
         definers = {
             bool: flags.DEFINE_boolean,
@@ -83,7 +111,7 @@ def _define_field(values: flags.FlagValues, field: attrs.Attribute) -> None:
             float: flags.DEFINE_float,
             str: flags.DEFINE_string,
         }
-        definers[field.type](*arguments, flag_values=values)
+        definers[type(default)](name, default, text, flag_values=values)
 
 
 def build(values: flags.FlagValues, config: type, **given):
@@ -104,35 +132,40 @@ def require(values: flags.FlagValues, *names: str) -> None:
             )
 
 
-def to_flagfile(values: flags.FlagValues) -> str:
-    """Return the values of all flags as the text of a flagfile."""
-    own = [values[name] for name in sorted(values) if name not in ("help", "recipe")]
-    lines = [flag.serialize() for flag in own if flag.value is not None]
+def to_flagfile(values: flags.FlagValues, without: Sequence[str] = ()) -> str:
+    """Return the values of the flags, all but some, as the text of a flagfile."""
+    own = [values[name] for name in sorted(values) if name not in without]
+    lines = [flag.serialize() for flag in own if flag.value not in (None, "")]
     return "".join(f"{line}\n" for line in lines if line)
 
 
-def _expand_recipes(argv: Sequence[str]) -> list[str]:
-    """Replace --recipe=NAME by the --flagfile of the packaged recipe."""
+def _expand(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+    """Replace each --flagfile and --recipe=NAME by the flags it holds."""
     expanded = []
-    arguments = iter(argv)
+    arguments = iter(values.read_flags_from_files(argv))
     for argument in arguments:
-        name, _, value = argument.lstrip("-").partition("=")
-        if not argument.startswith("-") or name != "recipe":
+        name, _, recipe = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name == "recipe":
+            path = _recipe_path(recipe or next(arguments, ""))
+            expanded += _expand(values, [f"--flagfile={path}"])
+        else:
             expanded.append(argument)
-            continue
-        value = value or next(arguments, "")
-        path = RECIPES / f"{value}.flags"
-        if not path.is_file():
-            known = sorted(entry.name.removesuffix(".flags") for entry in _recipes())
-            raise UsageError(
-                f"--recipe must be one of {', '.join(known)}, received {value!r}."
-            )
-        expanded.append(f"--flagfile={path}")
     return expanded
 
 
-def _recipes():
-    return (entry for entry in RECIPES.iterdir() if entry.name.endswith(".flags"))
+def _recipe_path(recipe: str):
+    path = RECIPES / f"{recipe}.flags"
+    if path.is_file():
+        return path
+    raise UsageError(
+        f"--recipe must be one of {', '.join(recipe_names())}, received {recipe!r}."
+    )
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the packaged recipes."""
+    files = (entry.name for entry in RECIPES.iterdir())
+    return sorted(n.removesuffix(".flags") for n in files if n.endswith(".flags"))
 
 
 def help_text(program: ModuleType, values: flags.FlagValues) -> str:
@@ -168,7 +201,7 @@ def _parse(program: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
     values = flags.FlagValues()
     program.define(values)
     try:
-        positional = values([program.__name__, *_expand_recipes(argv)])[1:]
+        positional = values([program.__name__, *_expand(values, argv)])[1:]
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error
     if positional:
@@ -203,3 +236,22 @@ def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up chatter, which buries a program's words.
+
+    It goes to the file descriptor before any Python setting can stop it. Warnings
+    and errors are passed on, but for the one that every machine without a GPU prints.
+    """
+    with tempfile.TemporaryFile() as caught:
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow").config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            lines = caught.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.writelines(line for line in lines if not _CHATTER.match(line))

@@ -1,0 +1,98 @@
+"""Train a VAE or autoencoder on a converted data set.
+
+    python -m tools.train --recipe=celeba_96 --data_dir=DIR --run_dir=RUN
+
+Any run is a recipe (or a --flagfile) plus overrides; later flags win. The run
+directory gets checkpoints, weights, history.csv and TensorBoard files. A run that was
+stopped or killed goes on with --resume. SIGTERM and Ctrl-C leave a checkpoint.
+"""
+
+import os
+import sys
+
+from pipelines import config as data_config_lib
+from tools import flags
+from vae_prod import config as config_lib
+
+_CONFIGS = (
+    config_lib.ModelConfig,
+    config_lib.TrainConfig,
+    data_config_lib.DataConfig,
+)
+# Of these the flags of one command say nothing about the next.
+_NOT_KEPT = ("resume", "init_from")
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "data_dir", "", "Converted data set, from tools.convert_celeba.")
+    flags.add(values, "run_dir", "", "Run directory to make or, with resume, continue.")
+    flags.add(
+        values,
+        "resume",
+        False,
+        "Continue from the run's newest checkpoint; start fresh where there is none.",
+    )
+    flags.add(
+        values,
+        "init_from",
+        "",
+        "Start a new run from these weights: a run directory (its best) or a "
+        "vae.weights.h5.",
+    )
+    flags.define(values, *_CONFIGS)
+
+
+def main(values):
+    """Train as the flags say."""
+    flags.require(values, "data_dir", "run_dir")
+    train_config = flags.build(values, config_lib.TrainConfig)
+    data_config = flags.build(values, data_config_lib.DataConfig)
+    if values.resume and values.init_from:
+        raise flags.UsageError(
+            "--resume continues a run with its own weights, --init_from starts a new "
+            "one: received both. Give one of them."
+        )
+    flags.import_tensorflow()  # Not before: --help has answered by now.
+    from pipelines import shards
+    from tools import runs
+    from vae_prod import callbacks, training
+
+    training.set_up_devices(train_config)
+    manifest = shards.load_manifest(values.data_dir)
+    shape = manifest.record.image_shape
+    model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
+    data = runs.training_data(values.data_dir, manifest, data_config)
+    flagfile = flags.to_flagfile(values, without=_NOT_KEPT)
+    run = runs.Run(
+        model_config,
+        train_config,
+        data_config,
+        os.path.abspath(values.data_dir),
+        manifest.digest(),
+    )
+    runs.prepare(values.run_dir, run, flagfile, values.resume)
+    init_from = values.init_from and runs.weights_path(values.init_from)
+    try:
+        training.run(
+            model_config,
+            train_config,
+            data,
+            values.run_dir,
+            init_from=init_from,
+            description=f"```\n{flagfile}```",
+        )
+    except callbacks.Stopped:
+        print("stopped on request; a checkpoint is saved, go on with --resume")
+        sys.exit(flags.STOPPED)
+    print(f"trained: {values.run_dir}")
+    print(f"watch it: tensorboard --logdir={values.run_dir}/tensorboard")
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,63 @@
+"""Batch-norm statistics recomputed over training batches.
+
+With few steps an epoch the moving statistics lag far behind the weights, and a
+validation loss measures that lag. Averaging the statistics of fresh batches under
+fixed weights measures the model.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_prod import vae as vae_lib
+
+
+def _layers(model: vae_lib.VAE) -> list[keras.layers.BatchNormalization]:
+    networks = (model.encoder, model.decoder)
+    kind = keras.layers.BatchNormalization
+    return [
+        layer for net in networks for layer in net.layers if isinstance(layer, kind)
+    ]
+
+
+@contextlib.contextmanager
+def recomputed(model: vae_lib.VAE, batches: Iterable[dict]) -> Iterator[None]:
+    """Give the model the mean batch statistics of `batches`, then its own again.
+
+    Args:
+        model: Its weights stay as they are.
+        batches: Training batches, as the train step takes them; at least one.
+    """
+    layers = _layers(model)
+    moving = [v for x in layers for v in (x.moving_mean, x.moving_variance)]
+    momentum = [x.momentum for x in layers for _ in range(2)]
+    own = _values(moving)
+
+    @tf.function
+    def forward(batch):
+        # From zero, one update leaves (1 - momentum) times the batch's statistic.
+        for variable in moving:
+            variable.assign(tf.zeros_like(variable))
+        posterior = model.encoder(vae_lib.scale_images(batch["image"]), training=True)
+        z = model.sample(posterior, tf.constant([0, 0], tf.int64))
+        model.decoder(z, training=True)
+
+    try:
+        totals, count = [np.zeros(v.shape) for v in moving], 0
+        for batch in batches:
+            forward(batch)
+            totals = [t + v for t, v in zip(totals, _values(moving), strict=True)]
+            count += 1
+        for variable, total, kept in zip(moving, totals, momentum, strict=True):
+            variable.assign((total / count / (1.0 - kept)).astype(np.float32))
+        yield
+    finally:
+        for variable, value in zip(moving, own, strict=True):
+            variable.assign(value)
+
+
+def _values(variables) -> list[np.ndarray]:
+    return [variable.numpy() for variable in variables]

@@ -1,0 +1,114 @@
+"""Pictures: grids of images and plots, as uint8 arrays and PNG files."""
+
+import io
+import os
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+# Okabe & Ito (2008): distinguishable with any colour vision.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Map float images in [0, 1] to uint8, rounding; uint8 passes unchanged."""
+    if images.dtype == np.uint8:
+        return images
+    return np.clip(np.rint(images * 255.0), 0, 255).astype(np.uint8)
+
+
+def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Lay images out in rows on white.
+
+    Args:
+        images: uint8 or float in [0, 1], [N, H, W, C] with C 1 or 3.
+        columns: Images per row.
+        gap: Pixels between images.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    images = to_uint8(np.asarray(images))
+    num, height, width, channels = images.shape
+    rows = -(-num // columns)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    sheet = np.full(size, 255, np.uint8)
+    for index, image in enumerate(images):
+        top = index // columns * (height + gap)
+        left = index % columns * (width + gap)
+        colored = np.repeat(image, 3, axis=-1) if channels == 1 else image
+        sheet[top : top + height, left : left + width] = colored
+    return sheet
+
+
+def paired_rows(
+    originals: np.ndarray, reconstructions: np.ndarray, columns: int = 7
+) -> np.ndarray:
+    """Interleave rows, so that a grid shows originals above reconstructions.
+
+    Args:
+        originals: [N, H, W, C]; N a multiple of `columns`.
+        reconstructions: [N, H, W, C], of the same type.
+        columns: Images per row of the grid that follows.
+
+    Returns:
+        [2 N, H, W, C]: a row of originals, the row of their reconstructions, ...
+    """
+    shape = (-1, columns, *originals.shape[1:])
+    pairs = np.stack([originals.reshape(shape), reconstructions.reshape(shape)], axis=1)
+    return pairs.reshape(-1, *originals.shape[1:])
+
+
+def sharpen(images: np.ndarray, factor: float) -> np.ndarray:
+    """Sharpen each image with Pillow's `ImageEnhance.Sharpness`.
+
+    Args:
+        images: uint8 or float in [0, 1], [N, H, W, C].
+        factor: 1 leaves images unchanged, 0 smooths, more sharpens.
+
+    Returns:
+        uint8 [N, H, W, C].
+    """
+    sharpened = []
+    for image in to_uint8(np.asarray(images)):
+        mode = image[..., 0] if image.shape[-1] == 1 else image
+        enhancer = ImageEnhance.Sharpness(Image.fromarray(mode))
+        sharpened.append(np.asarray(enhancer.enhance(factor)).reshape(image.shape))
+    return np.stack(sharpened)
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """Encode uint8 [H, W, 3] as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def save_png(path: str, image: np.ndarray) -> None:
+    """Write uint8 [H, W, 3] as PNG, aside first, then under its name."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(f"{path}.tmp", "wb") as file:
+        file.write(png_bytes(image))
+    os.replace(f"{path}.tmp", path)
+
+
+def kl_per_dimension(kl: np.ndarray) -> np.ndarray:
+    """Plot the KL of each latent dimension, largest first.
+
+    Args:
+        kl: float [z_dim], nats, averaged over images.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    # Matplotlib takes a second to import; only those who plot wait for it.
+    from matplotlib import figure
+
+    sheet = figure.Figure(figsize=(6, 3), dpi=100, layout="constrained")
+    axes = sheet.subplots()
+    axes.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=1.0, color=COLORS[0])
+    axes.set_xlabel("latent dimension, by rank")
+    axes.set_ylabel("KL (nats per image)")
+    buffer = io.BytesIO()
+    sheet.savefig(buffer, format="png")
+    return np.asarray(Image.open(buffer).convert("RGB"))
