@@ -33,12 +33,13 @@ class UsageError(Exception):
 
 
 class _TupleParser(flags.ArgumentParser):
-    """Comma-separated numbers, kept as a tuple."""
+    """Comma-separated values, kept as a tuple."""
 
     def __init__(self, item: type):
         super().__init__()
         self.item = item
-        self.syntactic_help = f"comma-separated {item.__name__}s"
+        names = {int: "integer", float: "number", str: "name"}
+        self.syntactic_help = f"{names[item]},..."
 
     def parse(self, argument):
         if isinstance(argument, (tuple, list)):
@@ -47,7 +48,7 @@ class _TupleParser(flags.ArgumentParser):
             return tuple(self.item(part) for part in argument.split(",") if part)
         except ValueError as error:
             raise ValueError(
-                f"expected comma-separated {self.item.__name__}s such as 1,2,3"
+                "expected numbers with commas between them, such as 1,2,3"
             ) from error
 
 
@@ -95,15 +96,15 @@ def add(
     Args:
         values: Where to define it.
         name: Its name.
-        default: bool, int, float or str; a tuple takes comma-separated numbers.
+        default: bool, int, float or str; a tuple takes such values, with commas.
         text: Its help.
         allowed: The values it may take, of a str; empty: any.
     """
     if allowed:
         flags.DEFINE_enum(name, default, allowed, text, flag_values=values)
     elif isinstance(default, tuple):
-        parser, serializer = _TupleParser(float), _TupleSerializer()
-        flags.DEFINE(parser, name, default, text, values, serializer)
+        parser = _TupleParser(type(default[0]))
+        flags.DEFINE(parser, name, default, text, values, _TupleSerializer())
     else:
         definers = {
             bool: flags.DEFINE_boolean,

@@ -5,14 +5,18 @@ import os
 from importlib import metadata
 
 import attrs
+import numpy as np
+import tensorflow as tf
 
 from pipelines import config as data_config_lib
 from pipelines import dataset, shards
-from tools import flags
+from vae_prod import codec as codec_lib
 from vae_prod import config as config_lib
 from vae_prod import errors, training
 from vae_prod import vae as vae_lib
 
+# Images among which pictures choose theirs.
+_CHOICE = 4096
 _SECTIONS = {
     "model": config_lib.ModelConfig,
     "train": config_lib.TrainConfig,
@@ -192,6 +196,69 @@ def open_data(run: Run, data_dir: str = "") -> tuple[str, shards.Manifest]:
     return data_dir, manifest
 
 
-def add_run_dir(values, text: str = "Run directory, as tools.train made it.") -> None:
-    """Define --run_dir."""
-    flags.add(values, "run_dir", "", text)
+def settings_files(run_dir: str) -> dict[str, bytes]:
+    """Read the files that say how a run was made, by name."""
+    files = {}
+    for name in ("config.json", "flags.txt"):
+        with open(os.path.join(run_dir, name), "rb") as file:
+            files[name] = file.read()
+    return files
+
+
+@attrs.frozen
+class Trained:
+    """A trained model with the settings it was made with, from a run or an export.
+
+    Attributes:
+        out: Where what is made from it goes: the run directory, or the working
+            directory for an export, which is finished.
+        run: Its settings.
+        codec: Its encoder and decoder.
+    """
+
+    out: str
+    run: Run
+    codec: codec_lib.Codec
+
+
+def open_trained(run_dir: str, export_dir: str, weights: str) -> Trained:
+    """Open a run's weights, or an export.
+
+    Raises:
+        RunError: Not exactly one of them is given, or it can't be read.
+    """
+    if bool(run_dir) == bool(export_dir):
+        raise errors.RunError(
+            "Expected one of --run_dir and --export_dir, received "
+            f"{'both' if run_dir else 'neither'}."
+        )
+    if run_dir:
+        run, model = load_model(run_dir, weights)
+        return Trained(run_dir, run, codec_lib.from_model(model))
+    codec = codec_lib.from_export(export_dir)
+    settings = os.path.join(export_dir, os.path.dirname(codec_lib.CONFIG_IN_EXPORT))
+    return Trained("", load(settings), codec)
+
+
+def choose_images(
+    run: Run, data_dir: str, split: str, count: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Pick images of a split at random, always the same for the same seed.
+
+    They are picked among the first few thousand, so that the cost doesn't grow with
+    the split.
+
+    Returns:
+        `image` and, where the run corrupts its input, `target`: uint8 [count, H, W,
+        C], fewer where the split is smaller.
+    """
+    data_dir, manifest = open_data(run, data_dir)
+    total = min(manifest.split(split).num_examples, _CHOICE)
+    picked = np.random.default_rng(seed).permutation(total)[:count]
+    batches = dataset.eval_batches(data_dir, manifest, split, run.data)
+    single = batches.unbatch().take(total).enumerate()
+    wanted = tf.constant(picked, tf.int64)
+    kept = single.filter(lambda i, _: tf.reduce_any(wanted == i))
+    examples = {int(i): example for i, example in kept.as_numpy_iterator()}
+    in_order = [examples[position] for position in picked]
+    return {name: np.stack([e[name] for e in in_order]) for name in in_order[0]}

@@ -41,22 +41,19 @@ def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     return sheet
 
 
-def paired_rows(
-    originals: np.ndarray, reconstructions: np.ndarray, columns: int = 7
-) -> np.ndarray:
+def stacked_rows(columns: int, *sets: np.ndarray) -> np.ndarray:
     """Interleave rows, so that a grid shows originals above reconstructions.
 
     Args:
-        originals: [N, H, W, C]; N a multiple of `columns`.
-        reconstructions: [N, H, W, C], of the same type.
         columns: Images per row of the grid that follows.
+        *sets: Arrays [N, H, W, C] of one type, N a multiple of `columns`.
 
     Returns:
-        [2 N, H, W, C]: a row of originals, the row of their reconstructions, ...
+        [num_sets N, H, W, C]: a row of the first set, the same row of the next, ...
     """
-    shape = (-1, columns, *originals.shape[1:])
-    pairs = np.stack([originals.reshape(shape), reconstructions.reshape(shape)], axis=1)
-    return pairs.reshape(-1, *originals.shape[1:])
+    shape = sets[0].shape[1:]
+    rows = np.stack([images.reshape(-1, columns, *shape) for images in sets], axis=1)
+    return rows.reshape(-1, *shape)
 
 
 def sharpen(images: np.ndarray, factor: float) -> np.ndarray:

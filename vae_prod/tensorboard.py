@@ -3,12 +3,11 @@
 import os
 
 import attrs
-import keras
 import numpy as np
 import tensorflow as tf
 
 from vae_prod import callbacks, objectives, ops, plots, sampling
-from vae_prod import vae as vae_lib
+from vae_prod import codec as codec_lib
 
 _COLUMNS = 7
 _MAX_IMAGES = 512
@@ -69,6 +68,7 @@ class TensorBoard(callbacks.StepCallback):
     def on_train_begin(self, logs=None):
         """Show the settings."""
         super().on_train_begin(logs)
+        self.codec = codec_lib.from_model(self.model)
         with self.writers["train"].as_default():
             tf.summary.text("settings", self.description, self.step)
 
@@ -89,8 +89,8 @@ class TensorBoard(callbacks.StepCallback):
         self._scalars("validation", "epoch", validation)
         if (epoch + 1) % self.every_epochs == 0:
             with self.writers["validation"].as_default():
-                self._show_latent(self.model)
-                self._show_images(self.model)
+                self._show_latent(self.codec)
+                self._show_images(self.codec)
         for writer in self.writers.values():
             writer.flush()
 
@@ -104,42 +104,31 @@ class TensorBoard(callbacks.StepCallback):
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", value, self.step)
 
-    def _show_latent(self, model: vae_lib.VAE) -> None:
-        posterior = _predict(model.encoder, self.pictures.inputs)
+    def _show_latent(self, trained: codec_lib.Codec) -> None:
+        posterior = trained.encode(self.pictures.inputs)
         z_mean = posterior["z_mean"]
         tf.summary.histogram("latent/z_mean", z_mean, self.step)
         tf.summary.histogram("latent/radius", tf.norm(z_mean, axis=-1), self.step)
-        if model.config.is_vae:
+        if "z_log_var" in posterior:
             z_log_var = posterior["z_log_var"]
             tf.summary.histogram("latent/z_log_var", z_log_var, self.step)
             kl = ops.diagonal_gaussian_kl(z_mean, z_log_var).numpy().mean(axis=0)
             tf.summary.histogram("latent/kl_per_dimension", kl, self.step)
             self._image("latent/kl_by_rank", plots.kl_per_dimension(kl))
 
-    def _show_images(self, model: vae_lib.VAE) -> None:
+    def _show_images(self, trained: codec_lib.Codec) -> None:
         count = min(len(self.pictures.inputs), 3 * _COLUMNS) // _COLUMNS * _COLUMNS
         if count:
             inputs = self.pictures.inputs[:count]
             targets = self.pictures.targets[:count]
-            z_mean = _predict(model.encoder, inputs)["z_mean"]
-            images = plots.to_uint8(decode(model, z_mean))
-            pairs = plots.paired_rows(targets, images, _COLUMNS)
-            self._image("images/reconstructions", plots.grid(pairs, _COLUMNS))
-        z = sampling.prior(tf.range(4 * _COLUMNS), model.config.z_dim)
-        self._image("images/prior_samples", plots.grid(decode(model, z), _COLUMNS))
+            images = plots.to_uint8(trained.decode(trained.encode(inputs)["z_mean"]))
+            rows = plots.stacked_rows(_COLUMNS, targets, images)
+            self._image("images/reconstructions", plots.grid(rows, _COLUMNS))
+        z = sampling.prior(tf.range(4 * _COLUMNS), trained.z_dim)
+        self._image("images/prior_samples", plots.grid(trained.decode(z), _COLUMNS))
 
     def _image(self, name: str, image: np.ndarray) -> None:
         tf.summary.image(name, image[None], self.step)
-
-
-def _predict(encoder: keras.Model, images: np.ndarray) -> dict[str, tf.Tensor]:
-    return encoder(vae_lib.scale_images(tf.constant(images)), training=False)
-
-
-def decode(model: vae_lib.VAE, z: tf.Tensor) -> np.ndarray:
-    """Decode points float32 [N, z_dim] to images float32 [N, H, W, C] in [0, 1]."""
-    logits = model.decoder(z, training=False)
-    return tf.sigmoid(tf.cast(logits, tf.float32)).numpy()
 
 
 class Profile(callbacks.StepCallback):

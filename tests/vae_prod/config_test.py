@@ -1,0 +1,62 @@
+import attrs
+import tensorflow as tf
+from absl.testing import parameterized
+
+from tests.vae_prod import tiny
+from vae_prod import config, errors
+
+
+class ModelConfigTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        ({"fact": -1.0}, "'fact' must be >= 0"),
+        ({"filters": ()}, "'filters' must name at least one level"),
+        ({"strides": (2, 2, 2)}, "'strides' must hold one number or 2"),
+        ({"kernel_sizes": (3, 3, 3)}, "'kernel_sizes' must hold one number or 2"),
+        ({"strides": (3,)}, r"need an image size divisible by 9, received 8x8"),
+        ({"decoder_filters": (4, 4)}, "'decoder_filters' must hold 1 numbers"),
+        ({"decoder": "magic"}, "'decoder' must be in"),
+        ({"image_shape": (8, 8, 2)}, "1 or 3 channels, received 2"),
+        ({"dropout": 1.0}, "'dropout' must be < 1"),
+        ({"z_dim": 0}, "'z_dim' must be >= 1"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            tiny.config(**changes)
+
+    def test_one_kernel_size_and_stride_serve_every_level(self):
+        settings = tiny.config(kernel_sizes=(5,), strides=(2, 1))
+        self.assertEqual(settings.level_kernel_sizes, (5, 5))
+        self.assertEqual(settings.level_strides, (2, 1))
+
+    @parameterized.parameters(("last", (64, 32)), ("extra_conv", (128, 64, 32)))
+    def test_decoder_mirrors_the_encoder(self, output, expected):
+        settings = config.ModelConfig(filters=(32, 64, 128), decoder_output=output)
+        self.assertEqual(settings.level_decoder_filters, expected)
+
+    def test_every_flag_has_help(self):
+        for kind in (config.ModelConfig, config.TrainConfig):
+            for field in attrs.fields(kind):
+                if field.name != "image_shape":
+                    self.assertNotEmpty(field.metadata["help"], field.name)
+
+
+class CheckPrecisionTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(
+        upsampling=("nearest", "bilinear"),
+        precision=("float32", "bfloat16", "float16"),
+        jit=(False, True),
+        cpu=(False, True),
+    )
+    def test_refuses_one_combination_only(self, upsampling, precision, jit, cpu):
+        model = tiny.config(decoder="upsampling", upsampling=upsampling)
+        train = config.TrainConfig(mixed_precision=precision)
+        low = precision != "float32"
+        if upsampling == "bilinear" and low and jit and cpu:
+            with self.assertRaisesRegex(errors.RunError, "--upsampling=nearest"):
+                config.check_precision(model, train, jit, cpu)
+        else:
+            config.check_precision(model, train, jit, cpu)
+
+
+if __name__ == "__main__":
+    tf.test.main()

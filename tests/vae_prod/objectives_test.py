@@ -1,0 +1,135 @@
+import math
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from tests.vae_prod import tiny
+from vae_prod import config as config_lib
+from vae_prod import objectives
+
+
+def _random(seed=0):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
+    targets = rng.uniform(size=logits.shape).astype(np.float32)
+    return logits, targets
+
+
+class ReconstructionTest(tf.test.TestCase, parameterized.TestCase):
+    def test_bce(self):
+        logits, targets = _random()
+        nats = objectives.reconstruction_nats(tiny.config(), logits, targets)
+        p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        expected = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+        self.assertAllClose(nats, expected.sum((1, 2, 3)), rtol=1e-5)
+
+    def test_mse(self):
+        logits, targets = _random()
+        settings = tiny.config(reconstruction="mse")
+        nats = objectives.reconstruction_nats(settings, logits, targets)
+        expected = (1 / (1 + np.exp(-logits)) - targets) ** 2
+        self.assertAllClose(nats, expected.sum((1, 2, 3)), rtol=1e-5)
+
+    def test_gaussian(self):
+        logits, targets = _random()
+        settings = tiny.config(reconstruction="gaussian_sigma")
+        nats = objectives.reconstruction_nats(
+            settings, logits, targets, tf.constant(0.3)
+        )
+        error = (1 / (1 + np.exp(-logits)) - targets) ** 2
+        density = np.exp(-error / 0.6) / math.sqrt(2 * math.pi * 0.3)
+        self.assertAllClose(nats, -np.log(density).sum((1, 2, 3)), rtol=1e-5)
+
+    @parameterized.parameters(-8.0, -1.0, -0.09, -1e-4, 0.0, 1e-4, 0.11, 3.0)
+    def test_continuous_bernoulli_integrates_to_one(self, logit):
+        x = (np.arange(20_000) + 0.5) / 20_000
+        log_p = x * logit - np.logaddexp(0.0, logit)
+        constant = objectives.continuous_bernoulli_log_constant(tf.constant(logit))
+        integral = np.mean(np.exp(log_p + constant.numpy()))
+        self.assertAllClose(integral, 1.0, rtol=1e-5)
+
+    def test_continuous_bernoulli_constant_has_a_gradient_everywhere(self):
+        logits = tf.constant([-30.0, -0.1001, -0.0999, 0.0, 0.0999, 0.1001, 30.0])
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = objectives.continuous_bernoulli_log_constant(logits)
+        gradient = tape.gradient(value, logits).numpy()
+        size = np.array([30.0, 0.1001, 0.0999])
+        # d/dl log(l / tanh(l/2)) = 1/l - 1/sinh(l).
+        expected = 1 / size - 1 / np.sinh(size)
+        self.assertAllClose(gradient[-1:3:-1], expected, rtol=2e-3)
+        self.assertAllClose(gradient[:3], -expected, rtol=2e-3)
+        self.assertEqual(gradient[3], 0.0)
+
+    @parameterized.parameters("bce", "mse", "gaussian_sigma", "continuous_bernoulli")
+    def test_is_per_example(self, reconstruction):
+        logits, targets = _random()
+        settings = tiny.config(reconstruction=reconstruction)
+        variance = tf.constant(0.1)
+        together, alone = (
+            objectives.reconstruction_nats(settings, a, b, variance)
+            for a, b in ((logits, targets), (logits[2:3], targets[2:3]))
+        )
+        self.assertAllClose(together[2:3], alone, rtol=1e-6)
+
+
+class ConventionTest(tf.test.TestCase):
+    def test_summed_convention_averages_channels(self):
+        settings = tiny.config(fact=5.0)
+        self.assertAllClose(objectives.training_scale(settings), 1 / 3)
+        self.assertAllClose(objectives.equivalent_beta(settings), 15.0)
+
+    def test_weighted_convention_averages_elements(self):
+        settings = tiny.config(fact=1.0, reconstruction_weight=500.0)
+        self.assertAllClose(objectives.training_scale(settings), 500 / 192)
+        self.assertAllClose(objectives.equivalent_beta(settings), 192 / 500)
+
+    def test_a_uniform_density_costs_eight_bits(self):
+        settings = tiny.config(reconstruction="continuous_bernoulli")
+        logits = tf.zeros([2, 8, 8, 3])
+        nats = objectives.reconstruction_nats(settings, logits, logits + 0.3)
+        self.assertAllClose(nats, [0.0, 0.0], atol=1e-3)
+        self.assertAllClose(objectives.bits_per_dim(settings, 0.0), 8.0)
+        one_bit_more = 192 * math.log(2.0)
+        self.assertAllClose(objectives.bits_per_dim(settings, one_bit_more), 9.0)
+
+
+class FactTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        ("constant", 0, 5.0),
+        ("linear", 0, 0.0),
+        ("linear", 5, 2.5),
+        ("linear", 10, 5.0),
+        ("linear", 10**12, 5.0),
+        ("cyclical", 5, 2.5),
+        ("cyclical", 15, 5.0),
+        ("cyclical", 20, 0.0),
+        ("cyclical", 25, 2.5),
+        ("cyclical", 2 * 10**12 + 5, 2.5),
+    )
+    def test_schedule(self, schedule, step, expected):
+        settings = tiny.config(
+            fact=5.0, fact_schedule=schedule, fact_warmup_steps=10
+        )
+        fact = objectives.fact_at(settings, tf.constant(step, tf.int64))
+        self.assertAllClose(fact, expected)
+
+    def test_free_bits_charge_the_allowance_at_least(self):
+        kl = tf.constant([[0.0, 1.0], [0.2, 3.0]])
+        plain, free = tiny.config(), tiny.config(free_bits=0.5)
+        self.assertAllClose(objectives.charged_kl(plain, kl), 2.1)
+        self.assertAllClose(objectives.charged_kl(free, kl), 2.5)
+
+
+class CompletenessTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(*config_lib.RECONSTRUCTIONS)
+    def test_bits_per_dim_only_for_densities(self, reconstruction):
+        settings = tiny.config(reconstruction=reconstruction)
+        density = reconstruction in ("gaussian_sigma", "continuous_bernoulli")
+        self.assertEqual(objectives.has_bits_per_dim(settings), density)
+        self.assertEqual(objectives.has_nats(settings), reconstruction != "mse")
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,55 @@
+"""Encode a split of a data set: its latent points, streamed to disk.
+
+    python -m tools.encode --run_dir=RUN --split=train
+
+Writes RUN/encodings/SPLIT/ with z_mean.npy and z_log_var.npy (float32 [N, z_dim]; an
+autoencoder has no z_log_var) and keys.txt (one key a line, in the same order).
+"""
+
+import os
+import sys
+
+from tools import flags
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "run_dir", "", "Run directory, as tools.train made it.")
+    flags.add(values, "export_dir", "", "Or an export's version folder.")
+    flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
+    flags.add(values, "split", "train", "Split to encode.")
+    flags.add(
+        values,
+        "out",
+        "",
+        "Folder to write; default: encodings/SPLIT in the run directory (of an export: "
+        "in the working directory).",
+    )
+    flags.add(values, "weights", "best", "Which weights.", ("best", "last"))
+
+
+def main(values):
+    """Encode what the flags say."""
+    flags.import_tensorflow()
+    from pipelines import dataset
+    from tools import runs
+    from vae_prod import latent
+
+    trained = runs.open_trained(values.run_dir, values.export_dir, values.weights)
+    out = values.out or os.path.join(trained.out, "encodings", values.split)
+    data_dir, manifest = runs.open_data(trained.run, values.data_dir)
+    batches = dataset.eval_batches(
+        data_dir, manifest, values.split, trained.run.data, fields=("key",)
+    )
+    count = manifest.split(values.split).num_examples
+    latent.encode_to_disk(trained.codec, batches, count, out)
+    print(f"encoded {count:,} images: {out}")
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

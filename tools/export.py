@@ -1,0 +1,41 @@
+"""Export a trained run as a SavedModel for serving.
+
+    python -m tools.export --run_dir=RUN
+
+Writes RUN/export/VERSION (the next free integer) with the signatures encode, decode,
+reconstruct and generate; it loads where neither this package nor Keras is installed.
+"""
+
+import os
+import sys
+
+from tools import flags
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "run_dir", "", "Run directory, as tools.train made it.")
+    flags.add(values, "out", "", "Folder of the versions; default: RUN_DIR/export.")
+    flags.add(values, "weights", "best", "Which weights.", ("best", "last"))
+
+
+def main(values):
+    """Export what the flags say."""
+    flags.require(values, "run_dir")
+    flags.import_tensorflow()
+    from tools import runs
+    from vae_prod import export
+
+    _, model = runs.load_model(values.run_dir, values.weights)
+    path = export.next_version(values.out or os.path.join(values.run_dir, "export"))
+    export.export(model, path, runs.settings_files(values.run_dir))
+    print(f"exported: {path}")
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,166 @@
+"""Draw pictures from a trained model: samples, reconstructions, interpolations.
+
+    python -m tools.generate --run_dir=RUN
+
+Writes PNG grids to RUN/generated/:
+    prior                  images of z ~ N(0, I)
+    uniform_R              images of z uniform in [-R, R] per coordinate
+    reconstructions_SPLIT  rows of originals, each above its reconstructions
+    interpolation_SPLIT    from one image (left) to another (right), straight through z
+and NAME_sharpness_F for each factor of --sharpness.
+"""
+
+import os
+import sys
+
+from tools import flags
+
+_KINDS = ("prior", "uniform", "reconstructions", "interpolation")
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "run_dir", "", "Run directory, as tools.train made it.")
+    flags.add(values, "export_dir", "", "Or an export's version folder.")
+    flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
+    flags.add(
+        values,
+        "out",
+        "",
+        "Folder for pictures; default: generated in the run directory (of an export: "
+        "in the working directory).",
+    )
+    flags.add(values, "weights", "best", "Which weights.", ("best", "last"))
+    flags.add(values, "kinds", _KINDS, "Which pictures to draw.")
+    flags.add(values, "splits", ("train", "test"), "Splits to take images from.")
+    flags.add(values, "rows", 4, "Rows of a picture (pairs, for reconstructions).")
+    flags.add(values, "columns", 7, "Images of a row.")
+    limits = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 8.0)
+    flags.add(values, "limits", limits, "Values of R for the uniform samples.")
+    flags.add(
+        values,
+        "sharpness",
+        (1.0,),
+        "Factors of Pillow's sharpening; 1 is unchanged, 0 smooths (try 3,6,7).",
+    )
+    flags.add(values, "seed", 1, "Seed of samples and of the choice of images.")
+
+
+def main(values):
+    """Draw what the flags say."""
+    _check(values)
+    flags.import_tensorflow()
+    from tools import runs
+
+    trained = runs.open_trained(values.run_dir, values.export_dir, values.weights)
+    out = values.out or os.path.join(trained.out, "generated")
+    drawn = []
+    for kind in values.kinds:
+        for name, images in _DRAW[kind](values, trained):
+            drawn += _save(values, out, name, images)
+    print("\n".join(drawn))
+
+
+def _check(values) -> None:
+    unknown = sorted(set(values.kinds) - set(_KINDS))
+    if unknown:
+        raise flags.UsageError(
+            f"--kinds takes {', '.join(_KINDS)}; received {', '.join(unknown)}."
+        )
+    for name, least in (("rows", 1), ("columns", 2)):
+        if values[name].value < least:
+            raise flags.UsageError(
+                f"--{name} must be at least {least}, received {values[name].value}."
+            )
+    if any(factor < 0 for factor in values.sharpness):
+        raise flags.UsageError("--sharpness factors must not be negative.")
+    if any(limit <= 0 for limit in values.limits):
+        raise flags.UsageError("--limits must be positive.")
+
+
+def _seeds(values):
+    import numpy as np
+
+    count = values.rows * values.columns
+    return values.seed * 1_000_003 + np.arange(count, dtype=np.int64)
+
+
+def _prior(values, trained):
+    from vae_prod import sampling
+
+    z = sampling.prior(_seeds(values), trained.codec.z_dim)
+    yield "prior", trained.codec.decode_many(z)
+
+
+def _uniform(values, trained):
+    from vae_prod import sampling
+
+    for limit in values.limits:
+        z = sampling.uniform(_seeds(values), trained.codec.z_dim, limit)
+        yield f"uniform_{limit:g}", trained.codec.decode_many(z)
+
+
+def _reconstructions(values, trained):
+    from tools import runs
+    from vae_prod import plots
+
+    for split in values.splits:
+        count = values.rows * values.columns
+        chosen = runs.choose_images(
+            trained.run, values.data_dir, split, count, values.seed
+        )
+        inputs = chosen["image"]
+        columns = min(values.columns, len(inputs))
+        full = len(inputs) // columns * columns
+        decoded = trained.codec.decode_many(trained.codec.encode(inputs)["z_mean"])
+        shown = [inputs, plots.to_uint8(decoded)]
+        if "target" in chosen:  # The input is corrupted: show the clean image too.
+            shown.insert(0, chosen["target"])
+        rows = plots.stacked_rows(columns, *(images[:full] for images in shown))
+        yield f"reconstructions_{split}", rows
+
+
+def _interpolation(values, trained):
+    from tools import runs
+    from vae_prod import sampling
+
+    for split in values.splits:
+        chosen = runs.choose_images(
+            trained.run, values.data_dir, split, 2 * values.rows, values.seed
+        )
+        z = trained.codec.encode(chosen["image"])["z_mean"]
+        pairs = len(z) // 2
+        if pairs:
+            ends = z[:pairs], z[pairs : 2 * pairs]
+            paths = sampling.interpolate(*ends, values.columns).numpy()
+            images = trained.codec.decode_many(paths.reshape(-1, z.shape[-1]))
+            yield f"interpolation_{split}", images
+
+
+_DRAW = {
+    "prior": _prior,
+    "uniform": _uniform,
+    "reconstructions": _reconstructions,
+    "interpolation": _interpolation,
+}
+
+
+def _save(values, out: str, name: str, images) -> list[str]:
+    from vae_prod import plots
+
+    paths = []
+    for factor in values.sharpness:
+        shown = images if factor == 1 else plots.sharpen(images, factor)
+        suffix = "" if factor == 1 else f"_sharpness_{factor:g}"
+        paths.append(os.path.join(out, f"{name}{suffix}.png"))
+        plots.save_png(paths[-1], plots.grid(shown, values.columns))
+    return paths
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,91 @@
+"""A trained model as two functions, whether it comes from a run or from an export."""
+
+import json
+import os
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from vae_prod import errors
+from vae_prod import vae as vae_lib
+
+CONFIG_IN_EXPORT = os.path.join("assets.extra", "config.json")
+
+
+@attrs.frozen
+class Codec:
+    """What it takes to encode and decode.
+
+    Attributes:
+        image_shape: (height, width, channels).
+        z_dim: Dimensions of the latent space.
+        encode: uint8 or float32 in [0, 1] [B, H, W, C] to `z_mean` and, of a VAE,
+            `z_log_var`, each float32 [B, z_dim].
+        decode: float32 [B, z_dim] to images float32 [B, H, W, C] in [0, 1].
+    """
+
+    image_shape: tuple[int, int, int]
+    z_dim: int
+    encode: Callable[[np.ndarray], dict[str, np.ndarray]]
+    decode: Callable[[np.ndarray], np.ndarray]
+
+    def decode_many(self, z: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Decode any number of points, a batch at a time."""
+        parts = [z[i : i + batch_size] for i in range(0, len(z), batch_size)]
+        return np.concatenate([self.decode(part) for part in parts])
+
+
+def from_model(model: vae_lib.VAE) -> Codec:
+    """Make a codec of a model in memory."""
+
+    @tf.function
+    def encode(images):
+        return model.encoder(vae_lib.scale_images(images), training=False)
+
+    @tf.function
+    def decode(z):
+        logits = model.decoder(z, training=False)
+        return tf.sigmoid(tf.cast(logits, tf.float32))
+
+    return Codec(
+        model.config.image_shape,
+        model.config.z_dim,
+        lambda images: _numpy(encode(tf.convert_to_tensor(images))),
+        lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
+    )
+
+
+def from_export(path: str) -> Codec:
+    """Make a codec of an exported SavedModel.
+
+    Raises:
+        RunError: There is no export of this package at `path`.
+    """
+    try:
+        with tf.io.gfile.GFile(os.path.join(path, CONFIG_IN_EXPORT), "r") as file:
+            config = json.load(file)["model"]
+        loaded = tf.saved_model.load(path)
+        encode, decode = (loaded.signatures[name] for name in ("encode", "decode"))
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        raise errors.RunError(
+            f"Expected a SavedModel made by tools.export in {path} (its version's "
+            f"folder), it can't be read: {str(error).splitlines()[0]}"
+        ) from error
+
+    def encode_images(images):
+        scaled = vae_lib.scale_images(tf.convert_to_tensor(images))
+        return _numpy(encode(image=scaled))
+
+    def decode_points(z):
+        return decode(z=tf.convert_to_tensor(z, tf.float32))["image"].numpy()
+
+    # The signatures don't keep the variables alive by themselves.
+    encode_images.loaded = decode_points.loaded = loaded
+    shape = tuple(config["image_shape"])
+    return Codec(shape, config["z_dim"], encode_images, decode_points)
+
+
+def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
