@@ -113,8 +113,13 @@ class Weights(keras.callbacks.Callback):
         self.progress = progress
         self.patience = patience
 
+    def on_train_begin(self, logs=None):
+        """Make the copy that is saved: without the optimizer, in float32."""
+        self.plain = self.model.with_precision("float32")
+
     def on_epoch_end(self, epoch, logs=None):
         """Save, and compare with the best."""
+        self.plain.set_weights(self.model.get_weights())
         loss = logs.get(f"val_{MONITORED}", logs[MONITORED])
         self._save("last", epoch, loss)
         if loss < self.progress.best:
@@ -132,7 +137,7 @@ class Weights(keras.callbacks.Callback):
         aside = os.path.join(self.directory, f".{kind}.tmp")
         shutil.rmtree(aside, ignore_errors=True)
         os.makedirs(aside)
-        parts = (self.model, self.model.encoder, self.model.decoder)
+        parts = (self.plain, self.plain.encoder, self.plain.decoder)
         for name, part in zip(WEIGHT_PARTS, parts, strict=True):
             part.save_weights(os.path.join(aside, f"{name}.weights.h5"))
         with open(os.path.join(aside, "epoch.json"), "w") as file:

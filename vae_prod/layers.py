@@ -21,6 +21,7 @@ class Sampling(keras.layers.Layer):
         # Latent quantities stay in float32 whatever the precision of the maps.
         super().__init__(dtype="float32", **kwargs)
         self.epsilon_limit = epsilon_limit
+        self.built = True
 
     def call(
         self,

@@ -144,14 +144,17 @@ def load_weights(model: vae_lib.VAE, path: str) -> None:
     """
     if not os.path.isfile(path):
         raise errors.RunError(f"Expected saved weights in {path}, found no such file.")
+    # Into a copy: a compiled model would look for its optimizer's variables too.
+    plain = model.with_precision("float32")
     try:
-        model.load_weights(path)
+        plain.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise errors.RunError(
             f"Expected weights of this model's architecture in {path}, they can't be "
             f"loaded ({reason}). Use the settings they were trained with."
         ) from error
+    model.set_weights(plain.get_weights())
 
 
 def run(
@@ -187,6 +190,7 @@ def run(
     if not resumed and init_from:
         load_weights(model, init_from)
         model.step.assign(0)
+        model.calls.assign(0)
     print(describe(model, config, data), flush=True)
     epoch, step = divmod(int(model.step.numpy()), data.steps_per_epoch)
     if resumed:

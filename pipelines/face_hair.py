@@ -1,0 +1,189 @@
+"""The hair of a procedural face: its outline, its strands and where the face shows."""
+
+import attrs
+import numpy as np
+
+from pipelines.face_canvas import (
+    Patch,
+    bell,
+    blend,
+    clamp,
+    crop,
+    mix,
+    step,
+    strand_table,
+)
+from pipelines.face_head import Geometry
+from pipelines.face_traits import Traits
+
+_COLOURS = {
+    "Black_Hair": (34, 28, 28),
+    "Brown_Hair": (98, 62, 40),
+    "Blond_Hair": (216, 178, 118),
+    "Gray_Hair": (172, 170, 168),
+}
+_UNNAMED_COLOURS = ((66, 56, 52), (84, 46, 36), (146, 74, 42))
+
+
+def hair_colour(traits: Traits) -> np.ndarray:
+    """Return the colour of hair in full light, float32 [3]."""
+    named = [colour for name, colour in _COLOURS.items() if traits.has(name)]
+    shade = traits.person.hair_shade
+    colour = named[0] if named else blend(_UNNAMED_COLOURS, 0.5 + 0.5 * shade)
+    return np.asarray(colour, np.float32) * np.float32(1 + 0.16 * shade)
+
+
+@attrs.frozen
+class Hair:
+    """Hair laid out over the canvas, ready to be painted behind and before the head.
+
+    Attributes:
+        patch: the part of the canvas it may cover.
+        outer: float32 [h, w], the whole hair, head included.
+        opening: float32 [h, w], where face and neck show through it.
+        colour: float32 [3, h, w].
+    """
+
+    patch: Patch
+    outer: np.ndarray
+    opening: np.ndarray
+    colour: np.ndarray
+
+    @classmethod
+    def of(cls, traits: Traits, plan: Geometry, canvas: Patch) -> "Hair":
+        """Lay out the hair of a face."""
+        width, top, bottom = _extent(traits, plan, canvas.y)
+        reach = float(width.max()) + 18
+        patch = crop(canvas, -reach, top - 3, reach, bottom + 14)
+        centre, head = plan.outline(patch.y)
+        centre = centre - 4 * plan.sin
+        width, top, bottom = _extent(traits, plan, patch.y)
+        parting = _parting(traits, plan)
+        root = centre + (parting - centre) * clamp(1 - (patch.y - top) / 60)
+        offset = patch.x - root
+        left = 1 / np.maximum(root - (centre - width), 18)
+        right = 1 / np.maximum(centre + width - root, 18)
+        strand = offset * np.where(offset < 0, left, right)
+        wave = _wave(traits, strand, patch.y - top)
+        texture = _texture(traits, strand, patch.y - top, wave)
+        slope = np.sqrt(1 + np.gradient(width, axis=0) ** 2)
+        loose = clamp((patch.y - top) / 60, 0, 1.2)
+        edge = (width - np.abs(patch.x - centre)) / slope + loose * texture
+        outer = step(edge - 1, 3) * step(bottom + 4 * texture - patch.y, 6)
+        outer *= step(patch.y - top - 1.5, 2)
+        opening = _opening(traits, plan, patch, centre, head, parting, texture)
+        colour = _shade(traits, plan, strand, patch.y - top, texture, wave)
+        return cls(patch, outer, opening, colour)
+
+    def draw_back(self) -> None:
+        """Paint the hair behind the neck, in its own shadow."""
+        self.patch.paint(self.outer, self.colour * np.float32(0.62))
+
+    def draw_front(self) -> None:
+        """Paint the hair over forehead, temples and shoulders, with its shadow."""
+        mask = self.outer * (1 - self.opening)
+        below = np.roll(mask, 5, axis=0) - mask
+        self.patch.shade(0.3 * clamp(below) * self.opening, (0.85, 1, 1))
+        self.patch.paint(mask, self.colour)
+
+
+def _is_short(traits: Traits) -> bool:
+    return traits.person.hair_length < 0.32
+
+
+def _parting(traits: Traits, plan: Geometry) -> float:
+    return plan.x(24 * traits.shot.parting, -30)
+
+
+def _extent(traits: Traits, plan: Geometry, y: np.ndarray):
+    """Return the half width [h, 1] of the hair, its top and its bottom (y)."""
+    person, has = traits.person, traits.has
+    lift = 5 + 8 * person.hair_volume + 3 * has("Wavy_Hair") - 2 * has("Straight_Hair")
+    if has("Bald"):
+        lift = 1.0
+    top = -71.0 - lift
+    rise = clamp((y + 8) / (top + 8))
+    dome = (1 - rise**2.6) ** np.float32(0.46)
+    dome = np.where(y < top, 0, dome)
+    if _is_short(traits):
+        side = 2 + 3 * person.hair_volume * (1 - has("Bald"))
+        fade = clamp((20 - y) / 30)
+        width = dome * (plan.cheek + side * fade + 0.6 * lift * bell(y + 35, 30))
+        return width, top, 12.0 + 14 * person.hair_length
+    fall = clamp((y + 5) / 70, 0, 1.4)
+    width = (
+        plan.cheek + 7 + 5 * person.hair_volume + (3 + 6 * person.hair_volume) * fall
+    )
+    if has("Wavy_Hair"):
+        width = width + 2.5 * fall * np.sin(y / 7.0) + 4 * fall
+    elif has("Straight_Hair"):
+        width = width - 4 * fall
+    return dome * width, top, 25 + 105 * person.hair_length
+
+
+def _wave(traits: Traits, strand, drop) -> np.ndarray | float:
+    """Return how far waves swing, growing downwards; 0 where hair is not wavy."""
+    if not traits.has("Wavy_Hair"):
+        return 0.0
+    return np.sin(drop / 6.4 + 3 * strand) * clamp(drop / 66, 0.2, 1)
+
+
+def _texture(traits: Traits, strand, drop, wave) -> np.ndarray:
+    """Return the strands, [h, w], mean 0 and deviation about 1."""
+    shot, straight = traits.shot, traits.has("Straight_Hair")
+    bend = 0.012 * np.sin(drop / 26 + shot.parting * 3)
+    if _is_short(traits):
+        bend = bend + 0.5 * shot.parting * clamp(drop / 50)
+    spread = np.float32(96 if straight else 84)
+    place = strand * spread + (bend * spread + shot.texture % 1024)
+    columns = (place + (0.1 * spread) * wave).astype(np.int32) & 1023
+    rows = (drop * (0.5 if straight else 1.0)).astype(np.int32) & 255
+    return strand_table().take(rows * 1024 + columns)
+
+
+def _opening(
+    traits: Traits, plan: Geometry, patch: Patch, centre, head, parting, texture
+) -> np.ndarray:
+    """Return where the face shows: below the hairline and between the side locks."""
+    person, has = traits.person, traits.has
+    across = (patch.x - centre) / plan.cheek
+    square = across * across
+    hairline = -51 + 2.5 * person.brow_height + 22 * square * square
+    if not _is_short(traits):
+        hairline = -57 + 0.5 * np.abs(patch.x - parting)
+    if has("Receding_Hairline"):
+        hairline = hairline - 10 - 12 * bell(np.abs(across) - 0.48, 0.26)
+    if has("Bald"):
+        hairline = -120 + 60 * square
+    if has("Bangs"):
+        side = 1 if traits.shot.parting > 0 else -1
+        sweep = 7 * side * clamp((patch.x - parting) / 40, -1, 1)
+        hairline = -20 + sweep - 3 * bell(across, 0.6)
+    jag, blur = (3.4, 4) if has("Bangs") else (1.6, 8)
+    below = step(patch.y - hairline - jag * texture, blur)
+    if _is_short(traits):
+        temple = clamp((patch.y + 30) / 24)
+        sides = (head - 2.5) + temple * 4 + 12 * step(patch.y - 2, 8)
+    else:
+        flow = clamp((patch.y + 40) / 40)
+        sides = plan.cheek * (0.76 + 0.17 * flow)
+        sides = sides + 4 * traits.shot.parting * np.sign(patch.x - centre)
+        sides = sides - 5 * clamp((patch.y - 20) / 50)
+    between = step(sides - np.abs(patch.x - centre) + 1.5 * texture, 3)
+    return below * between
+
+
+def _shade(traits: Traits, plan: Geometry, strand, drop, texture, wave) -> np.ndarray:
+    """Return the lit colour of the hair, [3, h, w]: strands, gloss and soft shadow."""
+    straight = traits.has("Straight_Hair")
+    base = hair_colour(traits)
+    square = strand * strand
+    light = 0.86 - 0.1 * clamp((drop - 70) / 120) + 0.2 * plan.light[0] * strand
+    light += 0.13 * texture - 0.24 * square + 0.12 * wave
+    height = 12 if _is_short(traits) else 24
+    gloss = bell(drop - height - 16 * square, 9 if straight else 13)
+    gloss *= np.maximum(0.6 + 0.5 * texture, 0) * (0.26 if straight else 0.16)
+    shine = mix(base, (255, 246, 232), 0.55)[:, None, None]
+    colour = base[:, None, None] * clamp(light, 0.25, 1.3)
+    colour += gloss * shine
+    return np.minimum(colour, 255, out=colour)

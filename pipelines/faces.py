@@ -1,0 +1,265 @@
+"""Procedural faces, alone or written as a complete CelebA tree.
+
+Image `index` is a pure function of (seed, index): the same in whatever process, order
+or number of workers. The formats are those of the files distributed with CelebA (Liu
+et al., "Deep Learning Face Attributes in the Wild", 2015).
+"""
+
+import collections
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import process
+
+import attrs
+import numpy as np
+from PIL import Image
+
+from pipelines import face_drawing, face_traits
+from pipelines.errors import DataError
+
+ATTRIBUTE_NAMES = face_traits.ATTRIBUTE_NAMES
+LANDMARK_NAMES = tuple(
+    f"{part}_{axis}"
+    for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+    for axis in "xy"
+)
+IMAGE_FOLDER = "img_align_celeba"
+ANNOTATION_FILES = (
+    "list_attr_celeba.txt",
+    "list_landmarks_align_celeba.txt",
+    "list_bbox_celeba.txt",
+    "identity_CelebA.txt",
+    "list_eval_partition.txt",
+)
+# Says which seed and size a tree, finished or not, belongs to.
+SETTINGS_FILE = "faces.json"
+_JPEG_QUALITY = 92
+_VERSION = 1
+
+OnProgress = Callable[[int, int], None]
+
+
+@attrs.frozen(eq=False)
+class Face:
+    """One picture and its annotations.
+
+    Attributes:
+        image: uint8 [218, 178, 3].
+        attributes: 40 zeros and ones in the order of `ATTRIBUTE_NAMES`.
+        landmarks: 10 pixel coordinates in the order of `LANDMARK_NAMES`; left and
+            right are those of the image.
+        bbox: x, y, width and height of the face in pixels of this image.
+        identity: number of the person, from 1.
+    """
+
+    image: np.ndarray
+    attributes: tuple[int, ...]
+    landmarks: tuple[int, ...]
+    bbox: tuple[int, int, int, int]
+    identity: int
+
+
+def draw(index: int, seed: int) -> Face:
+    """Draw image `index`, counted from 0 (the file 000001.jpg)."""
+    traits = face_traits.sample(index, seed)
+    picture = face_drawing.draw(traits)
+    return Face(
+        image=picture.image,
+        attributes=traits.as_labels(),
+        landmarks=picture.landmarks,
+        bbox=picture.bbox,
+        identity=face_traits.identity(index),
+    )
+
+
+def partition(index: int) -> int:
+    """Return 0 (train), 1 (validation) or 2 (test) for image `index`.
+
+    All images of a person share a partition; of every ten people eight are for
+    training, and ten consecutive images hold all three partitions.
+    """
+    return {8: 1, 9: 2}.get((face_traits.identity(index) - 1) % 10, 0)
+
+
+def write_tree(
+    out: str,
+    num_images: int,
+    seed: int,
+    workers: int = 0,
+    on_progress: OnProgress = lambda done, total: None,
+) -> bool:
+    """Write faces as a CelebA tree; a tree interrupted before is written again.
+
+    The annotation files appear last, so a tree that has them is whole.
+
+    Args:
+        out: The folder; created if missing.
+        num_images: How many images.
+        seed: Seed of everything random.
+        workers: Processes that draw; 0 is one per core.
+        on_progress: Called with (images done, images in all) after each chunk.
+
+    Returns:
+        Whether anything was written; False where the same tree was already there.
+
+    Raises:
+        DataError: The settings or the folder can't be used.
+    """
+    for name, value, least in (
+        ("num_images", num_images, 1),
+        ("seed", seed, 0),
+        ("workers", workers, 0),
+    ):
+        if value < least:
+            raise DataError(f"Expected {name} of at least {least}, received {value}.")
+    try:
+        if _prepare(out, num_images, seed):
+            return False
+        _write_all(out, num_images, seed, workers or os.cpu_count() or 1, on_progress)
+    except OSError as error:
+        raise DataError(
+            f"Expected a folder that can be written to, received {out!r} "
+            f"({error.strerror or error}); choose another --out or free some space."
+        ) from error
+    return True
+
+
+def _prepare(out: str, num_images: int, seed: int) -> bool:
+    """Make or check the folder; return whether the whole tree is already there."""
+    settings = {"version": _VERSION, "num_images": num_images, "seed": seed}
+    path = os.path.join(out, SETTINGS_FILE)
+    if os.path.isfile(path):
+        received = _read_settings(path)
+        if received != settings:
+            raise DataError(
+                f"Expected {out!r} to be empty or to hold faces made with {settings}, "
+                f"received faces made with {received}; choose another --out or delete "
+                f"the folder."
+            )
+        files = (os.path.join(out, name) for name in ANNOTATION_FILES)
+        return all(os.path.isfile(name) for name in files)
+    if os.path.isdir(out) and os.listdir(out):
+        raise DataError(
+            f"Expected {out!r} to be empty or to hold faces made by this program, "
+            f"received a folder with other files; choose another --out."
+        )
+    os.makedirs(os.path.join(out, IMAGE_FOLDER), exist_ok=True)
+    _write_aside(path, (json.dumps(settings) + "\n").encode())
+    return False
+
+
+def _read_settings(path: str):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except ValueError:
+        return "unreadable settings"
+
+
+def _write_aside(path: str, data: bytes) -> None:
+    """Write a file under a temporary name, then rename it to its own."""
+    with open(f"{path}.tmp", "wb") as file:
+        file.write(data)
+    os.replace(f"{path}.tmp", path)
+
+
+def _write_all(out, num_images, seed, workers, on_progress) -> None:
+    """Write the images, stream the annotations aside and rename them at the end."""
+    os.makedirs(os.path.join(out, IMAGE_FOLDER), exist_ok=True)
+    paths = [os.path.join(out, name) for name in ANNOTATION_FILES]
+    with contextlib.ExitStack() as stack:
+        files = [
+            stack.enter_context(open(f"{path}.tmp", "w", encoding="utf-8", newline=""))
+            for path in paths
+        ]
+        for file, header in zip(files, _headers(num_images), strict=True):
+            file.write(header)
+        done = 0
+        on_progress(done, num_images)
+        for chunk in _draw_chunks(out, num_images, seed, workers):
+            for rows in chunk:
+                for file, row in zip(files, rows, strict=True):
+                    file.write(row)
+            done += len(chunk)
+            on_progress(done, num_images)
+    for path in paths:
+        os.replace(f"{path}.tmp", path)
+
+
+def _headers(num_images: int) -> tuple[str, ...]:
+    return (
+        f"{num_images}\n{' '.join(ATTRIBUTE_NAMES)}\n",
+        f"{num_images}\n{' '.join(LANDMARK_NAMES)}\n",
+        f"{num_images}\nimage_id x_1 y_1 width height\n",
+        "",
+        "",
+    )
+
+
+def _draw_chunks(out, num_images, seed, workers, size=32) -> Iterator[list]:
+    """Yield the annotation rows of all images in order, chunk by chunk.
+
+    At most a few chunks per worker are under way, so memory stays flat.
+    """
+    jobs = (
+        (out, range(start, min(start + size, num_images)), seed)
+        for start in range(0, num_images, size)
+    )
+    if workers == 1:
+        yield from (_write_chunk(*job) for job in jobs)
+        return
+    # Spawned, because the caller may run threads, which do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    pool = process.ProcessPoolExecutor(workers, context, _leave_interrupts)
+    waiting = collections.deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(_write_chunk, *job))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except process.BrokenProcessPool as error:
+        raise DataError(
+            "Expected the worker processes to live, one ended abruptly (killed, or out "
+            "of memory?); run the same command again with fewer --workers."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_chunk(out: str, indices: range, seed: int) -> list[tuple[str, ...]]:
+    """Write the images of a chunk and return their rows of the annotation files."""
+    rows = []
+    for index in indices:
+        face = draw(index, seed)
+        name = f"{index + 1:06d}.jpg"
+        data = io.BytesIO()
+        Image.fromarray(face.image).save(data, "jpeg", quality=_JPEG_QUALITY)
+        _write_aside(os.path.join(out, IMAGE_FOLDER, name), data.getvalue())
+        rows.append(_rows(name, face, partition(index)))
+    return rows
+
+
+def _rows(name: str, face: Face, split: int) -> tuple[str, ...]:
+    """Return an image's row of each annotation file, as in the official ones."""
+    labels = " ".join(f"{2 * label - 1:2d}" for label in face.attributes)
+    landmarks = " ".join(f"{value:3d}" for value in face.landmarks)
+    box = " ".join(f"{value:3d}" for value in face.bbox)
+    return (
+        f"{name} {labels}\n",
+        f"{name} {landmarks}\n",
+        f"{name} {box}\n",
+        f"{name} {face.identity}\n",
+        f"{name} {split}\n",
+    )
