@@ -39,7 +39,7 @@ class ConvertConfig:
 
     image_size: int = attrs.field(
         default=96,
-        validator=validators.ge(0),
+        validator=validators.and_(validators.ge(0), validators.le(8192)),
         metadata={"help": "Height and width in pixels; 0 keeps the original size."},
     )
     crop: str = attrs.field(
@@ -91,7 +91,10 @@ class ConvertConfig:
     limit: int = attrs.field(
         default=0,
         validator=validators.ge(0),
-        metadata={"help": "Convert at most this many images of each split; 0: all."},
+        metadata={
+            "help": "Convert at most this many images of each split; 0: all. For the "
+            "built-in faces, how many there are (0: 4,096)."
+        },
     )
     split_ratios: tuple[float, ...] = attrs.field(
         default=(0.8, 0.1, 0.1),
@@ -112,6 +115,12 @@ class ConvertConfig:
         validator=validators.ge(0),
         metadata={"help": "Seed of everything random."},
     )
+
+    def __attrs_post_init__(self):
+        if self.pad and not self.image_size:
+            raise ValueError(
+                "'pad' needs the size to pad to, received 'image_size' 0; set it."
+            )
 
 
 @attrs.frozen

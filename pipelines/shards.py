@@ -1,4 +1,4 @@
-"""Shards on disk: names, the manifest, the record index, and their verification.
+"""Shards on disk: names, the manifest and the record index.
 
 A converted directory holds, beside TFDS' own metadata,
 
@@ -19,6 +19,11 @@ from pipelines import errors, records
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+
+# Framing of a TFRecord in bytes: length and its checksum before the payload, the
+# payload's checksum after it.
+RECORD_HEADER = 12
+RECORD_FOOTER = 4
 
 
 def shard_name(name: str, split: str, shard: int, num_shards: int) -> str:
@@ -99,15 +104,29 @@ class Manifest:
         return self.splits[name]
 
 
+def sync(path: str) -> None:
+    """Bring a written file to the disk; remote file systems do so on closing."""
+    if os.path.exists(path):
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+
+
 def write_atomically(path: str, data: bytes) -> None:
     """Write a small file aside, then rename it to its final name."""
     aside = f"{path}.tmp"
     with tf.io.gfile.GFile(aside, "wb") as file:
         file.write(data)
-    if os.path.exists(aside):
-        with open(aside, "rb+") as file:
-            os.fsync(file.fileno())
+    sync(aside)
     tf.io.gfile.rename(aside, path, overwrite=True)
+
+
+def file_sha256(path: str) -> str:
+    """Return the hexadecimal sha256 of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def save_manifest(data_dir: str, manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ autoencoder has no z_log_var) and keys.txt (one key a line, in the same order).
 import os
 import sys
 
-from tools import flags
+from tools import flags, progress
 
 
 def define(values):
@@ -42,7 +42,8 @@ def main(values):
         data_dir, manifest, values.split, trained.run.data, fields=("key",)
     )
     count = manifest.split(values.split).num_examples
-    latent.encode_to_disk(trained.codec, batches, count, out)
+    with progress.Progress() as show:
+        latent.encode_to_disk(trained.codec, batches, count, out, show)
     print(f"encoded {count:,} images: {out}")
 
 

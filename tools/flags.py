@@ -133,6 +133,15 @@ def require(values: flags.FlagValues, *names: str) -> None:
             )
 
 
+def require_not_negative(values: flags.FlagValues, *names: str) -> None:
+    """Raise a `UsageError` for the first of the numbers that is negative."""
+    for name in names:
+        if values[name].value < 0:
+            raise UsageError(
+                f"--{name} must not be negative, received {values[name].value}."
+            )
+
+
 def to_flagfile(values: flags.FlagValues, without: Sequence[str] = ()) -> str:
     """Return the values of the flags, all but some, as the text of a flagfile."""
     own = [values[name] for name in sorted(values) if name not in without]

@@ -12,6 +12,9 @@ class Progress:
     Args:
         unit: What is counted, in the plural.
         line_seconds: Seconds between plain lines.
+
+    Attributes:
+        first: How many were done at the first call, from an earlier run.
     """
 
     def __init__(self, unit: str = "images", line_seconds: float = 10.0):
@@ -19,6 +22,7 @@ class Progress:
         self._line_seconds = line_seconds
         self._bar = None
         self._begun = None
+        self.first = 0
 
     def __enter__(self):
         return self
@@ -29,6 +33,9 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         """Show that `done` of `total` are done; the first call sets the start."""
+        if self._begun is None:
+            self._begun = self._last = time.monotonic()
+            self.first = done
         if sys.stderr.isatty():
             self._draw(done, total)
         else:
@@ -43,13 +50,10 @@ class Progress:
 
     def _print(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if self._begun is None:
-            self._begun = self._last = now
-            self._first = done
         if now - self._last < self._line_seconds:
             return
         self._last = now
-        rate = (done - self._first) / max(now - self._begun, 1e-6)
+        rate = (done - self.first) / max(now - self._begun, 1e-6)
         left = f"{(total - done) / rate:,.0f} s left" if rate else "no end in sight"
         print(
             f"{done:,} of {total:,} {self._unit}, {rate:,.0f} {self._unit}/s, {left}",

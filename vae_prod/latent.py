@@ -2,17 +2,20 @@
 
 import os
 import shutil
-import sys
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from vae_prod import codec as codec_lib
 
 
 def encode_to_disk(
-    codec: codec_lib.Codec, batches: tf.data.Dataset, num_images: int, out: str
+    codec: codec_lib.Codec,
+    batches: tf.data.Dataset,
+    num_images: int,
+    out: str,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Encode batches into `out`, written aside first and then under its name.
 
@@ -24,15 +27,13 @@ def encode_to_disk(
         num_images: Images in all batches together.
         out: Folder for `z_mean.npy` and, of a VAE, `z_log_var.npy` (float32
             [num_images, z_dim]) and `keys.txt`; an older one is replaced.
+        on_progress: Called with (images done, images in all).
     """
     aside = f"{out.rstrip('/')}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     os.makedirs(aside)
     arrays, done = {}, 0
-    progress = tqdm.tqdm(
-        total=num_images, unit=" images", disable=not sys.stderr.isatty()
-    )
-    with open(os.path.join(aside, "keys.txt"), "w") as keys, progress:
+    with open(os.path.join(aside, "keys.txt"), "w") as keys:
         for batch in batches:
             posterior = codec.encode(batch["image"])
             size = len(batch["image"])
@@ -47,7 +48,7 @@ def encode_to_disk(
                 arrays[name][done : done + size] = values
             keys.writelines(f"{key.decode()}\n" for key in batch["key"].numpy())
             done += size
-            progress.update(size)
+            on_progress(done, num_images)
     for array in arrays.values():
         array.flush()
     shutil.rmtree(out, ignore_errors=True)

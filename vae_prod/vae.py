@@ -9,6 +9,8 @@ from vae_prod import layers, networks, objectives
 
 # Independent streams of latent noise under one seed.
 _TRAINING, _VALIDATION, _PREDICTION = range(3)
+_NUM_STREAMS = 4
+_MAX_REPLICAS = 2**16
 # The optimal variance is a batch statistic; validation uses its moving average.
 _VARIANCE_MOMENTUM = 0.99
 
@@ -115,12 +117,15 @@ class VAE(keras.Model):
         )
 
     def _noise_seed(self, stream: int, position: tf.Tensor) -> tf.Tensor:
-        """Make a seed, int64 [2], from (seed, stream, position, replica)."""
-        fold_in = tf.random.experimental.stateless_fold_in
+        """Make a seed, int64 [2], of (seed, stream, position, replica).
+
+        They are packed, not hashed: TensorFlow's `stateless_fold_in` of large seeds
+        gives other numbers under XLA.
+        """
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.constant([self.seed, stream], tf.int64)
-        seed = fold_in(seed, tf.cast(position, tf.int64))
-        return fold_in(seed, tf.cast(replica, tf.int64))
+        own = tf.constant((self.seed * _NUM_STREAMS + stream) % 2**63, tf.int64)
+        place = tf.cast(position, tf.int64) * _MAX_REPLICAS
+        return tf.stack([own, place + tf.cast(replica, tf.int64)])
 
     def losses(
         self, batch: dict[str, tf.Tensor], seed: tf.Tensor, fact, training: bool

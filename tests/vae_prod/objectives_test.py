@@ -109,9 +109,7 @@ class FactTest(tf.test.TestCase, parameterized.TestCase):
         ("cyclical", 2 * 10**12 + 5, 2.5),
     )
     def test_schedule(self, schedule, step, expected):
-        settings = tiny.config(
-            fact=5.0, fact_schedule=schedule, fact_warmup_steps=10
-        )
+        settings = tiny.config(fact=5.0, fact_schedule=schedule, fact_warmup_steps=10)
         fact = objectives.fact_at(settings, tf.constant(step, tf.int64))
         self.assertAllClose(fact, expected)
 

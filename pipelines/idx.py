@@ -1,0 +1,80 @@
+"""Images in idx files, the form of MNIST (yann.lecun.com/exdb/mnist), also gzipped.
+
+The source digest covers the files' names and sizes.
+"""
+
+import gzip
+import os
+import re
+import struct
+from typing import BinaryIO
+
+import numpy as np
+
+from pipelines import arrays, items
+from pipelines import config as config_lib
+
+_IMAGES = re.compile(r"images[-.]idx[34]-ubyte(\.gz)?$")
+
+
+def _open_idx(path: str) -> BinaryIO:
+    return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+
+
+def _idx_rows(path: str) -> arrays.Rows:
+    """Read the header of an idx file (yann.lecun.com/exdb/mnist)."""
+    try:
+        with _open_idx(path) as file:
+            zeros, kind, rank = struct.unpack(">HBB", file.read(4))
+            shape = struct.unpack(f">{rank}I", file.read(4 * rank))
+        if zeros or kind != 8:
+            raise ValueError("no idx file of unsigned bytes")
+    except arrays.UNREADABLE as error:
+        raise arrays.damaged(path, error) from error
+
+    def open_rows() -> BinaryIO:
+        file = _open_idx(path)
+        file.read(4 + 4 * rank)
+        return file
+
+    return arrays.Rows(path, shape, np.dtype(np.uint8), open_rows)
+
+
+def _labels_path(path: str) -> str | None:
+    """Return the file of labels beside a file of images, in either spelling."""
+    folder, name = os.path.split(path)
+    stem = _IMAGES.sub("", name)
+    for middle in ("-idx1-ubyte", ".idx1-ubyte"):
+        for end in ("", ".gz"):
+            candidate = os.path.join(folder, f"{stem}labels{middle}{end}")
+            if os.path.exists(candidate):
+                return candidate
+    return None
+
+
+def find_idx(path: str) -> list[str]:
+    """Return the idx files of images at a path: itself, or those in the folder."""
+    if os.path.isfile(path):
+        return [path] if re.search(r"idx\d-ubyte(\.gz)?$", path) else []
+    if not os.path.isdir(path):
+        return []
+    names = sorted(name for name in os.listdir(path) if _IMAGES.search(name))
+    return [os.path.join(path, name) for name in names]
+
+
+def open_idx(
+    paths: list[str], name: str, config: config_lib.ConvertConfig
+) -> items.Source:
+    """Open idx files of images, with the files of labels that lie beside them.
+
+    Raises:
+        DataError: A damaged file, or one that holds no images.
+    """
+    images = arrays.by_split({os.path.basename(p): _idx_rows(p) for p in paths})
+    labels = {}
+    for split, rows in images.items():
+        if beside := _labels_path(rows.label):
+            labels[split] = arrays.read_labels(_idx_rows(beside), rows)
+    files = [*paths, *filter(None, map(_labels_path, paths))]
+    prints = [f"{os.path.basename(f)}\t{os.path.getsize(f)}" for f in sorted(files)]
+    return arrays.make_source(name, "idx", prints, images, labels, config)

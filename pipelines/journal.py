@@ -1,0 +1,139 @@
+"""What a conversion has finished so far, so that it can go on after any interruption.
+
+While a conversion runs, its output holds a folder `.progress` with
+
+    job.json          what is converted and how
+    SPLIT-00000.npy   index rows of a finished shard
+    SPLIT-00000.json  that shard's entry in the manifest, written last of all
+    *.tmp             files being written
+"""
+
+import io
+import json
+import os
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from pipelines import errors, shards
+
+FOLDER = ".progress"
+
+
+def to_json(value) -> dict:
+    """Return a value as it reads back from JSON (tuples become lists)."""
+    return json.loads(json.dumps(value))
+
+
+def refuse_other(out: str, found: dict, wanted: dict) -> None:
+    """Raise a `DataError` that names what tells two conversions apart, if anything."""
+    different = [
+        f"{name} is {found.get(name)}, not {value}"
+        for name, value in to_json(wanted).items()
+        if found.get(name) != value
+    ]
+    if different:
+        raise errors.DataError(
+            f"Expected {out} to be empty or to hold this very conversion, it holds "
+            f"another ({'; '.join(different)}); choose another --out, or remove it."
+        )
+
+
+@attrs.frozen
+class Entry:
+    """A finished shard: its entry in the manifest and the images it skipped."""
+
+    shard: shards.Shard
+    bad_images: tuple[str, ...] = attrs.field(converter=tuple)
+
+
+@attrs.frozen
+class Journal:
+    """The progress record of the conversion into one folder."""
+
+    out: str
+
+    def _path(self, *names: str) -> str:
+        return os.path.join(self.out, FOLDER, *names)
+
+    def is_new(self) -> bool:
+        """Say whether no conversion was begun here."""
+        return not tf.io.gfile.exists(self._path("job.json"))
+
+    def begin(self, job: dict) -> None:
+        """Start a conversion, or go on with it.
+
+        A conversion that was begun but has finished no shard may be replaced.
+
+        Args:
+            job: What is converted and how, as flat JSON.
+
+        Raises:
+            DataError: The folder holds another conversion or something else.
+        """
+        others = self._listing() - {FOLDER}
+        if not self.is_new():
+            with tf.io.gfile.GFile(self._path("job.json")) as file:
+                found = json.load(file)
+            if others or found == to_json(job):
+                refuse_other(self.out, found, job)
+                return
+        if others:
+            raise errors.DataError(
+                f"Expected --out to be a new or an empty folder, {self.out} holds "
+                f"{min(others)!r}; choose another --out."
+            )
+        tf.io.gfile.makedirs(self._path())
+        text = json.dumps(job, indent=1)
+        shards.write_atomically(self._path("job.json"), text.encode())
+
+    def _listing(self) -> set[str]:
+        if not tf.io.gfile.exists(self.out):
+            return set()
+        return {name.rstrip("/") for name in tf.io.gfile.listdir(self.out)}
+
+    def aside(self, name: str) -> str:
+        """Return the path under which this process writes a file before renaming."""
+        return self._path(f"{name}.{os.getpid()}.tmp")
+
+    def save(self, split: str, number: int, entry: Entry, rows: np.ndarray) -> None:
+        """Record a shard that lies complete under its final name.
+
+        Args:
+            split: The shard's split.
+            number: Its number there.
+            entry: What the manifest says of it.
+            rows: int64 [num_examples, 3], its rows of the record index.
+        """
+        buffer = io.BytesIO()
+        np.save(buffer, rows)
+        stem = self._path(f"{split}-{number:05d}")
+        shards.write_atomically(f"{stem}.npy", buffer.getvalue())
+        text = json.dumps(attrs.asdict(entry), indent=1)
+        shards.write_atomically(f"{stem}.json", text.encode())
+
+    def load(self, split: str, number: int) -> Entry | None:
+        """Return the entry of a finished shard that is still there, or None."""
+        path = self._path(f"{split}-{number:05d}.json")
+        if not tf.io.gfile.exists(path):
+            return None
+        with tf.io.gfile.GFile(path) as file:
+            values = json.load(file)
+        shard = shards.Shard(**values["shard"])
+        path = os.path.join(self.out, shard.file)
+        if not tf.io.gfile.exists(path):
+            return None
+        whole = tf.io.gfile.stat(path).length == shard.num_bytes
+        return Entry(shard, values["bad_images"]) if whole else None
+
+    def load_rows(self, split: str, number: int) -> np.ndarray:
+        """Return the index rows of a finished shard, int64 [num_examples, 3]."""
+        path = self._path(f"{split}-{number:05d}.npy")
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return np.load(io.BytesIO(file.read()))
+
+    def remove(self) -> None:
+        """Remove the progress record of a conversion that is complete."""
+        if tf.io.gfile.exists(self._path()):
+            tf.io.gfile.rmtree(self._path())

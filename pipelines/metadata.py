@@ -1,0 +1,65 @@
+"""TFDS' own metadata, so that `tfds.builder_from_directory` reads every output."""
+
+import os
+
+from pipelines import records, shards
+
+
+def features(spec: records.RecordSpec):
+    """Return the `tfds.features.FeaturesDict` of the examples."""
+    import numpy as np
+    import tensorflow_datasets as tfds  # Seconds to import: only when it is needed.
+
+    if spec.encoding == "raw":
+        image = tfds.features.Tensor(
+            shape=spec.image_shape,
+            dtype=np.uint8,
+            encoding=tfds.features.Encoding.BYTES,
+        )
+    else:
+        image = tfds.features.Image(
+            shape=spec.image_shape, encoding_format=spec.encoding
+        )
+    found = {"image": image, records.KEY_FEATURE: tfds.features.Text()}
+    if spec.label_names:
+        found["label"] = tfds.features.ClassLabel(names=spec.label_names)
+    if spec.attributes:
+        found["attributes"] = dict.fromkeys(spec.attributes, np.bool_)
+    if spec.landmarks:
+        found["landmarks"] = dict.fromkeys(spec.landmarks, np.int64)
+    if spec.identity:
+        found["identity"] = {"Identity_No": np.int64}
+    return tfds.features.FeaturesDict(found)
+
+
+def write(
+    out: str,
+    name: str,
+    version: str,
+    spec: records.RecordSpec,
+    splits: dict[str, shards.Split],
+) -> None:
+    """Write `dataset_info.json` and `features.json` beside the shards."""
+    import tensorflow_datasets as tfds
+
+    infos = [
+        tfds.core.SplitInfo(
+            name=split,
+            shard_lengths=[shard.num_examples for shard in held.shards],
+            num_bytes=sum(shard.num_bytes for shard in held.shards),
+            filename_template=tfds.core.ShardedFileTemplate(
+                data_dir=os.path.abspath(out),
+                dataset_name=name,
+                split=split,
+                filetype_suffix="tfrecord",
+            ),
+        )
+        for split, held in splits.items()
+    ]
+    tfds.folder_dataset.write_metadata(
+        data_dir=out,
+        features=features(spec),
+        split_infos=infos,
+        version=version,
+        check_data=False,
+    )

@@ -1,0 +1,84 @@
+"""Images in an `.npz` file of NumPy.
+
+The source digest covers the arrays' names, sizes and checksums.
+"""
+
+import re
+import zipfile
+from typing import BinaryIO
+
+import numpy as np
+
+from pipelines import arrays, errors, items
+from pipelines import config as config_lib
+
+
+def _read_header(
+    path: str, archive: zipfile.ZipFile, member: str
+) -> arrays.Rows | None:
+    """Read the header of one array; None for what can't be streamed by rows."""
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    with archive.open(member) as file:
+        reader = readers.get(np.lib.format.read_magic(file))
+        if reader is None:
+            return None
+        shape, column_major, dtype = reader(file)
+        offset = file.tell()
+    if column_major or dtype.hasobject or not shape:
+        return None
+
+    def open_rows() -> BinaryIO:
+        with zipfile.ZipFile(path) as archive:  # The open member outlives it.
+            file = archive.open(member)
+        file.read(offset)
+        return file
+
+    return arrays.Rows(f"{path}: {member}", shape, dtype, open_rows)
+
+
+def open_npz(path: str, name: str, config: config_lib.ConvertConfig) -> items.Source:
+    """Open an `.npz`: uint8 images [N, H, W] or [N, H, W, C], integer labels [N].
+
+    Raises:
+        DataError: A damaged file, no array of images or several that are not told
+            apart by train, validation or test in their names.
+    """
+    held = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            for member in members:
+                if rows := _read_header(path, archive, member.filename):
+                    held[member.filename.removesuffix(".npy")] = rows
+    except arrays.UNREADABLE as error:
+        raise arrays.damaged(path, error) from error
+    images = {n: rows for n, rows in held.items() if len(rows.shape) in (3, 4)}
+    if not images:
+        listed = ", ".join(f"{n} {r.dtype} {r.shape}" for n, r in held.items())
+        raise errors.DataError(
+            f"Expected an array of images [N, H, W] or [N, H, W, C] in {path}, "
+            f"received {listed or 'none'}; save one under the name 'images'."
+        )
+    images = arrays.by_split(images)
+    labels = {}
+    for split, rows in images.items():
+        chosen = {n: r for n, r in held.items() if _is_label(n, r, split, len(images))}
+        if len(chosen) > 1:
+            raise errors.DataError(
+                f"Expected one array of labels for {rows.label}, received "
+                f"{', '.join(chosen)}; keep only one of them."
+            )
+        for chosen_rows in chosen.values():
+            labels[split] = arrays.read_labels(chosen_rows, rows)
+    prints = [f"{m.filename}\t{m.file_size}\t{m.CRC:08x}" for m in members]
+    return arrays.make_source(name, "npz", sorted(prints), images, labels, config)
+
+
+def _is_label(name: str, rows: arrays.Rows, split: str | None, num_splits: int) -> bool:
+    named = re.search(r"label|target|class|(^|[-_.])y([-_.]|$)", name.lower())
+    flat = len(rows.shape) == 1 or (len(rows.shape) == 2 and rows.shape[1] == 1)
+    ours = num_splits == 1 or arrays.split_of(name) == split
+    return bool(named and flat and ours and rows.dtype.kind in "iu")

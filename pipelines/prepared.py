@@ -1,0 +1,170 @@
+"""Data sets that TFDS has prepared, by name; images stay encoded on the way.
+
+The source digest covers the data set's full name and, for each split, the sizes of
+its shards in examples and bytes.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from pipelines import config as config_lib
+from pipelines import errors, items
+
+
+def _open_builder(name: str, data_dir: str):
+    import tensorflow_datasets as tfds  # Seconds to import: only when it is needed.
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir or None)
+    except (ValueError, KeyError, OSError, AssertionError, ImportError) as error:
+        reason = " ".join(str(error).split("\n", 1)[0].split())
+        raise errors.DataError(
+            f"Expected a TFDS data set, received {name!r} ({reason}); see "
+            "tensorflow.org/datasets/catalog for the names."
+        ) from error
+    if not builder.info.splits:
+        raise errors.DataError(
+            f"Expected {name} prepared in {builder.data_dir}, found none; prepare it "
+            "with 'tfds build' or mend --tfds_data_dir."
+        )
+    return builder
+
+
+def _is_image(feature) -> bool:
+    import tensorflow_datasets as tfds
+
+    if isinstance(feature, tfds.features.Image):
+        return True
+    tensor = isinstance(feature, tfds.features.Tensor) and feature.shape
+    return bool(tensor) and len(feature.shape) == 3 and feature.np_dtype == np.uint8
+
+
+def _image_feature(name: str, features: Mapping) -> str:
+    """Return the name of the one feature that is an image."""
+    found = [key for key in features if _is_image(features[key])]
+    if "image" in found:
+        return "image"
+    if len(found) == 1:
+        return found[0]
+    raise errors.DataError(
+        f"Expected a feature 'image', or one image feature of any name, in {name}, "
+        f"received {', '.join(found) or 'none'} among {', '.join(features)}; convert "
+        "from a folder of its images instead."
+    )
+
+
+def _columns(features: Mapping) -> dict[str, tuple[str, ...]]:
+    """Return the integer fields that can be kept and the names in each."""
+    import tensorflow_datasets as tfds
+
+    columns = {}
+    features = dict(features.items())
+    if isinstance(features.get("label"), tfds.features.ClassLabel):
+        names = features["label"].names
+        columns["label"] = tuple(map(str, names))
+    for field, kinds in (("attributes", "bu"), ("landmarks", "iu"), ("identity", "iu")):
+        group = features.get(field)
+        if isinstance(group, tfds.features.FeaturesDict) and all(
+            np.dtype(f.np_dtype).kind in kinds and f.shape == () for f in group.values()
+        ):
+            columns[field] = tuple(group)
+    if columns.get("identity") not in (None, ("Identity_No",)):
+        del columns["identity"]
+    return columns
+
+
+def _digest(builder) -> str:
+    lines = [builder.info.full_name]
+    for split, info in sorted(builder.info.splits.items()):
+        lines.append(f"{split}\t{list(info.shard_lengths)}\t{info.num_bytes}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _examples(builder, split: str, image: str, columns: dict, start: int) -> Iterator:
+    """Yield the split's examples from `start` on, in the order of its shards."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    wanted = {image: True} | dict.fromkeys(columns, True)
+    encoded = isinstance(features[image], tfds.features.Image)
+    skip = {image: tfds.decode.SkipDecoding()} if encoded else {}
+    dataset = builder.as_dataset(
+        split=split,
+        decoders=tfds.decode.PartialDecoding(wanted, decoders=skip),
+        read_config=tfds.ReadConfig(add_tfds_id=True, interleave_cycle_length=1),
+        shuffle_files=False,
+    )
+    return iter(dataset.skip(start).as_numpy_iterator())
+
+
+def _annotations(example: Mapping, columns: Mapping) -> dict[str, list[int]]:
+    return {
+        field: [int(example["label"])]
+        if field == "label"
+        else [int(example[field][name]) for name in names]
+        for field, names in columns.items()
+    }
+
+
+def open_prepared(
+    name: str, data_dir: str, config: config_lib.ConvertConfig
+) -> items.Source:
+    """Open a data set that TFDS has prepared; nothing is downloaded.
+
+    Keys are the ids of TFDS (file and position). Labels, and attributes, landmarks
+    and identities of CelebA's form, are kept.
+
+    Args:
+        name: As `tfds.load` takes it, such as `mnist` or `mnist:3.0.1`.
+        data_dir: Where it lies; empty: where TFDS looks by itself.
+        config: Uses `split_ratios` and `seed` where it has only one split.
+
+    Raises:
+        DataError: Unknown, not prepared, or without an image.
+    """
+    builder = _open_builder(name, data_dir)
+    features = builder.info.features
+    image = _image_feature(name, features)
+    columns = _columns(features)
+    sizes = {s: i.num_examples for s, i in builder.info.splits.items()}
+    if len(sizes) > 1:
+        splits = {split: np.arange(size) for split, size in sizes.items()}
+    else:
+        (size,) = sizes.values()
+        keys = [str(position) for position in range(size)]
+        splits = items.hash_splits(keys, config.split_ratios, config.seed)
+
+    def read(split: str, positions: np.ndarray) -> Iterator[items.Item]:
+        import tensorflow as tf
+
+        if not len(positions):
+            return
+        stored = split if len(sizes) > 1 else next(iter(sizes))
+        start = int(positions[0])
+        examples = _examples(builder, stored, image, columns, start)
+        try:
+            for example in items.pick(examples, positions, start):
+                key = example["tfds_id"].decode()
+                yield items.Stored(key, example[image], _annotations(example, columns))
+        except tf.errors.OpError as error:
+            raise errors.DataError(
+                f"Expected readable records in {builder.data_dir}, received damaged "
+                f"ones ({error.message}); prepare the data set again."
+            ) from error
+
+    channels = features[image].shape[-1]
+    return items.Source(
+        name=builder.name,
+        kind="tfds",
+        digest=_digest(builder),
+        version=str(builder.version),
+        splits=splits,
+        read=read,
+        grey=None if channels is None else channels == 1,
+        attributes=columns.get("attributes", ()),
+        landmarks=columns.get("landmarks", ()),
+        identity="identity" in columns,
+        label_names=columns.get("label", ()),
+    )

@@ -1,0 +1,153 @@
+"""Folders and zip archives of files, read alike.
+
+Both list their files by relative path with `/`, hidden ones left out.
+"""
+
+import io
+import os
+import posixpath
+import zipfile
+import zlib
+from typing import BinaryIO
+
+import attrs
+
+from pipelines import errors
+
+# More than any image below Pillow's limit needs; a zip bomb unpacks to more.
+_MAX_PICTURE_BYTES = 1 << 30
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+@attrs.frozen
+class Folder:
+    """A folder on the local file system."""
+
+    root: str
+    sizes: dict[str, int] = attrs.field(init=False)
+
+    @sizes.default
+    def _list(self) -> dict[str, int]:
+        sizes = {}
+        seen = set()
+        walk = os.walk(self.root, onerror=_refuse, followlinks=True)
+        for folder, inner_folders, names in walk:
+            if os.path.realpath(folder) in seen:  # A link back up, or a second one.
+                inner_folders.clear()
+                continue
+            seen.add(os.path.realpath(folder))
+            inner = os.path.relpath(folder, self.root).replace(os.sep, "/")
+            for name in names:
+                path = posixpath.normpath(posixpath.join(inner, name))
+                if not _is_hidden(path):
+                    sizes[path] = _size(os.path.join(folder, name))
+        return dict(sorted(sizes.items()))
+
+    def fingerprint(self, name: str) -> str:
+        """Return what the source digest covers of a picture: its size in bytes."""
+        return str(self.sizes[name])
+
+    def picture(self, name: str) -> str:
+        """Return the path of a picture, for a worker to open."""
+        return os.path.join(self.root, *name.split("/"))
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
+        return open(self.picture(name), "rb")
+
+
+def _refuse(error: OSError) -> None:
+    raise errors.DataError(
+        f"Expected a readable folder, received {error.filename} ({error.strerror}); "
+        "mend its permissions."
+    )
+
+
+def _size(path: str) -> int:
+    # A dangling link is listed all the same: opening it names it as a bad image.
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+@attrs.frozen
+class Archive:
+    """A zip archive, read in place; nothing is ever extracted."""
+
+    root: str
+    _file: zipfile.ZipFile = attrs.field(init=False)
+    sizes: dict[str, int] = attrs.field(init=False)
+
+    @_file.default
+    def _open_file(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.root)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise errors.DataError(
+                f"Expected a readable zip archive, received {self.root} ({error}); "
+                "fetch it again."
+            ) from error
+
+    @sizes.default
+    def _list(self) -> dict[str, int]:
+        sizes = {}
+        for member in self._file.infolist():
+            name = member.filename
+            if _escapes(name) or member.flag_bits & 1:
+                raise errors.DataError(
+                    "Expected a zip archive of plain files inside its own folder, "
+                    f"received {self.root} with the member {name!r}; it is unsafe or "
+                    "encrypted, so pack the archive again without it."
+                )
+            if member.is_dir() or _is_hidden(name):
+                continue
+            if name in sizes:
+                raise errors.DataError(
+                    f"Expected every name once, received {self.root} with two members "
+                    f"{name!r}; pack the archive again."
+                )
+            sizes[name] = member.file_size
+        return dict(sorted(sizes.items()))
+
+    def fingerprint(self, name: str) -> str:
+        """Return what the source digest covers of a picture: size and CRC-32."""
+        return f"{self.sizes[name]}:{self._file.getinfo(name).CRC:08x}"
+
+    def picture(self, name: str) -> bytes:
+        """Return the bytes of a picture; none if it is damaged or far too large."""
+        if self.sizes[name] > _MAX_PICTURE_BYTES:
+            return b""
+        try:
+            return self._file.read(name)
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError):
+            return b""
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
+        return io.BufferedReader(self._file.open(name))
+
+
+def _escapes(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return ".." in parts or not parts[0] or parts[0].endswith(":") or "\\" in name
+
+
+Tree = Folder | Archive
+
+
+def open_tree(path: str) -> Tree:
+    """Open a folder or a zip archive.
+
+    Raises:
+        DataError: The path is missing or no folder and no zip archive; a zip
+            archive has members outside of its folder, or two of one name.
+    """
+    if os.path.isdir(path):
+        return Folder(path)
+    if os.path.isfile(path):
+        return Archive(path)
+    raise errors.DataError(
+        f"Expected a folder or a zip archive of images, found nothing at {path}; mend "
+        "--source."
+    )

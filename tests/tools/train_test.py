@@ -1,0 +1,246 @@
+"""The tools that make and read a run directory, on one tiny run."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from PIL import Image
+
+from tests.pipelines import shard_fixtures
+from tools import encode, export, flags, generate, runs, train
+
+_TINY = (
+    "--filters=4,6",
+    "--z_dim=3",
+    "--batch_size=8",
+    "--epochs=2",
+    "--jit_compile=false",
+)
+
+
+def _run(program, *argv) -> tuple[int, str, str]:
+    """Run a program; return its exit code, output and errors."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = flags.run(program, argv)
+        except SystemExit as error:
+            code = error.code
+    return code, out.getvalue(), err.getvalue()
+
+
+class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.root = os.path.join(cls.get_temp_dir(cls()), "run_directory")
+        shutil.rmtree(cls.root, ignore_errors=True)
+        cls.data_dir = os.path.join(cls.root, "data")
+        sizes = {"train": (12, 8), "validation": (5,), "test": (7,)}
+        os.makedirs(cls.data_dir)
+        shard_fixtures.write(cls.data_dir, sizes, shape=(8, 8, 3))
+        cls.run_dir = os.path.join(cls.root, "run")
+        code, cls.printed, err = _run(train, *cls._argv(cls.run_dir))
+        if code:
+            raise AssertionError(err)
+
+    @classmethod
+    def _argv(cls, run_dir, *more):
+        return (f"--data_dir={cls.data_dir}", f"--run_dir={run_dir}", *_TINY, *more)
+
+    def _fresh(self, name):
+        """Return a copy of the finished run, to change."""
+        path = os.path.join(self.create_tempdir().full_path, name)
+        shutil.copytree(self.run_dir, path)
+        return path
+
+    def test_says_what_it_is_about_to_do(self):
+        for text in ("data:", "batch 8, 2 epochs of 2 steps", "parameters", "jit off"):
+            self.assertIn(text, self.printed)
+        self.assertIn("tensorboard --logdir=", self.printed)
+
+    def test_flags_file_repeats_the_run(self):
+        again = os.path.join(self.create_tempdir().full_path, "again")
+        path = os.path.join(self.run_dir, "flags.txt")
+        code, _, err = _run(train, f"--flagfile={path}", f"--run_dir={again}")
+        self.assertEqual(code, 0, err)
+        rows = []
+        for run_dir in (self.run_dir, again):
+            with open(os.path.join(run_dir, "history.csv")) as file:
+                rows.append([row["total_loss"] for row in csv.DictReader(file)])
+        self.assertEqual(*rows)
+
+    def test_settings_come_back(self):
+        run = runs.load(self.run_dir)
+        self.assertEqual(run.model.filters, (4, 6))
+        self.assertEqual(run.model.image_shape, (8, 8, 3))
+        self.assertEqual(run.data.batch_size, 8)
+        self.assertEqual(run.train.epochs, 2)
+
+    def test_an_existing_run_is_not_overwritten(self):
+        code, _, err = _run(train, *self._argv(self.run_dir))
+        self.assertEqual(code, 1)
+        self.assertIn("holds a run already. Continue it with --resume", err)
+
+    def test_resume_takes_more_epochs_and_refuses_other_mathematics(self):
+        run_dir = self._fresh("more")
+        code, out, err = _run(train, *self._argv(run_dir, "--epochs=3", "--resume"))
+        self.assertEqual(code, 0, err)
+        self.assertIn("resuming at epoch 3, step 0", out)
+        code, _, err = _run(train, *self._argv(run_dir, "--resume", "--fact=2"))
+        self.assertEqual(code, 1)
+        self.assertIn("--fact is 5.0 in", err)
+        self.assertIn("received 2.0", err)
+
+    def test_resume_starts_fresh_and_says_so(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "new")
+        code, out, err = _run(train, *self._argv(run_dir, "--resume"))
+        self.assertEqual(code, 0, err)
+        self.assertIn("starting fresh", out)
+
+    def test_another_data_set_is_refused(self):
+        run_dir = self._fresh("other_data")
+        data_dir = self.create_tempdir().full_path
+        shard_fixtures.write(data_dir, {"train": (9,)}, shape=(8, 8, 3))
+        argv = self._argv(run_dir, "--resume", f"--data_dir={data_dir}")
+        code, _, err = _run(train, *argv)
+        self.assertEqual(code, 1)
+        self.assertIn("trained on another conversion", err)
+
+    def test_init_from_takes_a_run(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "warm")
+        argv = self._argv(run_dir, f"--init_from={self.run_dir}", "--epochs=1")
+        code, _, err = _run(train, *argv)
+        self.assertEqual(code, 0, err)
+
+    @parameterized.parameters(
+        (("--resume", "--init_from=x"), 2, "Give one of them."),
+        (("--fact=-1",), 2, "'fact' must be >= 0"),
+        (("--strides=3",), 2, "need an image size divisible by 9"),
+        (("--decoder=magic",), 2, "--decoder=magic: value should be one of"),
+        (("--kernel_sizes=3,3,3",), 2, "'kernel_sizes' must hold one number or 2"),
+        (("--data_dir=",), 2, "--data_dir is required"),
+        (("--data_dir=/nowhere",), 1, "Expected a converted data set"),
+        (("--batch_size=100",), 1, "Lower batch_size"),
+        (("--recipe=cake",), 2, "--recipe must be one of ae_1600, celeba_96"),
+        (("--run_dir=gs://bucket/run",), 1, "Expected a local folder"),
+    )
+    def test_refuses_in_a_sentence(self, more, code, message):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        got, _, err = _run(train, *self._argv(run_dir, *more))
+        self.assertIn(message, err)
+        self.assertEqual(got, code)
+        self.assertLen(err.strip().splitlines(), 1)
+        self.assertFalse(os.path.exists(os.path.join(run_dir, "config.json")))
+
+    def test_a_folder_of_other_files_is_refused(self):
+        run_dir = self.create_tempdir().full_path
+        with open(os.path.join(run_dir, "thesis.tex"), "w"):
+            pass
+        code, _, err = _run(train, *self._argv(run_dir))
+        self.assertEqual(code, 1)
+        self.assertIn("holds other files", err)
+        self.assertEqual(os.listdir(run_dir), ["thesis.tex"])
+
+    def test_generate_draws_every_picture(self):
+        out = self.create_tempdir().full_path
+        argv = ["--limits=0.5,3", "--sharpness=1,6", "--rows=2", "--columns=3"]
+        code, printed, err = _run(
+            generate, f"--run_dir={self.run_dir}", f"--out={out}", *argv
+        )
+        self.assertEqual(code, 0, err)
+        names = ["prior", "uniform_0.5", "uniform_3"]
+        for split in ("train", "test"):
+            names += [f"reconstructions_{split}", f"interpolation_{split}"]
+        files = [f"{n}{s}.png" for n in names for s in ("", "_sharpness_6")]
+        self.assertCountEqual(os.listdir(out), files)
+        self.assertLen(printed.split(), len(files))
+        pairs = np.asarray(Image.open(os.path.join(out, "reconstructions_train.png")))
+        self.assertAllEqual(pairs.shape, [4 * 10 - 2, 3 * 10 - 2, 3])
+
+    def test_export_serves_what_the_run_holds(self):
+        run_dir = self._fresh("served")
+        code, printed, err = _run(export, f"--run_dir={run_dir}")
+        self.assertEqual(code, 0, err)
+        path = os.path.join(run_dir, "export", "1")
+        self.assertIn(path, printed)
+        with open(os.path.join(path, "assets.extra", "config.json")) as file:
+            self.assertEqual(json.load(file)["model"]["z_dim"], 3)
+        out = self.create_tempdir().full_path
+        pictures = []
+        for source in (f"--run_dir={run_dir}", f"--export_dir={path}"):
+            code, _, err = _run(generate, source, f"--out={out}", "--kinds=prior")
+            self.assertEqual(code, 0, err)
+            pictures.append(np.asarray(Image.open(os.path.join(out, "prior.png"))))
+        self.assertAllClose(*pictures, atol=1)
+
+    def test_encode_writes_every_image_of_a_split(self):
+        out = os.path.join(self.create_tempdir().full_path, "points")
+        argv = [f"--run_dir={self.run_dir}", "--split=test", f"--out={out}"]
+        code, _, err = _run(encode, *argv)
+        self.assertEqual(code, 0, err)
+        self.assertAllEqual(np.load(os.path.join(out, "z_mean.npy")).shape, [7, 3])
+        with open(os.path.join(out, "keys.txt")) as file:
+            self.assertLen(set(file.read().split()), 7)
+
+    @parameterized.parameters(
+        (generate, (), "Expected one of --run_dir and --export_dir"),
+        (generate, ("--kinds=poems",), "--kinds takes prior, uniform"),
+        (generate, ("--columns=1",), "--columns must be at least 2"),
+        (encode, ("--run_dir=/nowhere",), "Expected a run directory with config.json"),
+        (encode, ("--export_dir=/nowhere",), "made by tools.export"),
+        (export, (), "--run_dir is required"),
+    )
+    def test_readers_refuse_in_a_sentence(self, program, argv, message):
+        code, _, err = _run(program, *argv)
+        self.assertIn(message, err)
+        self.assertNotEqual(code, 0)
+        self.assertLen(err.strip().splitlines(), 1)
+
+    def test_unknown_split(self):
+        code, _, err = _run(encode, f"--run_dir={self.run_dir}", "--split=exam")
+        self.assertEqual(code, 1)
+        self.assertIn("['test', 'train', 'validation'], received 'exam'", err)
+
+    def test_images_of_another_shape_are_refused(self):
+        data_dir = self.create_tempdir().full_path
+        shard_fixtures.write(data_dir, {"train": (9,)}, shape=(4, 4, 3))
+        argv = [f"--run_dir={self.run_dir}", f"--data_dir={data_dir}"]
+        code, _, err = _run(encode, *argv)
+        self.assertEqual(code, 1)
+        self.assertIn("Expected images of shape (8, 8, 3)", err)
+
+    def test_damaged_settings(self):
+        run_dir = self._fresh("damaged")
+        with open(os.path.join(run_dir, "config.json"), "w") as file:
+            file.write("{}")
+        code, _, err = _run(export, f"--run_dir={run_dir}")
+        self.assertEqual(code, 1)
+        self.assertIn("can't be read", err)
+
+
+class RecipeTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(*flags.recipe_names())
+    def test_every_recipe_is_accepted(self, recipe):
+        from pipelines import config as data_config_lib
+        from vae_prod import config as config_lib
+
+        values = flags._parse(train, [f"--recipe={recipe}"])
+        shape = (32, 32, 1) if recipe == "fashion_2d" else (96, 96, 3)
+        flags.build(values, config_lib.ModelConfig, image_shape=shape)
+        flags.build(values, config_lib.TrainConfig)
+        flags.build(values, data_config_lib.DataConfig)
+
+    def test_later_flags_win(self):
+        values = flags._parse(train, ["--recipe=tiny_kl", "--z_dim=7"])
+        self.assertEqual((values.fact, values.z_dim), (1e-5, 7))
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,132 @@
+"""Convert images to sharded TFRecords that training reads and TFDS understands.
+
+    python -m tools.convert_celeba --source=DIR_OR_ZIP --out=DIR
+
+Sources: CelebA as it is distributed (a folder or zip with img_align_celeba and its
+annotation files), a folder or zip of images, an .npz, idx files (MNIST), tfds:NAME,
+digits, faces. An interrupted conversion goes on when the same command runs again.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+from pipelines import config as config_lib
+from tools import flags, progress
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.define(values, config_lib.ConvertConfig)
+    flags.add(
+        values, "source", "", "Where images come from: a path or a name (see above)."
+    )
+    flags.add(values, "out", "", "Folder to write to, new or empty.")
+    flags.add(
+        values,
+        "workers",
+        0,
+        "Worker processes; 0: one for each core. Any number gives the same bytes.",
+    )
+    flags.add(
+        values,
+        "dry_run",
+        False,
+        "Say what would be written and how large; write nothing.",
+    )
+    flags.add(
+        values,
+        "tfds_data_dir",
+        "",
+        "Where the data set of --source=tfds:NAME lies; empty: where TFDS looks.",
+    )
+
+
+def main(values):
+    """Convert what the flags say."""
+    flags.require(values, "source", "out")
+    flags.require_not_negative(values, "workers")
+    config = flags.build(values, config_lib.ConvertConfig)
+    flags.import_tensorflow()  # Not before: --help has answered by now.
+    from pipelines import convert, plan, sources
+
+    source = sources.open_source(values.source, config, values.tfds_data_dir)
+    if convert.find_finished(values.out, source, config):
+        print(f"{values.out} holds this conversion already, complete; nothing to do.")
+        return
+    planned = plan.make_plan(source, config)
+    print(_describe(planned, values.out))
+    if values.dry_run:
+        print("Dry run: nothing was written.")
+        return
+    num_workers = values.workers or len(os.sched_getaffinity(0))
+    begun = time.monotonic()
+    with _ending_on_sigterm(), progress.Progress() as show:
+        manifest = convert.convert(planned, values.out, num_workers, show)
+    seconds = time.monotonic() - begun
+    print(_summarize(manifest, show.first, seconds, values.out))
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm():
+    """Let SIGTERM unwind the program, so that workers end and files are closed."""
+
+    def end(*_):
+        print("terminated; run the same command to continue", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _describe(planned, out):
+    """Return what will be written, for people."""
+    source, record = planned.source, planned.record
+    height, width, channels = record.image_shape
+    parts = {
+        "attributes": record.attributes,
+        "landmark coordinates": record.landmarks,
+        "label classes": record.label_names,
+    }
+    held = [f"{len(names)} {part}" for part, names in parts.items() if names]
+    held += ["identity"] if record.identity else []
+    lines = [
+        f"{source.kind} -> {source.name} {source.version} in {out}",
+        f"  images: {height} x {width} x {channels}, {record.encoding}",
+        f"  annotations: {', '.join(held) or 'none'}",
+    ]
+    for split, positions in source.splits.items():
+        num_shards = len(planned.borders[split]) - 1
+        lines.append(f"  {split}: {len(positions):,} images in {num_shards:,} shards")
+    return "\n".join([*lines, f"  about {planned.estimated_bytes / 1e6:,.1f} MB"])
+
+
+def _summarize(manifest, num_before, seconds, out):
+    """Return what was written, for people.
+
+    The rate is this run's: it leaves out `num_before` images of an earlier one.
+    """
+    num_images = sum(split.num_examples for split in manifest.splits.values())
+    rate = (num_images - num_before) / seconds
+    files = [shard for split in manifest.splits.values() for shard in split.shards]
+    megabytes = sum(shard.num_bytes for shard in files) / 1e6
+    skipped = [f"skipped {name}" for name in manifest.bad_images]
+    total = (
+        f"{num_images:,} images in {seconds:,.1f} s, {rate:,.0f} images/s, "
+        f"{megabytes:,.1f} MB in {out}"
+    )
+    return "\n".join([*skipped, total])
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()
