@@ -1,8 +1,7 @@
 """Stateless augmentation and corruption: pure functions of (image, seed).
 
-Each transform draws from a sub-seed of its own, so switching one on leaves the
-others' draws as they were, and the numbers are the same eagerly and in a
-`Dataset.map`. Only the operations that a `DataConfig` asks for are built.
+The numbers are the same eagerly and in a `Dataset.map`. Only the operations that a
+`DataConfig` asks for are built: in a pipeline of small images, each one counts.
 """
 
 import tensorflow as tf
@@ -26,13 +25,15 @@ def augment(
     Returns:
         uint8 [H, W, C].
     """
-    flip_seed, place_seed, colour_seed = tf.unstack(tf.random.split(seed, 3))
+    # Each transform has a draw of its own, whether it is on or not: switching one on
+    # leaves the others as they were.
+    draws = tf.random.stateless_uniform([7], seed, minval=-1, maxval=1)
     if config.flip:
-        image = _flip(image, flip_seed)
+        image = _flip(image, draws[0] < 0)
     if config.translate or config.zoom:
-        image = _place(image, place_seed, config.translate, config.zoom)
+        image = _place(image, config.translate * draws[1:3], 1 + config.zoom * draws[3])
     if config.brightness or config.contrast or config.saturation:
-        image = _recolour(image, colour_seed, config)
+        image = _recolour(image, draws[4:], config)
     return image
 
 
@@ -83,37 +84,35 @@ def _luma(image: tf.Tensor) -> tf.Tensor:
     """Return the luma of a float32 image, [H, W, 1]."""
     if image.shape[-1] == 1:
         return image
-    return tf.reduce_sum(image * tf.constant(_LUMA), axis=-1, keepdims=True)
+    return tf.tensordot(image, tf.constant(_LUMA)[:, None], 1)
 
 
-def _symmetric(seed: tf.Tensor, limit: float, shape: tuple[int, ...] = ()) -> tf.Tensor:
-    return tf.random.stateless_uniform(shape, seed, minval=-limit, maxval=limit)
+def _flip(image: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
+    # This form of Reverse takes its axes as a tensor, which saves both a copy of the
+    # image and a branch; a slice with a negative stride is five times slower.
+    dims = tf.stack([False, mirrored, False])
+    return tf.raw_ops.Reverse(tensor=image, dims=dims)
 
 
-def _flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    mirrored = tf.random.stateless_uniform([], seed) < 0.5
-    return tf.where(mirrored, image[:, ::-1], image)
-
-
-def _place(
-    image: tf.Tensor, seed: tf.Tensor, translate: float, zoom: float
-) -> tf.Tensor:
+def _place(image: tf.Tensor, shift: tf.Tensor, magnification: tf.Tensor) -> tf.Tensor:
     """Shift and zoom in one bilinear resampling, repeating the edge outside.
 
-    The shift is uniform in [-translate, translate] times the size, per axis; the
-    magnification about the centre uniform in [1 - zoom, 1 + zoom].
+    Args:
+        image: uint8 [H, W, C].
+        shift: float32 [2], down and to the right, as fractions of the size.
+        magnification: float32 [], about the centre; above 1 is closer.
+
+    Returns:
+        uint8 [H, W, C].
     """
-    shift_seed, zoom_seed = tf.unstack(tf.random.split(seed))
     size = tf.cast(tf.shape(image)[:2], tf.float32)
-    shift = _symmetric(shift_seed, translate, (2,)) * size
-    step = 1 / (1 + _symmetric(zoom_seed, zoom))
-    # Output pixel p is read at centre + (p - centre - shift) / magnification.
     centre = (size - 1) / 2
-    offset = centre - (centre + shift) * step
-    transform = tf.stack([step, 0, offset[1], 0, step, offset[0], 0, 0])
+    # Output pixel p is read at centre + (p - centre - shift) / magnification.
+    step = 1 / magnification
+    start = centre - (centre + shift * size) * step
     placed = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(image, tf.float32)[None],
-        transforms=transform[None],
+        transforms=tf.stack([step, 0, start[1], 0, step, start[0], 0, 0])[None],
         output_shape=tf.shape(image)[:2],
         fill_value=0.0,
         interpolation="BILINEAR",
@@ -123,29 +122,30 @@ def _place(
 
 
 def _recolour(
-    image: tf.Tensor, seed: tf.Tensor, config: config_lib.DataConfig
+    image: tf.Tensor, draws: tf.Tensor, config: config_lib.DataConfig
 ) -> tf.Tensor:
     """Change brightness, then contrast, then saturation; round and clip once.
 
     Contrast scales the distance to each channel's mean over the image, saturation
     the distance to each pixel's luma; one-channel images have no saturation.
+
+    Args:
+        image: uint8 [H, W, C].
+        draws: float32 [3] in [-1, 1], one for each change.
+        config: How far each change may go.
+
+    Returns:
+        uint8 [H, W, C].
     """
-    brightness_seed, contrast_seed, saturation_seed = tf.unstack(
-        tf.random.split(seed, 3)
-    )
     pixels = tf.cast(image, tf.float32)
     if config.brightness:
-        pixels += 255 * _symmetric(brightness_seed, config.brightness)
+        pixels += 255 * config.brightness * draws[0]
     if config.contrast:
         mean = tf.reduce_mean(pixels, axis=(0, 1))
-        pixels = mean + (pixels - mean) * (
-            1 + _symmetric(contrast_seed, config.contrast)
-        )
+        pixels = mean + (1 + config.contrast * draws[1]) * (pixels - mean)
     if config.saturation:
         luma = _luma(pixels)
-        pixels = luma + (pixels - luma) * (
-            1 + _symmetric(saturation_seed, config.saturation)
-        )
+        pixels = luma + (1 + config.saturation * draws[2]) * (pixels - luma)
     return _to_uint8(pixels)
 
 
@@ -153,7 +153,8 @@ def _occlude(image: tf.Tensor, seed: tf.Tensor, level: float) -> tf.Tensor:
     size = tf.shape(image)[:2]
     shorter = tf.cast(tf.reduce_min(size), tf.float32)
     side = tf.cast(tf.round(level * shorter), tf.int32)
-    first = tf.random.stateless_uniform([2], seed, 0, size - side + 1, tf.int32)
+    places = tf.cast(size - side + 1, tf.float32)
+    first = tf.cast(tf.random.stateless_uniform([2], seed) * places, tf.int32)
     rows = tf.range(size[0])[:, None, None] - first[0]
     columns = tf.range(size[1])[None, :, None] - first[1]
     inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)

@@ -27,7 +27,13 @@ TRAIN_SPLIT = "train"
 _CYCLE_LENGTH = 16
 _BLOCK_LENGTH = 16
 
+_READ_BYTES = 1 << 18
+
 _Example = dict[str, tf.Tensor]
+
+# Splits decoded into memory on request, by data set, split and fields: every epoch
+# and every pass of this process shares them.
+_tables: dict[tuple[str, ...], _Example] = {}
 
 
 @attrs.frozen
@@ -265,24 +271,40 @@ def _open_split(
                 f"Expected the shard {path} that the manifest lists, it is missing. "
                 "Convert again, or bring it back."
             )
+    if not split.num_examples:
+        raise errors.DataError(
+            f"Expected at least one example in split {name!r}, it is empty. Convert "
+            "more images, or choose another split."
+        )
     items = _Items(
         shard_sizes=tuple(shard.num_examples for shard in split.shards),
-        open_shard=lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard)),
+        open_shard=lambda shard: tf.data.TFRecordDataset(
+            tf.gather(paths, shard), buffer_size=_READ_BYTES
+        ),
         read=lambda record: records.parse(manifest.record, record, fields),
     )
-    return _in_memory(items) if config.cache else items
+    if not config.cache:
+        return items
+    key = (data_dir, manifest.digest(), name, *fields)
+    if key not in _tables:
+        _tables[key] = _decode_all(items)
+    return _in_memory(items.shard_sizes, _tables[key])
 
 
-def _in_memory(items: _Items) -> _Items:
-    """Decode all examples once; the new items are row numbers in the same order."""
-    ends = tf.cumsum(tf.constant(items.shard_sizes, tf.int64))
-    starts = ends - items.shard_sizes
+def _decode_all(items: _Items) -> _Example:
+    """Decode all examples, in file order, into one batch."""
     decoded = items.in_file_order().map(
         items.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    table = decoded.batch(sum(items.shard_sizes)).get_single_element()
+    return decoded.batch(sum(items.shard_sizes)).get_single_element()
+
+
+def _in_memory(shard_sizes: tuple[int, ...], table: _Example) -> _Items:
+    """Make items of the rows of a table, in the order of the shards."""
+    ends = tf.cumsum(tf.constant(shard_sizes, tf.int64))
+    starts = ends - shard_sizes
     return _Items(
-        shard_sizes=items.shard_sizes,
+        shard_sizes=shard_sizes,
         open_shard=lambda shard: tf.data.Dataset.range(starts[shard], ends[shard]),
         read=lambda row: {name: tf.gather(table[name], row) for name in table},
     )

@@ -1,0 +1,208 @@
+import itertools
+import os
+
+import attrs
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from pipelines import config as config_lib
+from pipelines import dataset, errors
+from tests.pipelines import shard_fixtures
+
+_SIZES = {"train": (5, 0, 9, 3), "validation": (4, 3), "test": (2,)}
+_AUGMENTED = {
+    "flip": True,
+    "translate": 0.2,
+    "brightness": 0.2,
+    "corruption": "noise",
+}
+
+
+class DatasetTest(tf.test.TestCase, parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.data_dir = self.create_tempdir().full_path
+        self.manifest, self.images = shard_fixtures.write(self.data_dir, _SIZES)
+
+    def _config(self, **changes):
+        return config_lib.DataConfig(**{"batch_size": 4, **changes})
+
+    def _train(self, num_batches, config=None, **options):
+        config = config or self._config()
+        options = {"fields": ("key",), **options}
+        batches = dataset.train_batches(self.data_dir, self.manifest, config, **options)
+        return list(itertools.islice(batches.as_numpy_iterator(), num_batches))
+
+    def _eval(self, split="validation", config=None, **options):
+        config = config or self._config()
+        batches = dataset.eval_batches(
+            self.data_dir, self.manifest, split, config, **options
+        )
+        return list(batches.as_numpy_iterator())
+
+    def _assert_same(self, first, second):
+        self.assertEqual(len(first), len(second))
+        for one, two in zip(first, second, strict=True):
+            self.assertEqual(one.keys(), two.keys())
+            for name in one:
+                self.assertAllEqual(one[name], two[name])
+
+    def _keys(self, batches):
+        return [key.decode() for batch in batches for key in batch["key"]]
+
+    def test_an_epoch_holds_every_example_once(self):
+        config = self._config(keep_last_batch=True)
+        steps = dataset.steps_per_epoch(self.manifest, config)
+        self.assertEqual(steps, 5)
+        batches = self._train(2 * steps, config)
+        for epoch in (batches[:steps], batches[steps:]):
+            self.assertLen(epoch[-1]["key"], 1)
+            expected = [f"train-{i:05d}" for i in range(17)]
+            self.assertCountEqual(self._keys(epoch), expected)
+        self.assertNotEqual(self._keys(batches[:steps]), self._keys(batches[steps:]))
+
+    def test_the_last_partial_batch_is_dropped_unless_kept(self):
+        self.assertEqual(dataset.steps_per_epoch(self.manifest, self._config()), 4)
+        batches = self._train(9)
+        self.assertAllEqual([len(b["key"]) for b in batches], [4] * 9)
+        self.assertLen(set(self._keys(batches[:4])), 16)
+        self.assertLen(set(self._keys(batches[4:8])), 16)
+
+    def test_images_belong_to_their_keys(self):
+        for batch in self._train(8):
+            for key, image in zip(batch["key"], batch["image"], strict=True):
+                number = int(key.decode().split("-")[1])
+                self.assertAllEqual(image, self.images["train"][number])
+
+    def test_order_is_a_function_of_seed_and_epoch(self):
+        tf.random.set_seed(1)
+        first = self._train(8)
+        tf.random.set_seed(2)
+        self._assert_same(first, self._train(8))
+        other = self._train(8, self._config(seed=2))
+        self.assertNotEqual(self._keys(first), self._keys(other))
+
+    @parameterized.product(keep=(False, True), buffer=(1, 3, 100))
+    def test_starting_anywhere_continues_the_same_run(self, keep, buffer):
+        config = self._config(keep_last_batch=keep, shuffle_buffer=buffer, **_AUGMENTED)
+        steps = dataset.steps_per_epoch(self.manifest, config)
+        straight = self._train(3 * steps, config)
+        for epoch, step in ((0, 1), (0, steps), (1, 0), (1, 3), (2, 2)):
+            resumed = self._train(3, config, start_epoch=epoch, start_step=step)
+            begin = epoch * steps + step
+            expected = straight[begin : begin + 3]
+            self._assert_same(resumed[: len(expected)], expected)
+
+    @parameterized.parameters(2, 4)
+    def test_workers_share_each_batch(self, count):
+        config = self._config(**_AUGMENTED)
+        together = self._train(8, config)
+        shares = [self._train(8, config, replica=(i, count)) for i in range(count)]
+        for number, batch in enumerate(together):
+            keys = [k for share in shares for k in self._keys([share[number]])]
+            self.assertCountEqual(keys, self._keys([batch]))
+
+    def test_cache_changes_nothing(self):
+        plain = self._config(**_AUGMENTED, shuffle_buffer=6)
+        cached = attrs.evolve(plain, cache=True)
+        self._assert_same(self._train(8, plain), self._train(8, cached))
+        self._assert_same(
+            self._train(4, plain, start_epoch=1, start_step=2),
+            self._train(4, cached, start_epoch=1, start_step=2),
+        )
+        self._assert_same(self._eval(config=plain), self._eval(config=cached))
+
+    def test_without_shuffling_shards_keep_their_order(self):
+        batches = self._train(4, self._config(shuffle_buffer=1))
+        self.assertEqual(self._keys(batches), [f"train-{i:05d}" for i in range(16)])
+
+    def test_corruption_keeps_the_clean_target(self):
+        config = self._config(corruption="pixel_dropout", corruption_level=1.0)
+        for batch in self._train(2, config) + self._eval(config=config):
+            self.assertAllEqual(batch["image"], np.zeros_like(batch["image"]))
+            self.assertGreater(batch["target"].max(), 0)
+        self.assertNotIn("target", self._train(1)[0])
+
+    def test_evaluation_reads_everything_in_order(self):
+        batches = self._eval(fields=("key",))
+        self.assertEqual([len(b["key"]) for b in batches], [4, 3])
+        images = np.concatenate([b["image"] for b in batches])
+        self.assertAllEqual(images, self.images["validation"])
+        self.assertEqual(images.dtype, np.uint8)
+
+    def test_evaluation_is_not_augmented_and_always_the_same(self):
+        config = self._config(flip=True, brightness=0.5)
+        images = np.concatenate([b["image"] for b in self._eval(config=config)])
+        self.assertAllEqual(images, self.images["validation"])
+        noisy = self._config(corruption="noise")
+        self._assert_same(self._eval(config=noisy), self._eval(config=noisy))
+
+    def test_evaluation_knows_its_length(self):
+        batches = dataset.eval_batches(
+            self.data_dir, self.manifest, "validation", self._config()
+        )
+        self.assertEqual(batches.cardinality(), 2)
+
+    def test_fields_on_request(self):
+        fields = ("key", "label", "attributes", "landmarks", "identity")
+        batch = self._eval("test", fields=fields)[0]
+        self.assertAllEqual(batch["label"], [0, 1])
+        self.assertAllEqual(batch["attributes"], [[0, 1], [1, 1]])
+        self.assertAllEqual(batch["landmarks"], [[0, 0], [1, -1]])
+        self.assertAllEqual(batch["identity"], [100, 101])
+        self.assertEqual(set(self._eval("test")[0]), {"image"})
+
+    @parameterized.parameters("jpeg", "png", "raw")
+    def test_encodings(self, encoding):
+        data_dir = self.create_tempdir().full_path
+        manifest, images = shard_fixtures.write(
+            data_dir, {"train": (4,)}, encoding=encoding
+        )
+        batches = dataset.eval_batches(data_dir, manifest, "train", self._config())
+        (batch,) = batches.as_numpy_iterator()
+        if encoding == "jpeg":
+            self.assertAllEqual(batch["image"].shape, images["train"].shape)
+        else:
+            self.assertAllEqual(batch["image"], images["train"])
+
+
+class BadInputTest(tf.test.TestCase, parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.data_dir = self.create_tempdir().full_path
+        self.manifest, _ = shard_fixtures.write(
+            self.data_dir, {"train": (5, 4)}, annotated=False
+        )
+
+    def _read(self, **changes):
+        options = {"fields": changes.pop("fields", ())}
+        options |= {k: changes.pop(k) for k in ("replica",) if k in changes}
+        config = config_lib.DataConfig(**{"batch_size": 4, **changes})
+        dataset.train_batches(self.data_dir, self.manifest, config, **options)
+
+    @parameterized.parameters(
+        ({"batch_size": 10}, r"batch of 10 training images, received 9 images\. Lower"),
+        ({"fields": ("label",)}, r"fields out of \['key'\].*received \['label'\]"),
+        ({"replica": (0, 3)}, "Make it a multiple of 3"),
+        ({"replica": (0, 2), "keep_last_batch": True}, "Leave keep_last_batch off"),
+    )
+    def test_refuses(self, changes, message):
+        with self.assertRaisesRegex(errors.DataError, message):
+            self._read(**changes)
+
+    def test_unknown_split(self):
+        with self.assertRaisesRegex(errors.DataError, r"\['train'\], received 'exam'"):
+            dataset.eval_batches(
+                self.data_dir, self.manifest, "exam", config_lib.DataConfig()
+            )
+
+    def test_missing_shard_is_named(self):
+        file = self.manifest.splits["train"].shards[1].file
+        os.remove(os.path.join(self.data_dir, file))
+        with self.assertRaisesRegex(errors.DataError, f"{file} .*is missing"):
+            self._read()
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Installs what the tests need into .venv and runs the whole suite, on a machine with
+# nothing but Python 3.11. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PYTHON="${PYTHON:-python3.11}"
+command -v "$PYTHON" >/dev/null || PYTHON=python3
+if ! .venv/bin/python -c '' 2>/dev/null; then
+  "$PYTHON" -m venv --clear .venv
+fi
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+.venv/bin/python -m pytest -n "${TEST_WORKERS:-2}" "$@"
