@@ -199,6 +199,6 @@ class DataConfig:
     )
     seed: int = attrs.field(
         default=1,
-        validator=validators.ge(0),
+        validator=validators.and_(validators.ge(0), validators.lt(2**63)),
         metadata={"help": "Seed of everything random."},
     )

@@ -27,8 +27,6 @@ TRAIN_SPLIT = "train"
 _CYCLE_LENGTH = 16
 _BLOCK_LENGTH = 16
 
-_READ_BYTES = 1 << 18
-
 _Example = dict[str, tf.Tensor]
 
 # Splits decoded into memory on request, by data set, split and fields: every epoch
@@ -278,9 +276,7 @@ def _open_split(
         )
     items = _Items(
         shard_sizes=tuple(shard.num_examples for shard in split.shards),
-        open_shard=lambda shard: tf.data.TFRecordDataset(
-            tf.gather(paths, shard), buffer_size=_READ_BYTES
-        ),
+        open_shard=lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard)),
         read=lambda record: records.parse(manifest.record, record, fields),
     )
     if not config.cache:
@@ -296,7 +292,12 @@ def _decode_all(items: _Items) -> _Example:
     decoded = items.in_file_order().map(
         items.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    return decoded.batch(sum(items.shard_sizes)).get_single_element()
+    table = decoded.batch(sum(items.shard_sizes)).get_single_element()
+    # Pipelines share a variable by reference; each would copy a tensor it captures.
+    with tf.device("CPU"):
+        return {
+            name: tf.Variable(table.pop(name), trainable=False) for name in list(table)
+        }
 
 
 def _in_memory(shard_sizes: tuple[int, ...], table: _Example) -> _Items:

@@ -14,9 +14,7 @@ from tools import flags, progress
 
 def define(values):
     """Define this program's flags."""
-    flags.add(values, "run_dir", "", "Run directory, as tools.train made it.")
-    flags.add(values, "export_dir", "", "Or an export's version folder.")
-    flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
+    flags.add_trained(values)
     flags.add(values, "split", "train", "Split to encode.")
     flags.add(
         values,
@@ -25,17 +23,17 @@ def define(values):
         "Folder to write; default: encodings/SPLIT in the run directory (of an export: "
         "in the working directory).",
     )
-    flags.add(values, "weights", "best", "Which weights.", ("best", "last"))
 
 
 def main(values):
     """Encode what the flags say."""
+    flags.require_not_negative(values, "recompute_batch_norm")
     flags.import_tensorflow()
     from pipelines import dataset
     from tools import runs
     from vae_prod import latent
 
-    trained = runs.open_trained(values.run_dir, values.export_dir, values.weights)
+    trained = runs.open_trained(values)
     out = values.out or os.path.join(trained.out, "encodings", values.split)
     data_dir, manifest = runs.open_data(trained.run, values.data_dir)
     batches = dataset.eval_batches(

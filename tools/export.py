@@ -14,19 +14,21 @@ from tools import flags
 
 def define(values):
     """Define this program's flags."""
-    flags.add(values, "run_dir", "", "Run directory, as tools.train made it.")
+    flags.add_run(values)
     flags.add(values, "out", "", "Folder of the versions; default: RUN_DIR/export.")
-    flags.add(values, "weights", "best", "Which weights.", ("best", "last"))
 
 
 def main(values):
     """Export what the flags say."""
     flags.require(values, "run_dir")
+    flags.require_not_negative(values, "recompute_batch_norm")
     flags.import_tensorflow()
     from tools import runs
     from vae_prod import export
 
-    _, model = runs.load_model(values.run_dir, values.weights)
+    _, model = runs.load_model(
+        values.run_dir, values.weights, values.recompute_batch_norm
+    )
     path = export.next_version(values.out or os.path.join(values.run_dir, "export"))
     export.export(model, path, runs.settings_files(values.run_dir))
     print(f"exported: {path}")

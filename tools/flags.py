@@ -115,6 +115,26 @@ def add(
         definers[type(default)](name, default, text, flag_values=values)
 
 
+def add_run(values: flags.FlagValues) -> None:
+    """Define the flags that name a trained run and its weights."""
+    add(values, "run_dir", "", "Run directory, as tools.train made it.")
+    add(values, "weights", "best", "Which weights.", ("best", "last"))
+    add(
+        values,
+        "recompute_batch_norm",
+        0,
+        "Training batches over which batch-norm statistics are recomputed before use; "
+        "0: the moving statistics. Worth it after few training steps.",
+    )
+
+
+def add_trained(values: flags.FlagValues) -> None:
+    """Define the flags that name a trained model, in a run or an export, and data."""
+    add_run(values)
+    add(values, "export_dir", "", "An export's version folder, instead of a run.")
+    add(values, "data_dir", "", "Converted data set; default: the run's own.")
+
+
 def build(values: flags.FlagValues, config: type, **given):
     """Make a config from the parsed flags and from the facts given beside them."""
     chosen = {f.name: values[f.name].value for f in attrs.fields(config) if is_flag(f)}

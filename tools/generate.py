@@ -20,9 +20,7 @@ _KINDS = ("prior", "uniform", "reconstructions", "interpolation")
 
 def define(values):
     """Define this program's flags."""
-    flags.add(values, "run_dir", "", "Run directory, as tools.train made it.")
-    flags.add(values, "export_dir", "", "Or an export's version folder.")
-    flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
+    flags.add_trained(values)
     flags.add(
         values,
         "out",
@@ -30,7 +28,6 @@ def define(values):
         "Folder for pictures; default: generated in the run directory (of an export: "
         "in the working directory).",
     )
-    flags.add(values, "weights", "best", "Which weights.", ("best", "last"))
     flags.add(values, "kinds", _KINDS, "Which pictures to draw.")
     flags.add(values, "splits", ("train", "test"), "Splits to take images from.")
     flags.add(values, "rows", 4, "Rows of a picture (pairs, for reconstructions).")
@@ -52,7 +49,7 @@ def main(values):
     flags.import_tensorflow()
     from tools import runs
 
-    trained = runs.open_trained(values.run_dir, values.export_dir, values.weights)
+    trained = runs.open_trained(values)
     out = values.out or os.path.join(trained.out, "generated")
     drawn = []
     for kind in values.kinds:
@@ -62,6 +59,7 @@ def main(values):
 
 
 def _check(values) -> None:
+    flags.require_not_negative(values, "recompute_batch_norm", "seed")
     unknown = sorted(set(values.kinds) - set(_KINDS))
     if unknown:
         raise flags.UsageError(

@@ -7,7 +7,7 @@ For trying everything out where CelebA itself is not at hand:
 The faces are drawn, not photographs; their forty attributes are those of CelebA and
 visible in the pictures. The same seed gives the same files, byte for byte, whatever
 the number of workers. A tree that is already there is kept, an interrupted one
-is written again.
+is completed.
 """
 
 import sys

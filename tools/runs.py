@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from pipelines import config as data_config_lib
 from pipelines import dataset, shards
+from tools import flags
+from vae_prod import batch_norm, errors, training
 from vae_prod import codec as codec_lib
 from vae_prod import config as config_lib
-from vae_prod import errors, training
 from vae_prod import vae as vae_lib
 
 # Images among which pictures choose theirs.
@@ -162,19 +163,28 @@ def weights_path(path: str, which: str = "best") -> str:
     return os.path.join(path, "weights", which, "vae.weights.h5")
 
 
-def load_model(run_dir: str, which: str = "best") -> tuple[Run, vae_lib.VAE]:
+def load_model(
+    run_dir: str, which: str = "best", recompute_batch_norm: int = 0
+) -> tuple[Run, vae_lib.VAE]:
     """Load a run's trained model, in float32.
 
     Args:
         run_dir: The run directory.
         which: `best` or `last` weights.
+        recompute_batch_norm: Training batches over which batch-norm statistics are
+            recomputed; 0: the moving statistics as they were saved.
 
     Raises:
         RunError: There is no such run, or it has no such weights yet.
+        DataError: Statistics are to be recomputed, and the run's data is gone.
     """
     run = load(run_dir)
     model = vae_lib.VAE(run.model, run.train.seed)
     training.load_weights(model, weights_path(run_dir, which))
+    if recompute_batch_norm:
+        data_dir, manifest = open_data(run)
+        batches = dataset.train_batches(data_dir, manifest, run.data)
+        batch_norm.recompute(model, batches.take(recompute_batch_norm))
     return run, model
 
 
@@ -221,19 +231,20 @@ class Trained:
     codec: codec_lib.Codec
 
 
-def open_trained(run_dir: str, export_dir: str, weights: str) -> Trained:
-    """Open a run's weights, or an export.
+def open_trained(values: flags.flags.FlagValues) -> Trained:
+    """Open a run's weights or an export, as the flags of `flags.add_trained` say.
 
     Raises:
         RunError: Not exactly one of them is given, or it can't be read.
     """
+    run_dir, export_dir = values.run_dir, values.export_dir
     if bool(run_dir) == bool(export_dir):
         raise errors.RunError(
             "Expected one of --run_dir and --export_dir, received "
             f"{'both' if run_dir else 'neither'}."
         )
     if run_dir:
-        run, model = load_model(run_dir, weights)
+        run, model = load_model(run_dir, values.weights, values.recompute_batch_norm)
         return Trained(run_dir, run, codec_lib.from_model(model))
     codec = codec_lib.from_export(export_dir)
     settings = os.path.join(export_dir, os.path.dirname(codec_lib.CONFIG_IN_EXPORT))

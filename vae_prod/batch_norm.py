@@ -23,18 +23,19 @@ def _layers(model: vae_lib.VAE) -> list[keras.layers.BatchNormalization]:
     ]
 
 
-@contextlib.contextmanager
-def recomputed(model: vae_lib.VAE, batches: Iterable[dict]) -> Iterator[None]:
-    """Give the model the mean batch statistics of `batches`, then its own again.
+def _moving(model: vae_lib.VAE) -> list[keras.Variable]:
+    return [v for x in _layers(model) for v in (x.moving_mean, x.moving_variance)]
+
+
+def recompute(model: vae_lib.VAE, batches: Iterable[dict]) -> None:
+    """Set the moving statistics to the mean batch statistics of `batches`.
 
     Args:
         model: Its weights stay as they are.
         batches: Training batches, as the train step takes them; at least one.
     """
-    layers = _layers(model)
-    moving = [v for x in layers for v in (x.moving_mean, x.moving_variance)]
-    momentum = [x.momentum for x in layers for _ in range(2)]
-    own = _values(moving)
+    moving = _moving(model)
+    momentum = [x.momentum for x in _layers(model) for _ in range(2)]
 
     @tf.function
     def forward(batch):
@@ -45,19 +46,23 @@ def recomputed(model: vae_lib.VAE, batches: Iterable[dict]) -> Iterator[None]:
         z = model.sample(posterior, tf.constant([0, 0], tf.int64))
         model.decoder(z, training=True)
 
+    totals, count = [np.zeros(v.shape) for v in moving], 0
+    for batch in batches:
+        forward(batch)
+        totals = [t + v.numpy() for t, v in zip(totals, moving, strict=True)]
+        count += 1
+    for variable, total, kept in zip(moving, totals, momentum, strict=True):
+        variable.assign((total / count / (1.0 - kept)).astype(np.float32))
+
+
+@contextlib.contextmanager
+def recomputed(model: vae_lib.VAE, batches: Iterable[dict]) -> Iterator[None]:
+    """Give the model recomputed statistics, then its own again."""
+    moving = _moving(model)
+    own = [variable.numpy() for variable in moving]
     try:
-        totals, count = [np.zeros(v.shape) for v in moving], 0
-        for batch in batches:
-            forward(batch)
-            totals = [t + v for t, v in zip(totals, _values(moving), strict=True)]
-            count += 1
-        for variable, total, kept in zip(moving, totals, momentum, strict=True):
-            variable.assign((total / count / (1.0 - kept)).astype(np.float32))
+        recompute(model, batches)
         yield
     finally:
         for variable, value in zip(moving, own, strict=True):
             variable.assign(value)
-
-
-def _values(variables) -> list[np.ndarray]:
-    return [variable.numpy() for variable in variables]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import attrs
+import h5py
 import keras
 import tensorflow as tf
 
@@ -147,6 +148,9 @@ def load_weights(model: vae_lib.VAE, path: str) -> None:
     # Into a copy: a compiled model would look for its optimizer's variables too.
     plain = model.with_precision("float32")
     try:
+        # Keras fills what fits and passes over the rest.
+        if _stored_shapes(path) != sorted(tuple(w.shape) for w in plain.weights):
+            raise ValueError("the arrays have other shapes")
         plain.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
@@ -155,6 +159,14 @@ def load_weights(model: vae_lib.VAE, path: str) -> None:
             f"loaded ({reason}). Use the settings they were trained with."
         ) from error
     model.set_weights(plain.get_weights())
+
+
+def _stored_shapes(path: str) -> list[tuple[int, ...]]:
+    """Return the shapes of all arrays in a weights file, sorted."""
+    shapes = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, item: shapes.append(getattr(item, "shape", None)))
+    return sorted(shape for shape in shapes if shape is not None)
 
 
 def run(

@@ -94,14 +94,19 @@ class DatasetTest(tf.test.TestCase, parameterized.TestCase):
             expected = straight[begin : begin + 3]
             self._assert_same(resumed[: len(expected)], expected)
 
-    @parameterized.parameters(2, 4)
-    def test_workers_share_each_batch(self, count):
-        config = self._config(**_AUGMENTED)
+    # Of 17 examples, batches of 6 leave 5 over: more than a worker's share.
+    @parameterized.parameters((2, 4), (4, 4), (2, 6), (3, 6))
+    def test_workers_share_each_batch(self, count, batch_size):
+        config = self._config(batch_size=batch_size, **_AUGMENTED)
         together = self._train(8, config)
         shares = [self._train(8, config, replica=(i, count)) for i in range(count)]
         for number, batch in enumerate(together):
             keys = [k for share in shares for k in self._keys([share[number]])]
             self.assertCountEqual(keys, self._keys([batch]))
+            for index, share in enumerate(shares):
+                self.assertAllEqual(
+                    share[number]["image"], batch["image"][index::count]
+                )
 
     def test_cache_changes_nothing(self):
         plain = self._config(**_AUGMENTED, shuffle_buffer=6)
@@ -177,13 +182,17 @@ class BadInputTest(tf.test.TestCase, parameterized.TestCase):
 
     def _read(self, **changes):
         options = {"fields": changes.pop("fields", ())}
-        options |= {k: changes.pop(k) for k in ("replica",) if k in changes}
+        options |= {
+            k: changes.pop(k) for k in ("replica", "start_step") if k in changes
+        }
         config = config_lib.DataConfig(**{"batch_size": 4, **changes})
         dataset.train_batches(self.data_dir, self.manifest, config, **options)
 
     @parameterized.parameters(
         ({"batch_size": 10}, r"batch of 10 training images, received 9 images\. Lower"),
         ({"fields": ("label",)}, r"fields out of \['key'\].*received \['label'\]"),
+        ({"start_step": 3}, r"begin at in \[0, 2\], received 3\."),
+        ({"start_step": -1}, r"begin at in \[0, 2\], received -1\."),
         ({"replica": (0, 3)}, "Make it a multiple of 3"),
         ({"replica": (0, 2), "keep_last_batch": True}, "Leave keep_last_batch off"),
     )

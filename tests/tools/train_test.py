@@ -189,6 +189,20 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         with open(os.path.join(out, "keys.txt")) as file:
             self.assertLen(set(file.read().split()), 7)
 
+    def test_batch_norm_can_be_recomputed_before_use(self):
+        pictures = []
+        for batches in (0, 2):
+            out = self.create_tempdir().full_path
+            argv = (
+                f"--out={out}",
+                "--kinds=prior",
+                f"--recompute_batch_norm={batches}",
+            )
+            code, _, err = _run(generate, f"--run_dir={self.run_dir}", *argv)
+            self.assertEqual(code, 0, err)
+            pictures.append(np.asarray(Image.open(os.path.join(out, "prior.png"))))
+        self.assertNotAllEqual(*pictures)
+
     @parameterized.parameters(
         (generate, (), "Expected one of --run_dir and --export_dir"),
         (generate, ("--kinds=poems",), "--kinds takes prior, uniform"),

@@ -137,8 +137,15 @@ class RunTest(tf.test.TestCase, parameterized.TestCase):
     def test_weights_of_another_architecture_are_refused(self):
         self._run()
         path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
-        with self.assertRaisesRegex(errors.RunError, "this model's architecture"):
-            training.load_weights(tiny.model(z_dim=5), path)
+        for changes in (
+            {"z_dim": 5},
+            {"mode": "ae"},
+            {"batch_norm": False},
+            {"blocks": "residual"},
+            {"decoder": "upsampling", "filters": (4, 6, 6)},
+        ):
+            with self.assertRaisesRegex(errors.RunError, "this model's architecture"):
+                training.load_weights(tiny.model(**changes), path)
         with self.assertRaisesRegex(errors.RunError, "found no such file"):
             training.load_weights(tiny.model(), path + ".missing")
 
