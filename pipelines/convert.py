@@ -135,7 +135,7 @@ def _write_shards(
     done = plan.num_images - sum(len(plan.positions(*shard)) for shard in missing)
     on_progress(done, plan.num_images)
     with workers.start(num_workers) as run:
-        stream = run(task, _read(plan, missing))
+        stream = run(task, _read(plan, missing), task.chunk_size)
         stream = _count(stream, done, plan.num_images, on_progress)
         for split, number in missing:
             aside = progress.aside(plan.file(split, number))

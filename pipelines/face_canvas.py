@@ -42,8 +42,9 @@ class Patch:
 
     def shade(self, amount: np.ndarray, tint=(1.0, 1.0, 1.0)) -> None:
         """Darken by amount, [h, w] in [0, 1], times a tint that weighs the channels."""
-        pixels = self.pixels
-        pixels *= 1 - amount * np.asarray(tint, np.float32)[:, None, None]
+        kept = 1 - amount
+        for channel, weight in zip(self.pixels, tint, strict=True):
+            channel *= kept if weight == 1 else 1 - weight * amount
 
 
 def new_canvas() -> Patch:
@@ -68,13 +69,15 @@ def crop(canvas: Patch, left: float, top: float, right: float, bottom: float) ->
 
 
 def clamp(values: np.ndarray, low: float = 0, high: float = 1) -> np.ndarray:
-    """Limit values to a range, which for small arrays is much faster than np.clip."""
-    return np.minimum(np.maximum(values, low), high)
+    """Limit values to a range."""
+    return values.clip(low, high)
 
 
 def step(distance: np.ndarray, softness: float = 1.0) -> np.ndarray:
     """Return 1 where a signed distance (pixels) is positive, with a soft edge."""
-    return clamp(distance * np.float32(1 / softness) + np.float32(0.5))
+    values = distance * np.float32(1 / softness)
+    values += np.float32(0.5)
+    return values.clip(0, 1, out=values)
 
 
 def bell(distance: np.ndarray, width: float) -> np.ndarray:
@@ -82,8 +85,11 @@ def bell(distance: np.ndarray, width: float) -> np.ndarray:
 
     Its tail ends at 1e-7, because arithmetic with denormal numbers is slow.
     """
-    scaled = distance * np.float32(1 / width)
-    return np.exp(-np.minimum(scaled * scaled, 16))
+    values = distance * np.float32(1 / width)
+    values *= values
+    values.clip(0, 16, out=values)
+    np.negative(values, out=values)
+    return np.exp(values, out=values)
 
 
 def bumps(x: np.ndarray, y: np.ndarray, table) -> np.ndarray:
@@ -98,8 +104,30 @@ def bumps(x: np.ndarray, y: np.ndarray, table) -> np.ndarray:
     centre_x, centre_y, width, height, strength = rows.T[:, :, None]
     across = bell((x - centre_x) / width, 1)
     down = strength * bell((y[:, 0] - centre_y) / height, 1)
-    # Not a matrix product: BLAS threads stall where several processes draw.
-    return np.einsum("kh,kw->hw", down, across)
+    return _product(down.T, across)
+
+
+def slope(values: np.ndarray) -> np.ndarray:
+    """Return the change per row of float32 [h, w], sooner than np.gradient does."""
+    slopes = np.empty_like(values)
+    slopes[1:-1] = 0.5 * (values[2:] - values[:-2])
+    slopes[0] = values[1] - values[0]
+    slopes[-1] = values[-1] - values[-2]
+    return slopes
+
+
+def _product(first: np.ndarray, second: np.ndarray, out=None) -> np.ndarray:
+    """Return the matrix product of float32 [h, k] and [k, w], by blocks of rows.
+
+    BLAS would divide a larger product among threads, which stall each other where
+    several processes draw.
+    """
+    height = len(first)
+    if out is None:
+        out = np.empty((height, second.shape[1]), np.float32)
+    for top in range(0, height, 64):
+        np.matmul(first[top : top + 64], second, out=out[top : top + 64])
+    return out
 
 
 def mix(first, second, amount: float) -> np.ndarray:
@@ -139,9 +167,9 @@ def fill(canvas: Patch, cells: np.ndarray) -> None:
     """Cover a canvas with coarse cells, float [3, rows, columns], blurred together."""
     _, height, width = canvas.pixels.shape
     rows = _spread(cells.shape[1], height)
-    columns = np.ascontiguousarray(_spread(cells.shape[2], width).T)
-    tall = np.einsum("hr,crk->chk", rows, cells.astype(np.float32))
-    np.einsum("chk,kw->chw", tall, columns, out=canvas.pixels)
+    columns = _spread(cells.shape[2], width).T
+    for channel, part in zip(canvas.pixels, cells.astype(np.float32), strict=True):
+        _product(_product(rows, part), columns, out=channel)
 
 
 @functools.cache
@@ -158,17 +186,18 @@ def strand_table() -> np.ndarray:
 
 @functools.cache
 def skin_table() -> np.ndarray:
-    """Return skin: float32 [256, 256], pores and blotches, mean 0, deviation 1."""
+    """Return skin: float32 [256, 304], pores and blotches, mean 0, deviation 1."""
     rng = np.random.default_rng(21)
     table = np.zeros((256, 256))
     for width, weight in ((1, 0.5), (3, 0.5), (12, 1.0)):
         layer = rng.normal(size=table.shape)
         layer = _smooth(_smooth(layer, 0, width), 1, width)
         table += weight * layer / layer.std()
-    return (table / table.std()).astype(np.float32)
+    table = np.tile((table / table.std()).astype(np.float32), (1, 2))
+    return np.ascontiguousarray(table[:, :304])
 
 
 def skin_texture(shape: tuple[int, int], offset: int) -> np.ndarray:
-    """Return a window [h, w] of the skin table (h, w up to 166) at some offset."""
+    """Return a window [h, w], at most [166, 214], of the skin table at some offset."""
     top, left = offset % 90, (offset // 90) % 90
     return skin_table()[top : top + shape[0], left : left + shape[1]]

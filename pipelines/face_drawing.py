@@ -1,6 +1,5 @@
 """From traits to a picture: the order of the layers, the background, the alignment."""
 
-import attrs
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -20,6 +19,7 @@ from pipelines.face_canvas import (
 )
 from pipelines.face_traits import Traits
 
+_STRIDE = WIDTH + 2 * MARGIN  # Pixels per row of the canvas.
 _CLOTHES = (
     (28, 28, 34),
     (38, 44, 70),
@@ -34,19 +34,15 @@ _CLOTHES = (
 )
 
 
-@attrs.frozen(eq=False)
-class Picture:
-    """A finished frame: uint8 [218, 178, 3], landmarks and box in pixels."""
-
-    image: np.ndarray
-    landmarks: tuple[int, ...]
-    bbox: tuple[int, int, int, int]
+def draw(traits: Traits) -> np.ndarray:
+    """Draw a face: uint8 [218, 178, 3]."""
+    canvas = _render(traits)
+    return _align(_develop(canvas, traits), traits)
 
 
-def draw(traits: Traits) -> Picture:
-    """Draw a face and say where its parts came to lie in the frame."""
-    canvas, plan = _render(traits)
-    shot = traits.shot
+def locate(traits: Traits) -> tuple[tuple[int, ...], tuple[int, int, int, int]]:
+    """Return the landmarks and the box of a face, in pixels of the frame."""
+    plan, shot = face_head.geometry(traits), traits.shot
     cos, sin = shot.zoom * np.cos(shot.roll), shot.zoom * np.sin(shot.roll)
 
     def place(x, y):
@@ -63,19 +59,16 @@ def draw(traits: Traits) -> Picture:
         *place(plan.x(0, 8) - reach * plan.side(-1), plan.mouth),
         *place(plan.x(0, 8) + reach * plan.side(1), plan.mouth),
     )
-    left, top = place(plan.outline(np.float32(0))[0] - plan.cheek - 4, -60)
-    right, bottom = place(plan.outline(np.float32(0))[0] + plan.cheek + 4, plan.chin)
+    middle, _ = plan.outline(np.float32(0))
+    left, top = place(middle - plan.cheek - 4, -60)
+    right, bottom = place(middle + plan.cheek + 4, plan.chin)
     left, top = max(left, 0), max(top, 0)
-    bbox = (left, top, min(right, WIDTH) - left, min(bottom, HEIGHT) - top)
-    return Picture(_align(canvas, traits), landmarks, bbox)
+    box = (left, top, min(right, WIDTH) - left, min(bottom, HEIGHT) - top)
+    return landmarks, box
 
 
-def _render(traits: Traits) -> tuple[np.ndarray, face_head.Geometry]:
-    """Draw a face, from back to front.
-
-    Returns:
-        The canvas as uint8 [250, 210, 3] and the geometry it was drawn with.
-    """
+def _render(traits: Traits) -> Patch:
+    """Draw a face on a canvas, from back to front."""
     plan = face_head.geometry(traits)
     canvas = new_canvas()
     rng = np.random.default_rng(traits.shot.texture)
@@ -89,7 +82,7 @@ def _render(traits: Traits) -> tuple[np.ndarray, face_head.Geometry]:
     face_features.draw(canvas, plan, traits)
     hair.draw_front()
     face_wear.draw_accessories(canvas, plan, traits)
-    return _develop(canvas.pixels, traits), plan
+    return canvas
 
 
 def _draw_background(canvas: Patch, rng: np.random.Generator) -> None:
@@ -122,35 +115,80 @@ def _draw_background(canvas: Patch, rng: np.random.Generator) -> None:
     fill(canvas, clamp(field, 0, 255))
 
 
-def _develop(pixels: np.ndarray, traits: Traits) -> np.ndarray:
-    """Apply exposure, colour temperature and blur; return uint8 [h, w, 3]."""
+def _develop(canvas: Patch, traits: Traits) -> np.ndarray:
+    """Apply exposure and colour temperature.
+
+    Returns:
+        uint32 [h * w], the levels of red, green and blue in the three lowest bytes.
+    """
     shot = traits.shot
     gain = 1 + 0.1 * shot.exposure
     balance = gain * np.array([1 + 0.05 * shot.warmth, 1, 1 - 0.07 * shot.warmth])
-    pixels *= balance.astype(np.float32)[:, None, None]
-    image = np.empty((*pixels.shape[1:], 3), np.uint8)
-    np.clip(pixels, 0, 255, out=np.moveaxis(image, -1, 0), casting="unsafe")
-    if traits.has("Blurry"):
-        blurred = Image.fromarray(image).filter(ImageFilter.GaussianBlur(1.8))
-        image = np.asarray(blurred)
-    return image
+    pixels = canvas.pixels * balance.astype(np.float32)[:, None, None]
+    red, green, blue = pixels.clip(0, 255, out=pixels).astype(np.uint32)
+    green <<= 8
+    blue <<= 16
+    green |= red
+    green |= blue
+    return green.ravel()
 
 
-def _align(image: np.ndarray, traits: Traits) -> np.ndarray:
-    """Roll, zoom and shift the canvas into the frame: uint8 [218, 178, 3]."""
+def _align(packed: np.ndarray, traits: Traits) -> np.ndarray:
+    """Roll, zoom and shift the canvas into the frame, and blur it where it is blurry.
+
+    Bilinear, as Pillow's transform, but in less time: red and blue go through the
+    integer arithmetic together.
+
+    Args:
+        packed: The canvas as `_develop` returns it.
+        traits: Whose pose it is.
+
+    Returns:
+        uint8 [218, 178, 3].
+    """
+    at, x, y = _sources(traits)
+    both = x * y
+    both >>= 8
+    red_blue, green = np.zeros_like(at, np.uint32), np.zeros_like(at, np.uint32)
+    for ahead, weight in (
+        (0, 256 - x - y + both),
+        (1, x - both),
+        (_STRIDE, y - both),
+        (_STRIDE + 1, both),
+    ):
+        pixels = packed[ahead:].take(at, mode="clip")
+        red_blue += (pixels & 0xFF00FF) * weight
+        pixels &= 0xFF00
+        pixels >>= 8
+        pixels *= weight
+        green += pixels
+    levels = (red_blue >> 8).view(np.uint8), (green >> 8).view(np.uint8)
+    frame = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    frame[..., 0] = levels[0][:, 0::4]
+    frame[..., 1] = levels[1][:, 0::4]
+    frame[..., 2] = levels[0][:, 2::4]
+    if not traits.has("Blurry"):
+        return frame
+    return np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(1.8)))
+
+
+def _sources(traits: Traits) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which pixels of the canvas those of the frame come from.
+
+    Returns:
+        For each pixel, [218, 178]: the upper left one of the four it lies between,
+        int64, counted along the flat canvas, and how far it lies beyond that, x and y,
+        in 1/256 pixel, uint32.
+    """
     shot = traits.shot
-    cos = np.cos(shot.roll) / shot.zoom
-    sin = np.sin(shot.roll) / shot.zoom
-    x, y = EYES_X + shot.shift_x, EYES_Y + shot.shift_y
-    matrix = (
-        cos,
-        sin,
-        EYES_X + MARGIN - cos * x - sin * y,
-        -sin,
-        cos,
-        EYES_Y + MARGIN + sin * x - cos * y,
-    )
-    frame = Image.fromarray(image).transform(
-        (WIDTH, HEIGHT), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-    )
-    return np.asarray(frame)
+    cos = np.float32(256 / shot.zoom * np.cos(shot.roll))
+    sin = np.float32(256 / shot.zoom * np.sin(shot.roll))
+    x = np.arange(WIDTH, dtype=np.float32) - np.float32(EYES_X + shot.shift_x)
+    y = np.arange(HEIGHT, dtype=np.float32) - np.float32(EYES_Y + shot.shift_y)
+    y = y[:, None]
+    from_x = (cos * x + (sin * y + 256 * (EYES_X + MARGIN))).astype(np.int32)
+    from_y = (cos * y + 256 * (EYES_Y + MARGIN) - sin * x).astype(np.int32)
+    at = (from_y >> 8) * _STRIDE + (from_x >> 8)
+    from_x &= 255
+    from_y &= 255
+    return at.astype(np.int64), from_x.view(np.uint32), from_y.view(np.uint32)

@@ -31,6 +31,9 @@ IRISES = (
 _LIPSTICKS = ((172, 30, 48), (204, 58, 92), (142, 36, 60), (214, 92, 96), (188, 50, 34))
 _EYE_SHADOWS = ((92, 66, 56), (74, 70, 92), (110, 66, 90), (60, 60, 62), (120, 88, 60))
 
+# The tint of creases of the skin.
+_CREASE = (0.8, 1, 1)
+
 
 def draw(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     """Draw all features on a shaded head."""
@@ -47,7 +50,7 @@ def draw_eyes(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     """Draw the eyes with lids, lashes, irises and highlights."""
     person, shot, has = traits.person, traits.shot, traits.has
     patch = crop(canvas, -46, -17, 46, 17)
-    offset, u = plan.fold(patch, plan.eye, 0)
+    _, u = plan.fold(patch, plan.eye, 0)
     v = patch.y
     size = 1 + 0.07 * person.eye_size + 0.05 * (not has("Male"))
     smile, narrow = has("Smiling"), has("Narrow_Eyes")
@@ -62,32 +65,38 @@ def draw_eyes(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     crease = upper - 2.6 - 1.4 * size * bell(u, 11)
     if made_up:
         lid = step(v - crease + 5, 7) * step(upper + 2 - v, 2) * bell(u - 2, 14)
-        patch.paint(0.62 * lid, pick(_EYE_SHADOWS, shot.style))
+        patch.paint(0.4 * lid, pick(_EYE_SHADOWS, shot.style))
     patch.shade(0.33 * bell(v - crease, 1.0) * bell(u, 11), (0.8, 1, 1))
     patch.shade(0.2 * bell(v - lower - 1.2, 1.5) * bell(u, 10), (0.8, 1, 1))
     if has("Bags_Under_Eyes"):
         _draw_bag(patch, u, v, lower)
 
-    white = np.array([226, 218, 213], np.float32)[:, None, None]
-    ball = 1 - 0.34 * (u / reach) ** 2 - 0.5 * bell(v - upper, 3.0)
-    ball = ball * (0.72 + 0.28 * shot.ambient / 0.7)
-    colour = white * ball
-    inner = bell(u + reach - 1, 2.2)
-    corner = np.array([196, 130, 122], np.float32)[:, None, None]
-    colour += inner * (corner - colour)
-    colour = _paint_iris(colour, offset, v, plan, traits)
-    inside = step(v - upper) * step(lower - v) * step(reach - np.abs(u))
-    patch.paint(inside, colour)
-
-    lash = 0.9 + 0.35 * (not has("Male")) + 0.75 * made_up
-    wing = reach + 1 + 2.5 * made_up
+    _draw_eyeballs(canvas, plan, traits, (reach, upper, lower))
+    lash = 0.9 + 0.35 * (not has("Male")) + 0.5 * made_up
+    wing = reach + 1 + 1.8 * made_up
     line = bell(v - upper + 0.3 * lash, lash) * step(wing - np.abs(u), 2.5)
     patch.paint(0.88 * line, (30, 20, 18))
     below = bell(v - lower - 0.3, 0.8) * step(reach - np.abs(u), 4)
-    patch.paint((0.2 + 0.4 * made_up) * below, (54, 34, 30))
+    patch.paint((0.2 + 0.25 * made_up) * below, (54, 34, 30))
 
 
-def _paint_iris(colour, offset, v, plan: Geometry, traits: Traits):
+def _draw_eyeballs(canvas: Patch, plan: Geometry, traits: Traits, lids) -> None:
+    """Draw what shows between the lids: (reach, upper, lower) as of draw_eyes."""
+    reach, upper, lower = lids
+    patch = crop(canvas, -46, -10, 46, 8)
+    offset, u = plan.fold(patch, plan.eye, 0)
+    v = patch.y
+    ball = 1 - 0.34 * (u / reach) ** 2 - 0.5 * bell(v - upper, 3.0)
+    ball *= 0.72 + 0.28 * traits.shot.ambient / 0.7
+    colour = np.array([226, 218, 213], np.float32)[:, None, None] * ball
+    corner = np.array([196, 130, 122], np.float32)[:, None, None]
+    colour += bell(u + reach - 1, 2.2) * (corner - colour)
+    _paint_iris(colour, offset, v, plan, traits)
+    inside = step(v - upper) * step(lower - v) * step(reach - np.abs(u))
+    patch.paint(inside, colour)
+
+
+def _paint_iris(colour, offset, v, plan: Geometry, traits: Traits) -> None:
     """Put iris, pupil and the light's reflection on an eyeball's colours."""
     shot = traits.shot
     dx = offset - 1.6 * shot.gaze - 3.0 * plan.sin
@@ -95,10 +104,10 @@ def _paint_iris(colour, offset, v, plan: Geometry, traits: Traits):
     radius = np.sqrt(dx * dx + dy * dy)
     iris = blend(IRISES, traits.person.iris)
     depth = 0.55 + 0.45 * step(dy, 7) - 0.45 * step(radius - 4.4, 1.8)
-    colour = colour + step(5.4 - radius, 1.3) * (iris[:, None, None] * depth - colour)
-    colour = colour * (1 - 0.95 * step(2.4 - radius, 1.2))
+    colour += step(5.4 - radius, 1.3) * (iris[:, None, None] * depth - colour)
+    colour *= 1 - 0.95 * step(2.4 - radius, 1.2)
     glint = bell(dx - 2.2 * plan.light[0] - 0.4, 1.15) * bell(dy + 2.0, 1.15)
-    return colour + glint * (255 - colour)
+    colour += glint * (255 - colour)
 
 
 def _draw_bag(patch: Patch, u, v, lower) -> None:
@@ -138,7 +147,7 @@ def _strands(across: np.ndarray, along: np.ndarray, traits: Traits) -> np.ndarra
     offset = traits.shot.texture
     rows = (along + offset % 256).astype(np.int32) & 255
     columns = (across + offset % 1024).astype(np.int32) & 1023
-    return strand_table()[rows, columns]
+    return strand_table().take(rows * 1024 + columns)
 
 
 def draw_nose(canvas: Patch, plan: Geometry, traits: Traits) -> None:
@@ -172,7 +181,8 @@ def draw_mouth(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     """Draw lips, and teeth and the dark between them when the mouth is open."""
     person, shot, has = traits.person, traits.shot, traits.has
     centre = plan.x(0, 8)
-    patch = crop(canvas, centre - 30, plan.mouth - 20, centre + 30, plan.mouth + 26)
+    wide = 1.25 * plan.mouth_width + 4
+    patch = crop(canvas, centre - wide, plan.mouth - 16, centre + wide, plan.mouth + 24)
     dx = patch.x - centre
     reach = plan.mouth_width * np.where(dx < 0, plan.side(-1), plan.side(1))
     s = dx / reach.astype(np.float32)
@@ -228,7 +238,7 @@ def _draw_teeth(patch: Patch, s, v, gap_top, gap_bottom, smile: bool) -> None:
 def _lip_colour(plan: Geometry, traits: Traits) -> np.ndarray:
     natural = mix(plan.skin, (172, 74, 76), 0.5 - 0.14 * traits.has("Male"))
     if traits.has("Wearing_Lipstick"):
-        return mix(natural, pick(_LIPSTICKS, traits.shot.style), 0.86)
+        return mix(natural, pick(_LIPSTICKS, traits.shot.style), 0.74)
     return natural
 
 
@@ -286,28 +296,40 @@ def draw_moustache(canvas: Patch, plan: Geometry, traits: Traits) -> None:
 
 def draw_age_lines(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     """Draw the folds from nose to mouth, crow's feet, forehead lines, double chin."""
-    has, old = traits.has, traits.oldness
-    patch = crop(canvas, -60, -50, 60, 82)
-    amount = np.zeros((patch.y.size, patch.x.size), np.float32)
-    depth = 0.05 + 0.2 * has("Smiling") + 0.36 * old
+    _draw_mouth_folds(canvas, plan, traits)
+    if traits.oldness:
+        _draw_wrinkles(canvas, plan, traits.oldness)
+    if traits.has("Double_Chin"):
+        patch = crop(canvas, -60, plan.chin - 22, 60, plan.chin + 16)
+        amount = np.zeros((patch.y.size, patch.x.size), np.float32)
+        dx = patch.x - plan.x(0, 2)
+        for y, strength in ((plan.chin - 2, 0.35), (plan.chin + 8, 0.45)):
+            curve = y - (dx / 22) ** 2 * 5
+            amount += strength * bell(patch.y - curve, 1.9) * bell(dx, 22)
+        patch.shade(amount, _CREASE)
+
+
+def _draw_mouth_folds(canvas: Patch, plan: Geometry, traits: Traits) -> None:
+    patch = crop(canvas, -60, plan.nose - 1, 60, plan.mouth + 8)
+    depth = 0.05 + 0.2 * traits.has("Smiling") + 0.36 * traits.oldness
     drop = clamp((patch.y - plan.nose - 1) / 19, 0, 1.1)
     reach = 11.5 * plan.nose_width + (plan.mouth_width - 5) * drop ** np.float32(0.8)
     window = step(patch.y - plan.nose - 2, 4) * step(plan.mouth + 3 - patch.y, 8)
-    for sign in (-1, 1):
-        fold = (patch.x - plan.x(0, 4)) * sign / plan.side(sign) - reach
-        amount += depth * bell(fold, 1.7) * window
-    if old:
-        wave = 1.2 * np.sin(patch.x / 9)
-        brow = bell(patch.x - plan.x(0, 2), 24)
-        for y in (-37, -30, -23):
-            amount += 0.24 * old * bell(patch.y - y - wave, 1.1) * brow
-        amount += 0.26 * old * _crows_feet(patch, plan)
-    if has("Double_Chin"):
-        centre = plan.x(0, 2)
-        for y, strength in ((plan.chin - 2, 0.35), (plan.chin + 8, 0.45)):
-            curve = y - ((patch.x - centre) / 22) ** 2 * 5
-            amount += strength * bell(patch.y - curve, 1.9) * bell(patch.x - centre, 22)
-    patch.shade(clamp(amount, 0, 0.7), (0.8, 1, 1))
+    dx = patch.x - plan.x(0, 4)
+    folds = (bell(dx * sign / plan.side(sign) - reach, 1.7) for sign in (-1, 1))
+    patch.shade(depth * window * sum(folds), _CREASE)
+
+
+def _draw_wrinkles(canvas: Patch, plan: Geometry, oldness: float) -> None:
+    """Draw lines on the forehead and crow's feet."""
+    patch = crop(canvas, -60, -50, 60, 20)
+    amount = np.zeros((patch.y.size, patch.x.size), np.float32)
+    wave = 1.2 * np.sin(patch.x / 9)
+    brow = bell(patch.x - plan.x(0, 2), 24)
+    for y in (-37, -30, -23):
+        amount += 0.24 * oldness * bell(patch.y - y - wave, 1.1) * brow
+    amount += 0.26 * oldness * _crows_feet(patch, plan)
+    patch.shade(clamp(amount, 0, 0.7), _CREASE)
 
 
 def _crows_feet(patch: Patch, plan: Geometry) -> np.ndarray:

@@ -10,6 +10,7 @@ from pipelines.face_canvas import (
     clamp,
     crop,
     mix,
+    slope,
     step,
     strand_table,
 )
@@ -52,12 +53,13 @@ class Hair:
     @classmethod
     def of(cls, traits: Traits, plan: Geometry, canvas: Patch) -> "Hair":
         """Lay out the hair of a face."""
-        width, top, bottom = _extent(traits, plan, canvas.y)
-        reach = float(width.max()) + 18
-        patch = crop(canvas, -reach, top - 3, reach, bottom + 14)
-        centre, head = plan.outline(patch.y)
+        _, top, bottom = _extent(traits, plan, canvas.y)
+        rows = crop(canvas, 0, top - 3, 0, bottom + 14)
+        width, _, _ = _extent(traits, plan, rows.y)
+        centre, head = plan.outline(rows.y)
         centre = centre - 4 * plan.sin
-        width, top, bottom = _extent(traits, plan, patch.y)
+        left, right = (centre - width).min() - 5, (centre + width).max() + 6
+        patch = crop(canvas, left, top - 3, right, bottom + 14)
         parting = _parting(traits, plan)
         root = centre + (parting - centre) * clamp(1 - (patch.y - top) / 60)
         offset = patch.x - root
@@ -66,9 +68,10 @@ class Hair:
         strand = offset * np.where(offset < 0, left, right)
         wave = _wave(traits, strand, patch.y - top)
         texture = _texture(traits, strand, patch.y - top, wave)
-        slope = np.sqrt(1 + np.gradient(width, axis=0) ** 2)
         loose = clamp((patch.y - top) / 60, 0, 1.2)
-        edge = (width - np.abs(patch.x - centre)) / slope + loose * texture
+        edge = width - np.abs(patch.x - centre)
+        edge /= np.sqrt(1 + slope(width) ** 2)
+        edge += loose * texture
         outer = step(edge - 1, 3) * step(bottom + 4 * texture - patch.y, 6)
         outer *= step(patch.y - top - 1.5, 2)
         opening = _opening(traits, plan, patch, centre, head, parting, texture)
@@ -76,15 +79,22 @@ class Hair:
         return cls(patch, outer, opening, colour)
 
     def draw_back(self) -> None:
-        """Paint the hair behind the neck, in its own shadow."""
-        self.patch.paint(self.outer, self.colour * np.float32(0.62))
+        """Paint the hair behind ears and neck, in its own shadow."""
+        patch = self.patch
+        # Higher up the head and the hair in front hide it.
+        rows = slice(max(int(-45 - patch.y[0, 0]), 0), None)
+        low = Patch(patch.pixels[:, rows], patch.x, patch.y[rows])
+        low.paint(self.outer[rows], self.colour[:, rows] * np.float32(0.62))
 
     def draw_front(self) -> None:
         """Paint the hair over forehead, temples and shoulders, with its shadow."""
-        mask = self.outer * (1 - self.opening)
-        below = np.roll(mask, 5, axis=0) - mask
-        self.patch.shade(0.3 * clamp(below) * self.opening, (0.85, 1, 1))
-        self.patch.paint(mask, self.colour)
+        patch, mask = self.patch, self.outer * (1 - self.opening)
+        rows = slice(5, max(int(20 - patch.y[0, 0]), 6))
+        shadow = clamp(mask[: rows.stop - 5] - mask[rows])
+        shadow *= 0.3 * self.opening[rows]
+        under = Patch(patch.pixels[:, rows], patch.x, patch.y[rows])
+        under.shade(shadow, (0.85, 1, 1))
+        patch.paint(mask, self.colour)
 
 
 def _is_short(traits: Traits) -> bool:
@@ -106,10 +116,10 @@ def _extent(traits: Traits, plan: Geometry, y: np.ndarray):
     dome = (1 - rise**2.6) ** np.float32(0.46)
     dome = np.where(y < top, 0, dome)
     if _is_short(traits):
-        side = 2 + 3 * person.hair_volume * (1 - has("Bald"))
-        fade = clamp((20 - y) / 30)
-        width = dome * (plan.cheek + side * fade + 0.6 * lift * bell(y + 35, 30))
-        return width, top, 12.0 + 14 * person.hair_length
+        side = 0.5 + 2 * person.hair_volume * (1 - has("Bald"))
+        fade = clamp((5 - y) / 40)
+        width = dome * (plan.cheek + side * fade + 0.45 * lift * bell(y + 42, 26))
+        return width, top, 8.0 + 14 * person.hair_length
     fall = clamp((y + 5) / 70, 0, 1.4)
     width = (
         plan.cheek + 7 + 5 * person.hair_volume + (3 + 6 * person.hair_volume) * fall
@@ -136,9 +146,11 @@ def _texture(traits: Traits, strand, drop, wave) -> np.ndarray:
         bend = bend + 0.5 * shot.parting * clamp(drop / 50)
     spread = np.float32(96 if straight else 84)
     place = strand * spread + (bend * spread + shot.texture % 1024)
-    columns = (place + (0.1 * spread) * wave).astype(np.int32) & 1023
-    rows = (drop * (0.5 if straight else 1.0)).astype(np.int32) & 255
-    return strand_table().take(rows * 1024 + columns)
+    place += (0.1 * spread) * wave
+    at = place.astype(np.int64)
+    at &= 1023
+    at += ((drop * (0.5 if straight else 1.0)).astype(np.int64) & 255) * 1024
+    return strand_table().take(at, mode="clip")
 
 
 def _opening(
@@ -148,7 +160,8 @@ def _opening(
     person, has = traits.person, traits.has
     across = (patch.x - centre) / plan.cheek
     square = across * across
-    hairline = -51 + 2.5 * person.brow_height + 22 * square * square
+    hairline = -52 + 2.5 * person.brow_height + 30 * square * square
+    hairline -= 7 * bell(np.abs(across) - 0.62, 0.2)
     if not _is_short(traits):
         hairline = -57 + 0.5 * np.abs(patch.x - parting)
     if has("Receding_Hairline"):
@@ -162,8 +175,8 @@ def _opening(
     jag, blur = (3.4, 4) if has("Bangs") else (1.6, 8)
     below = step(patch.y - hairline - jag * texture, blur)
     if _is_short(traits):
-        temple = clamp((patch.y + 30) / 24)
-        sides = (head - 2.5) + temple * 4 + 12 * step(patch.y - 2, 8)
+        temple = clamp((patch.y + 38) / 30)
+        sides = (head - 3.5) + temple * 3 + 12 * step(patch.y - 1, 14)
     else:
         flow = clamp((patch.y + 40) / 40)
         sides = plan.cheek * (0.76 + 0.17 * flow)
@@ -178,12 +191,16 @@ def _shade(traits: Traits, plan: Geometry, strand, drop, texture, wave) -> np.nd
     straight = traits.has("Straight_Hair")
     base = hair_colour(traits)
     square = strand * strand
-    light = 0.86 - 0.1 * clamp((drop - 70) / 120) + 0.2 * plan.light[0] * strand
-    light += 0.13 * texture - 0.24 * square + 0.12 * wave
+    light = 0.2 * plan.light[0] * strand
+    light += 0.86 - 0.1 * clamp((drop - 70) / 120)
+    light += 0.13 * texture
+    light -= 0.24 * square
+    light += 0.12 * wave
     height = 12 if _is_short(traits) else 24
     gloss = bell(drop - height - 16 * square, 9 if straight else 13)
-    gloss *= np.maximum(0.6 + 0.5 * texture, 0) * (0.26 if straight else 0.16)
+    gloss *= (0.6 + 0.5 * texture).clip(0, 9)
+    gloss *= 0.26 if straight else 0.16
     shine = mix(base, (255, 246, 232), 0.55)[:, None, None]
-    colour = base[:, None, None] * clamp(light, 0.25, 1.3)
+    colour = base[:, None, None] * light.clip(0.25, 1.3, out=light)
     colour += gloss * shine
-    return np.minimum(colour, 255, out=colour)
+    return colour.clip(0, 255, out=colour)

@@ -12,6 +12,7 @@ from pipelines.face_canvas import (
     crop,
     mix,
     skin_texture,
+    slope,
     step,
 )
 from pipelines.face_traits import Traits
@@ -133,29 +134,40 @@ def _skin(traits: Traits) -> np.ndarray:
 def _light(plan: Geometry, traits: Traits, height: np.ndarray) -> np.ndarray:
     """Return the light on a relief of the given height (pixels), 1 facing the light."""
     slope_x = np.zeros_like(height)
-    slope_y = np.zeros_like(height)
     slope_x[:, 1:-1] = 0.5 * (height[:, 2:] - height[:, :-2])
-    slope_y[1:-1] = 0.5 * (height[2:] - height[:-2])
+    slope_y = slope(height)
     lx, ly, lz = plan.light
-    facing = lz - slope_x * lx - slope_y * ly
-    facing /= np.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
+    facing = lz - slope_x * lx
+    facing -= slope_y * ly
+    slope_x *= slope_x
+    slope_y *= slope_y
+    slope_x += slope_y
+    slope_x += 1
+    facing /= np.sqrt(slope_x, out=slope_x)
     ambient = traits.shot.ambient
-    return ambient + (1 - ambient) * clamp(facing) / np.float32(0.94)
+    light = facing.clip(0, 1, out=facing)
+    light *= (1 - ambient) / 0.94
+    light += ambient
+    return light
 
 
 def _skin_under(plan: Geometry, light: np.ndarray) -> np.ndarray:
     """Return skin under a light [h, w] as colours [3, h, w]; shadows turn warm."""
     warmth = np.array([0.84, 1.04, 1.12], np.float32)
     floor = (plan.skin * (1 - warmth))[:, None, None]
-    return (plan.skin * warmth)[:, None, None] * light + floor
+    colour = (plan.skin * warmth)[:, None, None] * light
+    colour += floor
+    return colour
 
 
 def draw_neck(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     """Paint the neck and the upper chest in the shadow of the chin."""
-    patch = crop(canvas, -72, 36, 72, 123)
+    middle = plan.x(0, -24)
+    # Clothes cover what lies further out.
+    patch = crop(canvas, middle - 46, 40, middle + 46, 106)
     half = 25.5 + 5 * traits.has("Male") + 5 * traits.has("Chubby")
     half = half + clamp((patch.y - 56) / 16, 0, 4) ** 2 * 5
-    across = (patch.x - plan.x(0, -24)) / half
+    across = (patch.x - middle) / half
     light = 0.93 - 0.22 * across**2 + 0.16 * across * plan.light[0]
     centre, _ = plan.outline(np.float32(plan.chin))
     shadow = bumps(
@@ -183,16 +195,21 @@ def draw_ears(canvas: Patch, plan: Geometry) -> None:
 
 def draw_head(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     """Paint the skin of the head as a relief under the light of the shot."""
-    patch = crop(canvas, -66, -74, 66, plan.chin + 3)
-    centre, half = plan.outline(patch.y)
+    rows = crop(canvas, 0, -74, 0, plan.chin + 3)
+    centre, half = plan.outline(rows.y)
+    left, right = (centre - half).min(), (centre + half).max()
+    patch = crop(canvas, left - 3, -74, right + 4, plan.chin + 3)
     half = np.maximum(half, np.float32(0.5))
     offset = patch.x - centre
     across = clamp(offset / half, -1, 1)
-    height = 36 * np.sqrt(1.06 - across * across)
+    across *= across
+    height = 36 * np.sqrt(1.06 - across)
     height -= 15 * ((patch.y + 4) / 70) ** 2
     height += bumps(patch.x, patch.y, _relief(plan, traits))
     light = _light(plan, traits, height)
-    light -= 0.1 * np.square(across * across)
+    across *= across
+    across *= 0.1
+    light -= across
     has = traits.has
     rough = 0.008 if has("Attractive") else 0.022
     rough += 0.015 * traits.oldness
@@ -204,8 +221,10 @@ def draw_head(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     colour[2] *= 1 - 0.17 * flush
     shine = clamp(light - 0.93) * (0.5 if has("Heavy_Makeup") else 0.9)
     colour += 255 * 0.55 * shine
-    edge = (half - np.abs(offset)) / np.sqrt(1 + np.gradient(half, axis=0) ** 2)
-    patch.paint(step(edge, 1.6) * (half > 1), np.minimum(colour, 255, out=colour))
+    edge = (half - np.abs(offset)) / np.sqrt(1 + slope(half) ** 2)
+    mask = step(edge, 1.6)
+    mask *= half > 1
+    patch.paint(mask, colour.clip(0, 255, out=colour))
 
 
 def _relief(plan: Geometry, traits: Traits) -> list[tuple[float, ...]]:
@@ -244,7 +263,7 @@ def _relief(plan: Geometry, traits: Traits) -> list[tuple[float, ...]]:
 
 def _flush(plan: Geometry, traits: Traits) -> list[tuple[float, ...]]:
     """Return where blood or rouge reddens the skin, as rows of bumps."""
-    rosy = 0.85 * traits.has("Rosy_Cheeks") + 0.25 * traits.has("Heavy_Makeup")
+    rosy = 0.65 * traits.has("Rosy_Cheeks") + 0.18 * traits.has("Heavy_Makeup")
     rows = [
         (plan.x(0, 15), plan.nose, 8, 8, 0.45),
         (plan.x(0, 5), plan.chin - 4, 13, 8, 0.25),

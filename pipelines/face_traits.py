@@ -6,6 +6,8 @@ single shot. The drawing itself then holds no chance but textures, so changing o
 attribute changes what that attribute means and nothing else.
 """
 
+import functools
+
 import attrs
 import numpy as np
 
@@ -169,15 +171,18 @@ def identity(index: int) -> int:
 def sample(index: int, seed: int) -> Traits:
     """Draw the traits of image `index`, a pure function of (index, seed)."""
     number = identity(index)
-    person = _sample_person(np.random.default_rng((seed, 0, number)))
+    person = _sample_person(number, seed)
     rng = np.random.default_rng((seed, 1, index))
     shot = _sample_shot(rng)
     return Traits(person, shot, _sample_attributes(rng, person, shot))
 
 
-def _sample_person(rng: np.random.Generator) -> Person:
+@functools.lru_cache(64)  # The images of a person are close together.
+def _sample_person(number: int, seed: int) -> Person:
+    rng = np.random.default_rng((seed, 0, number))
+
     def jitter():
-        return float(np.clip(rng.normal(0, 0.5), -1.0, 1.0))
+        return min(max(rng.normal(0, 0.5), -1.0), 1.0)
 
     tone = float(rng.beta(1.2, 2.2))
     names = _lasting_attributes(rng, tone)
@@ -260,7 +265,7 @@ def _hair_colour(rng, male, young, tone) -> set[str]:
 
 def _sample_shot(rng: np.random.Generator) -> Shot:
     def jitter(scale):
-        return float(np.clip(rng.normal(0, 0.5), -1.0, 1.0) * scale)
+        return min(max(rng.normal(0, 0.5), -1.0), 1.0) * scale
 
     return Shot(
         yaw=jitter(0.44),

@@ -28,8 +28,7 @@ def draw_clothes(canvas: Patch, plan: Geometry, traits: Traits, colour) -> None:
     dx = patch.x - centre
     wide = 30 + 6 * traits.has("Male")
     shoulder = 68 + 0.34 * clamp(np.abs(dx) - wide, 0, 90)
-    weave = skin_texture((patch.y.size, 160), traits.shot.texture)
-    weave = np.pad(weave, ((0, 0), (0, patch.x.size - 160)), mode="wrap")
+    weave = skin_texture((patch.y.size, patch.x.size), traits.shot.texture)
     light = 0.9 - 0.25 * (dx / 105) ** 2 + 0.12 * dx / 105 * plan.light[0]
     light = light + 0.035 * weave
     cloth = np.asarray(colour, np.float32)[:, None, None] * light
@@ -37,9 +36,12 @@ def draw_clothes(canvas: Patch, plan: Geometry, traits: Traits, colour) -> None:
     depth = (100, 92, 86)[traits.shot.texture % 3]
     neckline = depth - clamp(np.abs(dx) / wide, 0, 1.4) ** 2 * (depth - 70)
     if formal:
-        neckline = 84 - 0.0 * dx
+        neckline = np.full_like(dx, 84)
     body = step(patch.y - shoulder, 1.5) * step(patch.y - neckline, 1.5)
-    patch.shade(0.3 * bell(patch.y - neckline + 2, 3) * step(wide - 6 - np.abs(dx), 6))
+    near = np.flatnonzero(np.abs(dx) < wide)
+    near = slice(near[0], near[-1] + 1)
+    hem = bell(patch.y - neckline[near] + 2, 3) * step(wide - 6 - np.abs(dx[near]), 6)
+    Patch(patch.pixels[:, :, near], patch.x[near], patch.y).shade(0.3 * hem)
     if formal:
         _draw_shirt_and_tie(patch, dx, cloth, traits)
     else:

@@ -5,21 +5,19 @@ or number of workers. The formats are those of the files distributed with CelebA
 et al., "Deep Learning Face Attributes in the Wild", 2015).
 """
 
-import collections
 import contextlib
+import functools
 import io
 import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import process
+from collections.abc import Callable
 
 import attrs
 import numpy as np
 from PIL import Image
 
 from pipelines import face_drawing, face_traits
+from pipelines import workers as workers_lib
 from pipelines.errors import DataError
 
 ATTRIBUTE_NAMES = face_traits.ATTRIBUTE_NAMES
@@ -39,7 +37,9 @@ ANNOTATION_FILES = (
 # Says which seed and size a tree, finished or not, belongs to.
 SETTINGS_FILE = "faces.json"
 _JPEG_QUALITY = 92
-_VERSION = 1
+_CHUNK_IMAGES = 32
+# Raised whenever the same seed gives other pictures than before.
+_VERSION = 2
 
 OnProgress = Callable[[int, int], None]
 
@@ -49,7 +49,7 @@ class Face:
     """One picture and its annotations.
 
     Attributes:
-        image: uint8 [218, 178, 3].
+        traits: What is to be drawn.
         attributes: 40 zeros and ones in the order of `ATTRIBUTE_NAMES`.
         landmarks: 10 pixel coordinates in the order of `LANDMARK_NAMES`; left and
             right are those of the image.
@@ -57,22 +57,27 @@ class Face:
         identity: number of the person, from 1.
     """
 
-    image: np.ndarray
+    traits: face_traits.Traits
     attributes: tuple[int, ...]
     landmarks: tuple[int, ...]
     bbox: tuple[int, int, int, int]
     identity: int
 
+    @functools.cached_property
+    def image(self) -> np.ndarray:
+        """The picture, uint8 [218, 178, 3], drawn when it is first asked for."""
+        return face_drawing.draw(self.traits)
+
 
 def draw(index: int, seed: int) -> Face:
-    """Draw image `index`, counted from 0 (the file 000001.jpg)."""
+    """Return image `index`, counted from 0 (the file 000001.jpg)."""
     traits = face_traits.sample(index, seed)
-    picture = face_drawing.draw(traits)
+    landmarks, bbox = face_drawing.locate(traits)
     return Face(
-        image=picture.image,
+        traits=traits,
         attributes=traits.as_labels(),
-        landmarks=picture.landmarks,
-        bbox=picture.bbox,
+        landmarks=landmarks,
+        bbox=bbox,
         identity=face_traits.identity(index),
     )
 
@@ -93,7 +98,7 @@ def write_tree(
     workers: int = 0,
     on_progress: OnProgress = lambda done, total: None,
 ) -> bool:
-    """Write faces as a CelebA tree; a tree interrupted before is written again.
+    """Write faces as a CelebA tree, or what is missing of one interrupted before.
 
     The annotation files appear last, so a tree that has them is whole.
 
@@ -102,7 +107,7 @@ def write_tree(
         num_images: How many images.
         seed: Seed of everything random.
         workers: Processes that draw; 0 is one per core.
-        on_progress: Called with (images done, images in all) after each chunk.
+        on_progress: Called with (images done, images in all).
 
     Returns:
         Whether anything was written; False where the same tree was already there.
@@ -179,13 +184,13 @@ def _write_all(out, num_images, seed, workers, on_progress) -> None:
         ]
         for file, header in zip(files, _headers(num_images), strict=True):
             file.write(header)
-        done = 0
-        on_progress(done, num_images)
-        for chunk in _draw_chunks(out, num_images, seed, workers):
-            for rows in chunk:
-                for file, row in zip(files, rows, strict=True):
-                    file.write(row)
-            done += len(chunk)
+        on_progress(0, num_images)
+        run = stack.enter_context(workers_lib.start(workers))
+        write = functools.partial(_write_images, out, seed)
+        stream = run(write, range(num_images), _CHUNK_IMAGES)
+        for done, rows in enumerate(stream, 1):
+            for file, row in zip(files, rows, strict=True):
+                file.write(row)
             on_progress(done, num_images)
     for path in paths:
         os.replace(f"{path}.tmp", path)
@@ -201,52 +206,18 @@ def _headers(num_images: int) -> tuple[str, ...]:
     )
 
 
-def _draw_chunks(out, num_images, seed, workers, size=32) -> Iterator[list]:
-    """Yield the annotation rows of all images in order, chunk by chunk.
-
-    At most a few chunks per worker are under way, so memory stays flat.
-    """
-    jobs = (
-        (out, range(start, min(start + size, num_images)), seed)
-        for start in range(0, num_images, size)
-    )
-    if workers == 1:
-        yield from (_write_chunk(*job) for job in jobs)
-        return
-    # Spawned, because the caller may run threads, which do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    pool = process.ProcessPoolExecutor(workers, context, _leave_interrupts)
-    waiting = collections.deque()
-    try:
-        for job in jobs:
-            waiting.append(pool.submit(_write_chunk, *job))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except process.BrokenProcessPool as error:
-        raise DataError(
-            "Expected the worker processes to live, one ended abruptly (killed, or out "
-            "of memory?); run the same command again with fewer --workers."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _write_chunk(out: str, indices: range, seed: int) -> list[tuple[str, ...]]:
-    """Write the images of a chunk and return their rows of the annotation files."""
+def _write_images(out: str, seed: int, indices: list[int]) -> list[tuple[str, ...]]:
+    """Write the images that are missing; return the annotations' rows of all."""
     rows = []
     for index in indices:
         face = draw(index, seed)
         name = f"{index + 1:06d}.jpg"
-        data = io.BytesIO()
-        Image.fromarray(face.image).save(data, "jpeg", quality=_JPEG_QUALITY)
-        _write_aside(os.path.join(out, IMAGE_FOLDER, name), data.getvalue())
+        path = os.path.join(out, IMAGE_FOLDER, name)
+        # Written aside and renamed, so an image that is there is whole.
+        if not os.path.isfile(path):
+            data = io.BytesIO()
+            Image.fromarray(face.image).save(data, "jpeg", quality=_JPEG_QUALITY)
+            _write_aside(path, data.getvalue())
         rows.append(_rows(name, face, partition(index)))
     return rows
 

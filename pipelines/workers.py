@@ -1,4 +1,4 @@
-"""Images prepared by worker processes: in order, a bounded number in flight.
+"""Work done by worker processes: in order, a bounded amount in flight.
 
 Workers are started fresh (never forked from a process that runs TensorFlow) and
 import this module only: Pillow and NumPy, no TensorFlow.
@@ -6,6 +6,7 @@ import this module only: Pillow and NumPy, no TensorFlow.
 
 import collections
 import contextlib
+import functools
 import itertools
 import multiprocessing
 import os
@@ -71,12 +72,16 @@ class Task:
         return max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (height * width * channels)))
 
 
-Mapper = Callable[[Task, Iterable[items.Item]], Iterator[Prepared]]
+# From a picklable function of a list to a list, a stream and the number of elements
+# per list, to the stream of the results.
+Mapper = Callable[[Callable[[list], list], Iterable, int], Iterator]
 
 
 @contextlib.contextmanager
 def start(num_workers: int) -> Iterator[Mapper]:
-    """Start the workers and give a function (task, items) -> prepared, in order.
+    """Start the workers and give a function that maps a stream in chunks, in order.
+
+    The stream of results raises DataError where a worker was killed.
 
     Args:
         num_workers: Number of processes; 1 works in this one.
@@ -87,7 +92,7 @@ def start(num_workers: int) -> Iterator[Mapper]:
     context = multiprocessing.get_context("spawn")
     pool = process.ProcessPoolExecutor(num_workers, context, _follow_parent)
     try:
-        yield lambda task, stream: _map(pool, 2 * num_workers, task, stream)
+        yield functools.partial(_map, pool, 2 * num_workers)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -104,24 +109,30 @@ def _follow_parent() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _chunks(task: Task, stream: Iterable[items.Item]) -> Iterator[list[items.Item]]:
+def _chunks(stream: Iterable, chunk_size: int) -> Iterator[list]:
     stream = iter(stream)
-    while chunk := list(itertools.islice(stream, task.chunk_size)):
+    while chunk := list(itertools.islice(stream, chunk_size)):
         yield chunk
 
 
-def _map_here(task: Task, stream: Iterable[items.Item]) -> Iterator[Prepared]:
-    for chunk in _chunks(task, stream):
-        yield from task(chunk)
+def _map_here(
+    function: Callable[[list], list], stream: Iterable, chunk_size: int
+) -> Iterator:
+    for chunk in _chunks(stream, chunk_size):
+        yield from function(chunk)
 
 
 def _map(
-    pool: futures.Executor, num_ahead: int, task: Task, stream: Iterable[items.Item]
-) -> Iterator[Prepared]:
+    pool: futures.Executor,
+    num_ahead: int,
+    function: Callable[[list], list],
+    stream: Iterable,
+    chunk_size: int,
+) -> Iterator:
     running = collections.deque()
     try:
-        for chunk in _chunks(task, stream):
-            running.append(pool.submit(task, chunk))
+        for chunk in _chunks(stream, chunk_size):
+            running.append(pool.submit(function, chunk))
             if len(running) > num_ahead:
                 yield from running.popleft().result()
         while running:

@@ -159,9 +159,13 @@ class TreeTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(read_tree(other), whole)
         for name in faces.ANNOTATION_FILES:
             os.remove(os.path.join(other, name))
-        os.remove(os.path.join(other, "img_align_celeba", "000050.jpg"))
+        folder = os.path.join(other, "img_align_celeba")
+        os.remove(os.path.join(folder, "000050.jpg"))
+        kept = os.stat(os.path.join(folder, "000049.jpg")).st_mtime_ns
         self.assertTrue(self.write(other, num_images=70))
         self.assertEqual(read_tree(other), whole)
+        # What the first run finished is not drawn again.
+        self.assertEqual(os.stat(os.path.join(folder, "000049.jpg")).st_mtime_ns, kept)
 
     def test_a_smaller_tree_is_the_beginning_of_a_larger_one(self):
         self.write(num_images=2)
@@ -191,9 +195,9 @@ class TreeTest(tf.test.TestCase, parameterized.TestCase):
     def test_reports_progress(self):
         seen = []
         faces.write_tree(
-            self.out, 40, 1, workers=1, on_progress=lambda *now: seen.append(now)
+            self.out, 4, 1, workers=1, on_progress=lambda *now: seen.append(now)
         )
-        self.assertEqual(seen, [(0, 40), (32, 40), (40, 40)])
+        self.assertEqual(seen, [(done, 4) for done in range(5)])
 
     def test_refuses_a_tree_of_another_seed(self):
         self.write(num_images=2)

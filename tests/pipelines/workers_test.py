@@ -33,7 +33,7 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(1, 2)
     def test_order_is_kept(self, num_workers):
         with workers.start(num_workers) as run:
-            prepared = list(run(_TASK, _items(300)))
+            prepared = list(run(_TASK, _items(300), 32))
         self.assertEqual([one.key for one in prepared], [str(n) for n in range(300)])
         for number, one in enumerate(prepared):
             self.assertEqual(one.image, bytes([number % 256]) * 64)
@@ -47,14 +47,14 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
                 yield item
 
         with workers.start(2) as run:
-            next(run(_TASK, stream()))
+            next(run(_TASK, stream(), 32))
             self.assertLess(len(taken), 300)
 
     @parameterized.parameters(1, 2)
     def test_bad_image_is_an_outcome(self, num_workers):
         stream = [items.Stored("a.jpg", b"hello"), *_items(1)]
         with workers.start(num_workers) as run:
-            bad, good = run(_TASK, stream)
+            bad, good = run(_TASK, stream, 32)
         self.assertStartsWith(bad.error, "a.jpg: not an image")
         self.assertEqual(good.error, "")
 
@@ -65,14 +65,14 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
             workers.start(num_workers) as run,
             self.assertRaisesRegex(errors.DataError, "^3: Expected .* 9 x 9 pixels"),
         ):
-            list(run(task, _items(4)[3:]))
+            list(run(task, _items(4)[3:], 32))
 
     def test_killed_worker_is_an_error(self):
         with (
             workers.start(2) as run,
             self.assertRaisesRegex(errors.DataError, "one ended abruptly"),
         ):
-            list(run(_TASK, [*_items(100), _Deadly()]))
+            list(run(_TASK, [*_items(100), _Deadly()], 32))
 
     def test_chunks_shrink_with_the_images(self):
         large = attrs.evolve(_TASK, shape=(1024, 1024, 3))
