@@ -1,4 +1,4 @@
-"""Draws faces and writes them as CelebA is: JPEGs and five annotation files.
+"""Draw faces and write them as CelebA is: JPEGs and five annotation files.
 
 For trying everything out where CelebA itself is not at hand:
 
@@ -12,27 +12,19 @@ is completed.
 
 import sys
 
-from absl import flags as absl_flags
-
 from pipelines import faces
 from tools import flags, progress
 
 
-def define(values: absl_flags.FlagValues) -> None:
-    """Define the flags of this program."""
-    absl_flags.DEFINE_string("out", "", "Folder to write to.", flag_values=values)
-    absl_flags.DEFINE_integer(
-        "num_images", 4096, "How many images.", flag_values=values
-    )
-    absl_flags.DEFINE_integer(
-        "seed", 1, "Seed of everything random.", flag_values=values
-    )
-    absl_flags.DEFINE_integer(
-        "workers", 0, "Processes that draw; 0: one per core.", flag_values=values
-    )
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "out", "", "Folder to write to.")
+    flags.add(values, "num_images", 4096, "How many images.")
+    flags.add(values, "seed", 1, "Seed of everything random.")
+    flags.add(values, "workers", 0, "Processes that draw; 0: one for each core.")
 
 
-def main(values: absl_flags.FlagValues) -> None:
+def main(values):
     """Write the tree and say where it is."""
     flags.require(values, "out")
     with progress.Progress() as show:
@@ -43,8 +35,8 @@ def main(values: absl_flags.FlagValues) -> None:
     print(f"{values.num_images} faces {state} {values.out}")
 
 
-def run() -> None:
-    """Console entry point."""
+def run():
+    """Run the program."""
     sys.exit(flags.run(sys.modules[__name__]))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.face_canvas import (
+from pipelines.faces.canvas import (
     Patch,
     bell,
     clamp,
@@ -12,8 +12,8 @@ from pipelines.face_canvas import (
     skin_texture,
     step,
 )
-from pipelines.face_head import Geometry
-from pipelines.face_traits import Traits, wears_sunglasses
+from pipelines.faces.head import Geometry
+from pipelines.faces.traits import Traits, wears_sunglasses
 
 _HATS = ((36, 38, 44), (96, 62, 40), (34, 56, 104), (168, 40, 44), (196, 178, 142))
 _TIES = ((150, 28, 40), (34, 52, 110), (60, 60, 66), (96, 40, 96), (186, 140, 40))

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-from pipelines import celeba, errors, faces, idx, images, items, npz, prepared, trees
 from pipelines import config as config_lib
+from pipelines import errors, faces, images, items
+from pipelines.sources import celeba, idx, npz, prepared, trees
 
 NUM_FACES = 4096
 

@@ -3,7 +3,7 @@
 import attrs
 import numpy as np
 
-from pipelines.face_canvas import (
+from pipelines.faces.canvas import (
     Patch,
     bell,
     blend,
@@ -15,7 +15,7 @@ from pipelines.face_canvas import (
     slope,
     step,
 )
-from pipelines.face_traits import Traits
+from pipelines.faces.traits import Traits
 
 _SKINS = (
     (250, 220, 202),

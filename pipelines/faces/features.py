@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.face_canvas import (
+from pipelines.faces.canvas import (
     Patch,
     bell,
     blend,
@@ -14,9 +14,9 @@ from pipelines.face_canvas import (
     step,
     strand_table,
 )
-from pipelines.face_hair import hair_colour
-from pipelines.face_head import Geometry
-from pipelines.face_traits import Traits
+from pipelines.faces.hair import hair_colour
+from pipelines.faces.head import Geometry
+from pipelines.faces.traits import Traits
 
 IRISES = (
     (52, 32, 22),

@@ -3,8 +3,9 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pipelines import face_features, face_hair, face_head, face_wear
-from pipelines.face_canvas import (
+from pipelines.faces import features, head, wear
+from pipelines.faces import hair as hair_lib
+from pipelines.faces.canvas import (
     EYES_X,
     EYES_Y,
     HEIGHT,
@@ -17,7 +18,7 @@ from pipelines.face_canvas import (
     pick,
     step,
 )
-from pipelines.face_traits import Traits
+from pipelines.faces.traits import Traits
 
 _STRIDE = WIDTH + 2 * MARGIN  # Pixels per row of the canvas.
 _CLOTHES = (
@@ -42,7 +43,7 @@ def draw(traits: Traits) -> np.ndarray:
 
 def locate(traits: Traits) -> tuple[tuple[int, ...], tuple[int, int, int, int]]:
     """Return the landmarks and the box of a face, in pixels of the frame."""
-    plan, shot = face_head.geometry(traits), traits.shot
+    plan, shot = head.geometry(traits), traits.shot
     cos, sin = shot.zoom * np.cos(shot.roll), shot.zoom * np.sin(shot.roll)
 
     def place(x, y):
@@ -69,19 +70,19 @@ def locate(traits: Traits) -> tuple[tuple[int, ...], tuple[int, int, int, int]]:
 
 def _render(traits: Traits) -> Patch:
     """Draw a face on a canvas, from back to front."""
-    plan = face_head.geometry(traits)
+    plan = head.geometry(traits)
     canvas = new_canvas()
     rng = np.random.default_rng(traits.shot.texture)
     _draw_background(canvas, rng)
-    hair = face_hair.Hair.of(traits, plan, canvas)
+    hair = hair_lib.Hair.of(traits, plan, canvas)
     hair.draw_back()
-    face_head.draw_neck(canvas, plan, traits)
-    face_wear.draw_clothes(canvas, plan, traits, pick(_CLOTHES, rng.random()))
-    face_head.draw_ears(canvas, plan)
-    face_head.draw_head(canvas, plan, traits)
-    face_features.draw(canvas, plan, traits)
+    head.draw_neck(canvas, plan, traits)
+    wear.draw_clothes(canvas, plan, traits, pick(_CLOTHES, rng.random()))
+    head.draw_ears(canvas, plan)
+    head.draw_head(canvas, plan, traits)
+    features.draw(canvas, plan, traits)
     hair.draw_front()
-    face_wear.draw_accessories(canvas, plan, traits)
+    wear.draw_accessories(canvas, plan, traits)
     return canvas
 
 

@@ -16,11 +16,12 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from pipelines import face_drawing, face_traits
 from pipelines import workers as workers_lib
 from pipelines.errors import DataError
+from pipelines.faces import drawing
+from pipelines.faces import traits as traits_lib
 
-ATTRIBUTE_NAMES = face_traits.ATTRIBUTE_NAMES
+ATTRIBUTE_NAMES = traits_lib.ATTRIBUTE_NAMES
 LANDMARK_NAMES = tuple(
     f"{part}_{axis}"
     for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
@@ -57,7 +58,7 @@ class Face:
         identity: number of the person, from 1.
     """
 
-    traits: face_traits.Traits
+    traits: traits_lib.Traits
     attributes: tuple[int, ...]
     landmarks: tuple[int, ...]
     bbox: tuple[int, int, int, int]
@@ -66,19 +67,19 @@ class Face:
     @functools.cached_property
     def image(self) -> np.ndarray:
         """The picture, uint8 [218, 178, 3], drawn when it is first asked for."""
-        return face_drawing.draw(self.traits)
+        return drawing.draw(self.traits)
 
 
 def draw(index: int, seed: int) -> Face:
     """Return image `index`, counted from 0 (the file 000001.jpg)."""
-    traits = face_traits.sample(index, seed)
-    landmarks, bbox = face_drawing.locate(traits)
+    traits = traits_lib.sample(index, seed)
+    landmarks, bbox = drawing.locate(traits)
     return Face(
         traits=traits,
         attributes=traits.as_labels(),
         landmarks=landmarks,
         bbox=bbox,
-        identity=face_traits.identity(index),
+        identity=traits_lib.identity(index),
     )
 
 
@@ -88,7 +89,7 @@ def partition(index: int) -> int:
     All images of a person share a partition; of every ten people eight are for
     training, and ten consecutive images hold all three partitions.
     """
-    return {8: 1, 9: 2}.get((face_traits.identity(index) - 1) % 10, 0)
+    return {8: 1, 9: 2}.get((traits_lib.identity(index) - 1) % 10, 0)
 
 
 def write_tree(

@@ -3,7 +3,7 @@ import collections
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import face_traits
+from pipelines.faces import traits as traits_lib
 
 HAIR_COLOURS = {"Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"}
 BEARDS = {"5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns"}
@@ -15,9 +15,9 @@ class FaceTraitsTest(tf.test.TestCase, parameterized.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         # One image of every person: images of a person are no independent draws.
-        block, people = face_traits.IMAGES_PER_BLOCK, face_traits.IDENTITIES_PER_BLOCK
+        block, people = traits_lib.IMAGES_PER_BLOCK, traits_lib.IDENTITIES_PER_BLOCK
         cls.samples = [
-            face_traits.sample(index // people * block + index % people, seed=3)
+            traits_lib.sample(index // people * block + index % people, seed=3)
             for index in range(NUM_SAMPLES)
         ]
 
@@ -26,7 +26,7 @@ class FaceTraitsTest(tf.test.TestCase, parameterized.TestCase):
         held = {
             name
             for name, label in zip(
-                face_traits.ATTRIBUTE_NAMES, traits.as_labels(), strict=True
+                traits_lib.ATTRIBUTE_NAMES, traits.as_labels(), strict=True
             )
             if label
         }
@@ -41,7 +41,7 @@ class FaceTraitsTest(tf.test.TestCase, parameterized.TestCase):
     def test_contradictions_never_occur(self):
         for traits in self.samples:
             names = traits.attributes
-            self.assertContainsSubset(names, face_traits.ATTRIBUTE_NAMES)
+            self.assertContainsSubset(names, traits_lib.ATTRIBUTE_NAMES)
             self.assertLessEqual(len(names & HAIR_COLOURS), 1)
             self.assertFalse({"Straight_Hair", "Wavy_Hair"} <= names)
             self.assertFalse({"Wearing_Necklace", "Wearing_Necktie"} <= names)
@@ -85,13 +85,13 @@ class FaceTraitsTest(tf.test.TestCase, parameterized.TestCase):
         counts = collections.Counter()
         for traits in self.samples:
             counts.update(traits.attributes)
-        for name in face_traits.ATTRIBUTE_NAMES:
+        for name in traits_lib.ATTRIBUTE_NAMES:
             self.assertBetween(counts[name], 1, NUM_SAMPLES - 1, name)
 
     def test_people_keep_what_does_not_change(self):
         people = collections.defaultdict(list)
         for index in range(80):
-            people[face_traits.identity(index)].append(face_traits.sample(index, 3))
+            people[traits_lib.identity(index)].append(traits_lib.sample(index, 3))
         for pictures in people.values():
             self.assertLen(pictures, 4)
             self.assertLen({picture.person for picture in pictures}, 1)

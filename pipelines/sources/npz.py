@@ -9,8 +9,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pipelines import arrays, errors, items
 from pipelines import config as config_lib
+from pipelines import errors, items
+from pipelines.sources import arrays
 
 
 def _read_header(

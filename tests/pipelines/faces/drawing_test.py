@@ -3,7 +3,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import face_canvas, face_drawing, face_traits
+from pipelines.faces import canvas as canvas_lib
+from pipelines.faces import drawing
+from pipelines.faces import traits as traits_lib
 
 BEARDS = {"5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns"}
 
@@ -46,7 +48,7 @@ REGIONS = {
 
 def frontal(index, name):
     """Return a face seen from the front, on which nothing hides the attribute."""
-    traits = face_traits.sample(index, seed=11)
+    traits = traits_lib.sample(index, seed=11)
     shot = attrs.evolve(
         traits.shot, yaw=0.0, roll=0.0, zoom=1.0, shift_x=0.0, shift_y=0.0, style=0.4
     )
@@ -61,14 +63,14 @@ def frontal(index, name):
 
 
 class FaceDrawingTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(*face_traits.ATTRIBUTE_NAMES)
+    @parameterized.parameters(*traits_lib.ATTRIBUTE_NAMES)
     def test_every_attribute_is_visible_where_it_belongs(self, name):
         left, top, right, bottom = REGIONS.get(name, (0, 0, 178, 218))
         changes = []
         for index in range(6):
             traits = frontal(index, name)
             before, after = (
-                face_drawing.draw(face).astype(float)
+                drawing.draw(face).astype(float)
                 for face in (traits, traits.toggle(name))
             )
             change = np.abs(after - before)
@@ -84,18 +86,18 @@ class FaceDrawingTest(tf.test.TestCase, parameterized.TestCase):
             traits, attributes=traits.attributes | {"Male", "No_Beard"}
         )
         chin = (slice(160, 172), slice(75, 102))
-        bearded = face_drawing.draw(shaven.toggle("No_Beard"))[chin]
+        bearded = drawing.draw(shaven.toggle("No_Beard"))[chin]
         self.assertNotAllClose(
-            face_drawing.draw(shaven)[chin].mean(), bearded.mean(), atol=5
+            drawing.draw(shaven)[chin].mean(), bearded.mean(), atol=5
         )
 
     def test_extreme_faces_are_drawn(self):
-        traits = face_traits.sample(0, seed=1)
+        traits = traits_lib.sample(0, seed=1)
         for bound in (-1.0, 1.0):
             fraction = (bound + 1) / 2
             jitters = {
                 field.name: bound
-                for field in attrs.fields(face_traits.Person)
+                for field in attrs.fields(traits_lib.Person)
                 if field.type is float
             }
             fractions = dict.fromkeys(
@@ -105,8 +107,8 @@ class FaceDrawingTest(tf.test.TestCase, parameterized.TestCase):
             shot = attrs.evolve(
                 traits.shot, yaw=0.44 * bound, roll=0.08 * bound, style=fraction * 0.99
             )
-            for attributes in (frozenset(), frozenset(face_traits.ATTRIBUTE_NAMES)):
-                image = face_drawing.draw(face_traits.Traits(person, shot, attributes))
+            for attributes in (frozenset(), frozenset(traits_lib.ATTRIBUTE_NAMES)):
+                image = drawing.draw(traits_lib.Traits(person, shot, attributes))
                 self.assertEqual(image.shape, (218, 178, 3))
                 self.assertGreater(image.std(), 10)
 
@@ -115,7 +117,7 @@ class FaceDrawingTest(tf.test.TestCase, parameterized.TestCase):
         cheeks = []
         for light_x in (-1.4, 1.4):
             shot = attrs.evolve(traits.shot, light_x=light_x)
-            image = face_drawing.draw(attrs.evolve(traits, shot=shot))
+            image = drawing.draw(attrs.evolve(traits, shot=shot))
             cheeks.append(
                 float(image[125:145, 50:65].mean() - image[125:145, 112:127].mean())
             )
@@ -132,12 +134,12 @@ class FaceCanvasTest(tf.test.TestCase):
             for a, b, w, h, height in rows
         )
         # The tails of the bumps end at 1e-7.
-        self.assertAllClose(face_canvas.bumps(x, y, rows), expected, atol=1e-6)
+        self.assertAllClose(canvas_lib.bumps(x, y, rows), expected, atol=1e-6)
 
     def test_painting_a_crop_changes_the_canvas_there_alone(self):
-        canvas = face_canvas.new_canvas()
+        canvas = canvas_lib.new_canvas()
         canvas.pixels[:] = 0
-        patch = face_canvas.crop(canvas, -10, -5, 10, 5)
+        patch = canvas_lib.crop(canvas, -10, -5, 10, 5)
         patch.paint(np.ones((patch.y.size, patch.x.size)), (10, 20, 30))
         self.assertEqual(patch.pixels.shape, (3, 10, 20))
         self.assertAllClose(canvas.pixels.sum(axis=(1, 2)), (2000, 4000, 6000))

@@ -3,7 +3,7 @@
 import attrs
 import numpy as np
 
-from pipelines.face_canvas import (
+from pipelines.faces.canvas import (
     Patch,
     bell,
     blend,
@@ -14,8 +14,8 @@ from pipelines.face_canvas import (
     step,
     strand_table,
 )
-from pipelines.face_head import Geometry
-from pipelines.face_traits import Traits
+from pipelines.faces.head import Geometry
+from pipelines.faces.traits import Traits
 
 _COLOURS = {
     "Black_Hair": (34, 28, 28),
