@@ -1,7 +1,7 @@
 """What a conversion will write, known before it begins."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 import numpy as np
@@ -72,11 +72,13 @@ def make_plan(source: items.Source, config: config_lib.ConvertConfig) -> Plan:
     Raises:
         DataError: No readable image, or the first does not fit the settings.
     """
-    first = next(_probe(source), None)
+    problems = []
+    first = next(_probe(source, problems.append), None)
     if first is None:
+        shown = f" ({problems[0]})" if problems else ""
         raise errors.DataError(
-            "Expected at least one readable image in the source, found none; mend "
-            "--source."
+            f"Expected at least one readable image in the source, found none{shown}; "
+            "mend --source."
         )
     width, height = images.output_size(first[0], config)
     record = records.RecordSpec(
@@ -94,14 +96,19 @@ def make_plan(source: items.Source, config: config_lib.ConvertConfig) -> Plan:
     return Plan(source, config, record, borders)
 
 
-def _probe(source: items.Source) -> Iterator[tuple[tuple[int, int], bool]]:
-    """Yield (size, grey) of every readable image."""
+def _probe(
+    source: items.Source, on_problem: Callable[[str], None] = lambda problem: None
+) -> Iterator[tuple[tuple[int, int], bool]]:
+    """Yield (size, grey) of every readable image, and tell what is wrong with others.
+
+    Those are counted and named when they are converted.
+    """
     for split, positions in source.splits.items():
         for item in source.read(split, positions):
             try:
                 yield images.probe(item.load()[0])
-            except images.ImageError:
-                continue  # Counted and named when it is converted.
+            except images.ImageError as error:
+                on_problem(f"{item.key}: {error}")
 
 
 def _channels(source: items.Source, config: config_lib.ConvertConfig) -> int:

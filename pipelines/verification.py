@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -117,7 +118,8 @@ def _verify_shard(
                 keys.append(key)
                 lengths.append(length)
         except tf.errors.OpError as error:
-            reason = error.message.split("\n")[0]
+            # TensorFlow frames the cause with names of its own nodes.
+            reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", error.message.split("\n")[0])
             problems.append(f"{shard.file}: record {len(keys)} is damaged ({reason}).")
     hashes = [hashlib.blake2b(key, digest_size=8).digest() for key in keys]
     problems = problems or _compare_entry(shard, keys)

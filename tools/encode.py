@@ -40,7 +40,7 @@ def main(values):
         data_dir, manifest, values.split, trained.run.data, fields=("key",)
     )
     count = manifest.split(values.split).num_examples
-    with progress.Progress() as show:
+    with runs.reading(data_dir), progress.Progress() as show:
         latent.encode_to_disk(trained.codec, batches, count, out, show)
     print(f"encoded {count:,} images: {out}")
 

@@ -1,7 +1,9 @@
 """The run directory: from its files to configs, datasets and models, and back."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from importlib import metadata
 
 import attrs
@@ -10,6 +12,7 @@ import tensorflow as tf
 
 from pipelines import config as data_config_lib
 from pipelines import dataset, shards
+from pipelines import errors as data_errors
 from tools import flags
 from vae_prod import batch_norm, errors, training
 from vae_prod import codec as codec_lib
@@ -206,6 +209,18 @@ def open_data(run: Run, data_dir: str = "") -> tuple[str, shards.Manifest]:
     return data_dir, manifest
 
 
+@contextlib.contextmanager
+def reading(data_dir: str) -> Iterator[None]:
+    """Turn damage that TensorFlow meets in the shards into a `DataError`."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise data_errors.DataError(
+            f"Expected to read the shards in {data_dir}, they are damaged. Find out "
+            "where with tools.verify_shards, and convert again."
+        ) from error
+
+
 def settings_files(run_dir: str) -> dict[str, bytes]:
     """Read the files that say how a run was made, by name."""
     files = {}
@@ -270,6 +285,7 @@ def choose_images(
     single = batches.unbatch().take(total).enumerate()
     wanted = tf.constant(picked, tf.int64)
     kept = single.filter(lambda i, _: tf.reduce_any(wanted == i))
-    examples = {int(i): example for i, example in kept.as_numpy_iterator()}
+    with reading(data_dir):
+        examples = {int(i): example for i, example in kept.as_numpy_iterator()}
     in_order = [examples[position] for position in picked]
     return {name: np.stack([e[name] for e in in_order]) for name in in_order[0]}

@@ -74,14 +74,15 @@ def main(values):
     runs.prepare(values.run_dir, run, flagfile, values.resume)
     init_from = values.init_from and runs.weights_path(values.init_from)
     try:
-        training.run(
-            model_config,
-            train_config,
-            data,
-            values.run_dir,
-            init_from=init_from,
-            description=f"```\n{flagfile}```",
-        )
+        with runs.reading(values.data_dir):
+            training.run(
+                model_config,
+                train_config,
+                data,
+                values.run_dir,
+                init_from=init_from,
+                description=f"```\n{flagfile}```",
+            )
     except callbacks.Stopped:
         print("stopped on request; a checkpoint is saved, go on with --resume")
         sys.exit(flags.STOPPED)

@@ -217,6 +217,19 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         self.assertNotEqual(code, 0)
         self.assertLen(err.strip().splitlines(), 1)
 
+    def test_damaged_shards_are_told_in_a_sentence(self):
+        data_dir = os.path.join(self.create_tempdir().full_path, "damaged")
+        shutil.copytree(self.data_dir, data_dir)
+        (name,) = (n for n in os.listdir(data_dir) if "train.tfrecord-00000" in n)
+        with open(os.path.join(data_dir, name), "r+b") as file:
+            file.seek(300)
+            file.write(b"damage")
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        code, _, err = _run(train, *self._argv(run_dir, f"--data_dir={data_dir}"))
+        self.assertEqual(code, 1)
+        self.assertIn("they are damaged", err)
+        self.assertIn("tools.verify_shards", err)
+
     def test_unknown_split(self):
         code, _, err = _run(encode, f"--run_dir={self.run_dir}", "--split=exam")
         self.assertEqual(code, 1)
