@@ -151,7 +151,11 @@ def training_data(
     has_validation = (
         "validation" in manifest.splits and manifest.splits["validation"].num_examples
     )
+    counts = [
+        f"{name} {split.num_examples:,}" for name, split in manifest.splits.items()
+    ]
     return training.Data(
+        description=f"{manifest.name} ({', '.join(counts)} images)",
         train=train,
         validation=validation if has_validation else None,
         steps_per_epoch=dataset.steps_per_epoch(manifest, config),

@@ -291,7 +291,9 @@ class TrainConfig:
         may_change=True,
     )
     profile_steps: tuple[int, ...] = _sizes(
-        (), "First and last step of a TensorBoard profile.", may_change=True
+        (),
+        "First and last step of a TensorBoard profile (needs the extra [profile]).",
+        may_change=True,
     )
     seed: int = _setting(1, "Seed of everything random.", _not_negative)
 

@@ -32,12 +32,14 @@ class Data:
         validation: Makes the validation batches; None where there are none.
         steps_per_epoch: Training batches in an epoch.
         batch_size: Images in a (global) batch.
+        description: Where the images come from and how many there are, for people.
     """
 
     train: Callable[[int, int], tf.data.Dataset]
     validation: Callable[[], tf.data.Dataset] | None
     steps_per_epoch: int
     batch_size: int
+    description: str = ""
 
 
 def set_up_devices(config: config_lib.TrainConfig) -> None:
@@ -123,7 +125,8 @@ def describe(model: vae_lib.VAE, config: config_lib.TrainConfig, data: Data) -> 
     steps = f"{config.epochs} epochs of {data.steps_per_epoch:,} steps"
     height, width, channels = settings.image_shape
     lines = {
-        "data": f"{height}x{width}x{channels}, batch {data.batch_size}, {steps}",
+        "data": f"{data.description} {height}x{width}x{channels}",
+        "steps": f"batch {data.batch_size}, {steps}",
         "model": f"{settings.mode}, z_dim {settings.z_dim}, "
         f"{settings.decoder} decoder, {parameters[0]} + {parameters[1]} parameters",
         "loss": f"{settings.reconstruction}, {kl}",
