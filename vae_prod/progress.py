@@ -1,5 +1,6 @@
 """What a person sees while a run trains: rate, time left, losses."""
 
+import io
 import sys
 import time
 
@@ -47,33 +48,52 @@ class Clock(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows an epoch's steps as a bar on a terminal, and one line per epoch.
+    """Shows the steps of an epoch, and a line when it is over.
+
+    On a terminal the steps are a bar, elsewhere a plain line now and then.
 
     Args:
         epochs: Epochs of the whole run.
         batch_size: Images of a step, for the rate.
+        line_seconds: Seconds between plain lines.
     """
 
-    def __init__(self, epochs: int, batch_size: int):
+    def __init__(self, epochs: int, batch_size: int, line_seconds: float = 30.0):
         super().__init__()
         self.epochs = epochs
         self.batch_size = batch_size
-        self.bar = None
+        self.line_seconds = line_seconds
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Open a bar."""
+        """Open a bar, which counts and measures even where it isn't drawn."""
+        terminal = sys.stderr.isatty()
         self.bar = tqdm.tqdm(
             total=self.params["steps"] * self.batch_size,
             desc=f"epoch {epoch + 1}/{self.epochs}",
             unit=" images",
             leave=False,
-            disable=not sys.stderr.isatty(),
+            file=sys.stderr if terminal else io.StringIO(),
+            mininterval=0.1 if terminal else self.line_seconds,
         )
+        self.show = self._draw if terminal else self._print
 
     def on_train_batch_end(self, batch, logs=None):
-        """Advance the bar; read the loss only when the bar is drawn."""
+        """Advance; the loss is read from the device only when it is shown."""
         if self.bar.update(self.batch_size):
-            self.bar.set_postfix(total_loss=f"{float(logs['total_loss']):.1f}")
+            self.show(float(logs["total_loss"]))
+
+    def _draw(self, loss: float) -> None:
+        self.bar.set_postfix(total_loss=f"{loss:.1f}")
+
+    def _print(self, loss: float) -> None:
+        done = self.bar.format_dict
+        rate = done["n"] / done["elapsed"]
+        left = (done["total"] - done["n"]) / rate
+        print(
+            f"{self.bar.desc.removesuffix(': ')}: {done['n']:,} of {done['total']:,} "
+            f"images, total_loss {loss:.1f}, {rate:.0f} images/s, {left:.0f} s left",
+            flush=True,
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         """Close the bar and print the epoch's line."""

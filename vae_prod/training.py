@@ -208,11 +208,12 @@ def run(
         model.calls.assign(0)
     print(describe(model, config, data), flush=True)
     epoch, step = divmod(int(model.step.numpy()), data.steps_per_epoch)
+    if saved.progress.stopped_early or epoch >= config.epochs:
+        why = "stopped early" if saved.progress.stopped_early else "already trained"
+        print(f"{why} after epoch {epoch}: nothing to do", flush=True)
+        return model
     if resumed:
         print(f"resuming at epoch {epoch + 1}, step {step}", flush=True)
-    if saved.progress.stopped_early:
-        print(f"stopped early after epoch {epoch}; nothing to do")
-        return model
     with _stop_requests() as stop_requested:
         watchers = _callbacks(model, config, data, run_dir, saved, epoch, description)
         checkpointing = callbacks.Checkpointing(

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tests.vae_prod import tiny
-from vae_prod import callbacks, checkpoints, progress
+from vae_prod import callbacks, checkpoints
 
 
 class HistoryTest(tf.test.TestCase):
@@ -58,18 +58,6 @@ class WeightsTest(tf.test.TestCase):
         other = tiny.model(learning_rate=0.5)
         other.with_precision("float32").load_weights(path)
         self.assertAllClose(other.optimizer.learning_rate, 0.5)
-
-
-class ClockTest(tf.test.TestCase):
-    def test_the_compiling_step_is_not_in_the_rate(self):
-        model = tiny.model()
-        clock = progress.Clock(batch_size=4)
-        history = model.fit(tiny.batches(1), callbacks=[clock], verbose=0).history
-        self.assertNotIn("images_per_second", history)
-        self.assertIn("seconds", history)
-        history = model.fit(tiny.batches(3), callbacks=[clock], verbose=0).history
-        self.assertGreater(history["images_per_second"][0], 0)
-        self.assertAllClose(history["learning_rate"], [1e-2])
 
 
 class CheckpointingTest(tf.test.TestCase):
