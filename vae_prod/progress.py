@@ -5,6 +5,7 @@ import sys
 import time
 
 import keras
+import tensorflow as tf
 import tqdm
 
 _SHOWN = ("total_loss", "reco_loss", "kl_loss", "val_total_loss")
@@ -43,7 +44,8 @@ class Clock(keras.callbacks.Callback):
         seconds = self.steps_end - self.steps_begin
         if self.steps:
             logs["images_per_second"] = self.steps * self.batch_size / seconds
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        rate = tf.convert_to_tensor(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = float(rate)
         logs["seconds"] = time.monotonic() - self.begin
 
 

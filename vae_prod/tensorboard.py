@@ -77,7 +77,7 @@ class TensorBoard(callbacks.StepCallback):
         super().on_train_batch_end(batch, logs)
         if self.step % self.every_steps == 0:
             fact = objectives.fact_at(self.model.config, tf.constant(self.step))
-            rate = self.model.optimizer.learning_rate
+            rate = tf.convert_to_tensor(self.model.optimizer.learning_rate)
             schedule = {"fact": fact, "learning_rate": rate}
             self._scalars("train", "step", {**logs, **schedule})
 

@@ -1,6 +1,7 @@
 import csv
 import os
 import signal
+from unittest import mock
 
 import attrs
 import keras
@@ -188,6 +189,16 @@ class RunTest(tf.test.TestCase, parameterized.TestCase):
             | {"images/prior_samples", "epoch/total_loss"},
             seen["validation"],
         )
+
+    def test_replicas_run_and_resume(self):
+        names = [device.name for device in tf.config.list_logical_devices("CPU")[:2]]
+        strategy = tf.distribute.MirroredStrategy(names)
+        model = tiny.config(reconstruction="gaussian_sigma")
+        with mock.patch.object(training, "make_strategy", lambda config: strategy):
+            self._run(epochs=1, model=model, strategy="mirrored")
+            resumed = self._run(epochs=2, model=model, strategy="mirrored")
+        self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
+        self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
 
     def test_without_validation_the_training_loss_decides(self):
         data = attrs.evolve(_data(), validation=None)
