@@ -194,7 +194,7 @@ class RunTest(tf.test.TestCase, parameterized.TestCase):
         names = [device.name for device in tf.config.list_logical_devices("CPU")[:2]]
         strategy = tf.distribute.MirroredStrategy(names)
         model = tiny.config(reconstruction="gaussian_sigma")
-        with mock.patch.object(training, "make_strategy", lambda config: strategy):
+        with mock.patch.object(training, "make_strategy", return_value=strategy):
             self._run(epochs=1, model=model, strategy="mirrored")
             resumed = self._run(epochs=2, model=model, strategy="mirrored")
         self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
