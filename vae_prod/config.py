@@ -245,7 +245,8 @@ class TrainConfig:
         may_change=True,
     )
     deterministic: bool = _setting(
-        False, "Deterministic GPU kernels; slower, and without jit."
+        False,
+        "Deterministic kernels, so that the same seed gives the same bits; without jit.",
     )
     checkpoint_every_steps: int = _setting(
         500,
