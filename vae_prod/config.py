@@ -246,7 +246,7 @@ class TrainConfig:
     )
     deterministic: bool = _setting(
         False,
-        "Deterministic kernels, so that the same seed gives the same bits; without jit.",
+        "Deterministic kernels: the same seed gives the same bits. Without jit.",
     )
     checkpoint_every_steps: int = _setting(
         500,
