@@ -10,6 +10,7 @@ from attrs import validators
 
 RESAMPLING_FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 ENCODINGS = ("jpeg", "png", "raw")
+SHUFFLES = ("global", "blocks", "none")
 CORRUPTIONS = ("none", "noise", "pixel_dropout", "occlusion", "grayscale")
 
 _fraction = validators.and_(validators.ge(0.0), validators.le(1.0))
@@ -132,12 +133,42 @@ class DataConfig:
         validator=validators.ge(1),
         metadata={"help": "Images per step over all devices (the global batch)."},
     )
+    shuffle: str = attrs.field(
+        default="global",
+        validator=validators.in_(SHUFFLES),
+        metadata={
+            "help": "Order of the training split. global: a fresh permutation of all "
+            "examples each epoch, every record read from its own place (local SSD or "
+            "memory); blocks: runs of 64 records in random order, mixed within "
+            "shuffle_buffer (remote or spinning storage); none: the order of the "
+            "shards."
+        },
+    )
     shuffle_buffer: int = attrs.field(
         default=8192,
         validator=validators.ge(1),
         metadata={
-            "help": "Encoded records held for shuffling the training split; 1 keeps "
-            "the order of the shards."
+            "help": "With shuffle=blocks, encoded records mixed together; twice as "
+            "many are held in memory."
+        },
+    )
+    native: str = attrs.field(
+        default="auto",
+        validator=validators.in_(("auto", "true", "false")),
+        metadata={
+            "help": "Read images with the C++ op, which is built at first use; false: "
+            "with TensorFlow's ops (the same images, slower); auto: with the op where "
+            "it can be had.",
+            "may_change": True,
+        },
+    )
+    max_bad_records: int = attrs.field(
+        default=0,
+        validator=validators.ge(0),
+        metadata={
+            "help": "Damaged records of a split that are reported and skipped before "
+            "failing; a neighbour in the batch stands in for each.",
+            "may_change": True,
         },
     )
     keep_last_batch: bool = attrs.field(
@@ -148,7 +179,16 @@ class DataConfig:
         default=False,
         metadata={
             "help": "Hold the decoded images in memory (height x width x channels "
-            "bytes each)."
+            "bytes each).",
+            "may_change": True,
+        },
+    )
+    random_crop: int = attrs.field(
+        default=0,
+        validator=validators.ge(0),
+        metadata={
+            "help": "Augmentation: train on square windows of this many pixels at "
+            "random places; validation takes the central ones. 0: whole images."
         },
     )
     flip: bool = attrs.field(
@@ -202,3 +242,10 @@ class DataConfig:
         validator=validators.and_(validators.ge(0), validators.lt(2**63)),
         metadata={"help": "Seed of everything random."},
     )
+
+    def __attrs_post_init__(self):
+        if self.cache and self.shuffle == "blocks":
+            raise ValueError(
+                "'cache' reads from memory, which needs no blocks; received "
+                "'shuffle' blocks with it, so use global or none."
+            )

@@ -2,70 +2,30 @@
 
 The order of the examples, their augmentation and their corruption are functions of
 (seed, epoch, position in the epoch) alone. Nothing else is remembered, so a run can
-begin at any (epoch, step) and sees exactly what an uninterrupted run would see.
+begin at any (epoch, step), at once, and sees exactly what an uninterrupted run would
+see.
 
 A batch is a dict:
 
     image    uint8 [B, H, W, C]
     target   uint8 [B, H, W, C], the clean image, only where `image` is corrupted
-    ...      the fields asked for, as `records.parse` gives them, batched
+    ...      the fields asked for, as `records.parse_fields` gives them
 """
 
-import os
 from collections.abc import Callable, Sequence
 
 import attrs
+import numpy as np
 import tensorflow as tf
 
-from pipelines import augment, errors, records, shards
+from pipelines import batch as batch_lib
 from pipelines import config as config_lib
+from pipelines import errors, order, reading, shards, streaming
 
 TRAIN_SPLIT = "train"
 
-# Shards read side by side, and records taken from one before the next has its turn.
-# Both decide the order of the examples.
-_CYCLE_LENGTH = 16
-_BLOCK_LENGTH = 16
-
-_Example = dict[str, tf.Tensor]
-
-# Splits decoded into memory on request, by data set, split and fields: every epoch
-# and every pass of this process shares them.
-_tables: dict[tuple[str, ...], _Example] = {}
-
-
-@attrs.frozen
-class _Items:
-    """A split as items: serialized records, or row numbers of a table in memory.
-
-    Attributes:
-        shard_sizes: Number of examples of each shard.
-        open_shard: From the number of a shard (int64 []) to its items, in order.
-        read: From an item to its example.
-    """
-
-    shard_sizes: tuple[int, ...]
-    open_shard: Callable[[tf.Tensor], tf.data.Dataset]
-    read: Callable[[tf.Tensor], _Example]
-
-    def in_file_order(self) -> tf.data.Dataset:
-        """Return all items, shard after shard."""
-        return tf.data.Dataset.range(len(self.shard_sizes)).flat_map(self.open_shard)
-
-    def shuffled(self, seed: tf.Tensor, buffer: int) -> tf.data.Dataset:
-        """Return all items in an order that is a function of `seed`, int64 [2]."""
-        shard_seed, item_seed = tf.unstack(tf.random.split(seed))
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(self.shard_sizes), dtype=tf.int64), shard_seed
-        )
-        items = tf.data.Dataset.from_tensor_slices(order).interleave(
-            self.open_shard,
-            cycle_length=_CYCLE_LENGTH,
-            block_length=_BLOCK_LENGTH,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        return items.shuffle(buffer, item_seed[0], reshuffle_each_iteration=False)
+# Finished batches that wait for the step.
+_PREFETCH = 4
 
 
 def steps_per_epoch(manifest: shards.Manifest, config: config_lib.DataConfig) -> int:
@@ -91,6 +51,25 @@ def steps_per_epoch(manifest: shards.Manifest, config: config_lib.DataConfig) ->
     )
 
 
+def image_shape(
+    manifest: shards.Manifest, config: config_lib.DataConfig
+) -> tuple[int, int, int]:
+    """Return the (height, width, channels) of a batch's images.
+
+    Raises:
+        DataError: `config.random_crop` is larger than the stored images.
+    """
+    height, width, channels = manifest.record.image_shape
+    side = config.random_crop
+    if side > min(height, width):
+        raise errors.DataError(
+            f"Expected a random_crop of at most {min(height, width)} pixels, the "
+            f"stored images' shorter side, received {side}. Lower it, or convert to a "
+            "larger --image_size."
+        )
+    return (side, side, channels) if side else (height, width, channels)
+
+
 def train_batches(
     data_dir: str,
     manifest: shards.Manifest,
@@ -100,13 +79,15 @@ def train_batches(
     start_step: int = 0,
     replica: tuple[int, int] = (0, 1),
     fields: Sequence[str] = (),
+    dtype: tf.DType = tf.uint8,
 ) -> tf.data.Dataset:
     """Read the training split, epoch after epoch without end.
 
     Every epoch holds `steps_per_epoch` batches of every example once, in a fresh
     order and freshly augmented; without `keep_last_batch` the rest that doesn't fill
-    a batch is left out, another one each epoch. Memory is the shuffle buffer and a
-    few batches, whatever the number of examples, unless `config.cache` is set.
+    a batch is left out, another one each epoch. Memory is the record index (24 bytes
+    an example) and a few batches, with `shuffle=blocks` two shuffle buffers, unless
+    `config.cache` is set.
 
     Args:
         data_dir: Directory of the shards; any path TensorFlow can read.
@@ -117,61 +98,38 @@ def train_batches(
         replica: (index, count) of this input worker. Each batch is `batch_size //
             count` examples, and the workers' batches together are the global batch.
         fields: Which of `records.FIELDS` to return beside the image.
+        dtype: uint8; or float32 or bfloat16, scaled to [0, 1].
 
     Returns:
         An endless dataset of batches, see the head of this module.
 
     Raises:
-        DataError: A split or field the data set hasn't, a missing shard, or a batch
-            that can't be made.
+        DataError: A split or field the data set hasn't, a missing or damaged file, or
+            a batch that can't be made.
     """
     steps = steps_per_epoch(manifest, config)
     if not 0 <= start_step <= steps:
         raise errors.DataError(
             f"Expected a step to begin at in [0, {steps}], received {start_step}."
         )
-    index, count = replica
-    _check_shared(config, count)
-    num_examples = manifest.split(TRAIN_SPLIT).num_examples
-    used = min(steps * config.batch_size, num_examples)
-    items = _open_split(data_dir, manifest, TRAIN_SPLIT, config, fields)
-
-    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Dataset.shuffle mixes the graph's seed into its own. Inside this function
-        # that is the global seed of the program, a hidden state, unless it is set.
-        tf.random.set_seed(config.seed)
-        seed = tf.random.fold_in(tf.constant([config.seed, 0], tf.int64), epoch)
-        order_seed, *image_seeds = tf.unstack(tf.random.split(seed, 3))
-        if config.shuffle_buffer == 1:
-            order = items.in_file_order()
-        else:
-            order = items.shuffled(order_seed, config.shuffle_buffer)
-        order = order.apply(tf.data.experimental.assert_cardinality(num_examples))
-        skipped = tf.where(epoch == start_epoch, start_step * config.batch_size, 0)
-
-        def example(position: tf.Tensor, item: tf.Tensor) -> _Example:
-            augment_seed, corrupt_seed = (
-                tf.random.fold_in(image_seed, position) for image_seed in image_seeds
-            )
-            values = items.read(item)
-            values["image"] = augment.augment(values["image"], augment_seed, config)
-            return _corrupted(values, corrupt_seed, config)
-
-        return (
-            order.take(used)
-            .enumerate()
-            .skip(tf.cast(skipped, tf.int64))
-            .shard(count, index)
-            .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(
-                config.batch_size // count, drop_remainder=not config.keep_last_batch
-            )
-        )
-
-    batches = tf.data.Dataset.range(start_epoch, tf.int64.max).flat_map(epoch_batches)
+    _check_shared(config, replica[1])
+    stored = reading.open_split(data_dir, manifest, TRAIN_SPLIT, config, fields)
+    training = _Training(
+        maker=batch_lib.Maker(manifest.record.image_shape, config, dtype),
+        num_examples=stored.num_examples,
+        steps=steps,
+        index=replica[0],
+        share=config.batch_size // replica[1],
+    )
+    if config.shuffle == "blocks":
+        blocks = streaming.Blocks.cut(stored, manifest.split(TRAIN_SPLIT))
+        batches = training.streamed(stored, blocks, start_epoch, start_step)
+    else:
+        reader = reading.in_memory(stored, manifest) if config.cache else stored
+        batches = training.picked(reader, start_epoch, start_step)
     endless = tf.data.experimental.INFINITE_CARDINALITY
     batches = batches.apply(tf.data.experimental.assert_cardinality(endless))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+    return batches.prefetch(_PREFETCH).with_options(_options())
 
 
 def eval_batches(
@@ -181,11 +139,13 @@ def eval_batches(
     config: config_lib.DataConfig,
     *,
     fields: Sequence[str] = (),
+    dtype: tf.DType = tf.uint8,
 ) -> tf.data.Dataset:
     """Read a split once, in file order, leaving no example out.
 
-    Nothing is augmented. Corruption is that of training, but an example's damage
-    depends on the seed and its place in the split alone: each pass sees the same.
+    Nothing is augmented; of `random_crop` the central window is taken. Corruption is
+    that of training, but an example's damage depends on the seed and its place in the
+    split alone: each pass sees the same.
 
     Args:
         data_dir: Directory of the shards; any path TensorFlow can read.
@@ -193,30 +153,60 @@ def eval_batches(
         split: Name of the split.
         config: How to read it.
         fields: Which of `records.FIELDS` to return beside the image.
+        dtype: uint8; or float32 or bfloat16, scaled to [0, 1].
 
     Returns:
         A finite dataset of batches, see the head of this module; the last batch may
         be smaller.
 
     Raises:
-        DataError: A split or field the data set hasn't, or a missing shard.
+        DataError: A split or field the data set hasn't, or a missing or damaged file.
     """
-    items = _open_split(data_dir, manifest, split, config, fields)
-    seed = tf.constant([config.seed, 1], tf.int64)
+    stored = reading.open_split(data_dir, manifest, split, config, fields)
+    reader = reading.in_memory(stored, manifest) if config.cache else stored
+    maker = batch_lib.Maker(manifest.record.image_shape, config, dtype)
+    total = stored.num_examples
 
-    def example(position: tf.Tensor, item: tf.Tensor) -> _Example:
-        return _corrupted(items.read(item), tf.random.fold_in(seed, position), config)
+    def batch(first: tf.Tensor) -> batch_lib.Example:
+        numbers = tf.range(first, tf.minimum(first + config.batch_size, total))
+        return maker.evaluation(first, tf.size(numbers), _reading(reader, numbers))
 
-    num_batches = -(-manifest.split(split).num_examples // config.batch_size)
-    return (
-        items.in_file_order()
-        .enumerate()
-        .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(config.batch_size)
-        .apply(tf.data.experimental.assert_cardinality(num_batches))
-        .prefetch(tf.data.AUTOTUNE)
-        .with_options(_options())
-    )
+    firsts = tf.data.Dataset.range(0, total, config.batch_size)
+    batches = _mapped(firsts, batch, reader.parallel_batches)
+    return batches.prefetch(_PREFETCH).with_options(_options())
+
+
+def examples(
+    data_dir: str,
+    manifest: shards.Manifest,
+    split: str,
+    numbers: np.ndarray,
+    config: config_lib.DataConfig,
+) -> dict[str, np.ndarray]:
+    """Read some examples of a split, as `eval_batches` gives them.
+
+    Args:
+        data_dir: Directory of the shards; any path TensorFlow can read.
+        manifest: What the directory holds.
+        split: Name of the split.
+        numbers: int64 [N], which examples, counted in file order.
+        config: How to read them.
+
+    Returns:
+        `image` and, where it is corrupted, `target`: uint8 [N, H, W, C].
+
+    Raises:
+        DataError: A split the data set hasn't, or a missing or damaged file.
+    """
+    stored = reading.open_split(data_dir, manifest, split, config, ())
+    maker = batch_lib.Maker(manifest.record.image_shape, config, tf.uint8)
+
+    def example(number: tf.Tensor) -> batch_lib.Example:
+        return maker.evaluation(number, tf.constant(1), _reading(stored, number[None]))
+
+    each = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64))
+    read = _mapped(each, example, tf.data.AUTOTUNE).unbatch().batch(len(numbers))
+    return {name: v.numpy() for name, v in read.get_single_element().items()}
 
 
 def _check_shared(config: config_lib.DataConfig, num_workers: int) -> None:
@@ -234,81 +224,92 @@ def _check_shared(config: config_lib.DataConfig, num_workers: int) -> None:
         )
 
 
-def _corrupted(
-    example: _Example, seed: tf.Tensor, config: config_lib.DataConfig
-) -> _Example:
-    if config.corruption == "none":
-        return example
-    clean = example["image"]
-    return example | {
-        "image": augment.corrupt(clean, seed, config),
-        "target": clean,
-    }
+@attrs.frozen(eq=False)
+class _Training:
+    """The training split as batches of one input worker.
 
+    Attributes:
+        maker: Makes the batches.
+        num_examples: Examples of the split.
+        steps: Batches of an epoch.
+        index: Number of the worker.
+        share: Its examples in each batch; the last batch of an epoch may have fewer.
+    """
 
-def _open_split(
-    data_dir: str,
-    manifest: shards.Manifest,
-    name: str,
-    config: config_lib.DataConfig,
-    fields: Sequence[str],
-) -> _Items:
-    """Check that the files and fields are there, and open a split for reading."""
-    held = manifest.record.fields()
-    unknown = [field for field in fields if field not in held]
-    if unknown:
-        raise errors.DataError(
-            f"Expected fields out of {list(held)}, which are those of this data set, "
-            f"received {unknown}. Leave them out, or convert a source that has them."
-        )
-    split = manifest.split(name)
-    paths = [os.path.join(data_dir, shard.file) for shard in split.shards]
-    for path in paths:
-        if not tf.io.gfile.exists(path):
-            raise errors.DataError(
-                f"Expected the shard {path} that the manifest lists, it is missing. "
-                "Convert again, or bring it back."
+    maker: batch_lib.Maker
+    num_examples: int
+    steps: int
+    index: int
+    share: int
+
+    def picked(
+        self, reader: reading.Reader, start_epoch: int, start_step: int
+    ) -> tf.data.Dataset:
+        """Read each example from its own place: batch number to batch."""
+        config = self.maker.config
+
+        def batch(number: tf.Tensor) -> batch_lib.Example:
+            epoch, step = number // self.steps, number % self.steps
+            first = step * config.batch_size + self.index * self.share
+            if config.keep_last_batch:
+                last = tf.minimum(first + self.share, self.num_examples)
+                positions = tf.range(first, last)
+            else:
+                positions = first + tf.range(self.share, dtype=tf.int64)
+            numbers = positions
+            if config.shuffle == "global":
+                seed = order.stream_seed(config.seed, order.ORDER, epoch)
+                numbers = order.permuted(positions, self.num_examples, seed)
+            read = _reading(reader, numbers)
+            return self.maker.training(epoch, first, tf.size(numbers), read)
+
+        start = start_epoch * self.steps + start_step
+        numbers = tf.data.Dataset.range(start, tf.int64.max)
+        return _mapped(numbers, batch, reader.parallel_batches)
+
+    def streamed(
+        self,
+        stored: reading.Stored,
+        blocks: streaming.Blocks,
+        start_epoch: int,
+        start_step: int,
+    ) -> tf.data.Dataset:
+        """Read runs of records; each worker has a stretch of the epoch to itself."""
+        config = self.maker.config
+        stretch = self.steps * self.share
+        end = min((self.index + 1) * stretch, self.num_examples)
+
+        def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+            done = tf.where(epoch == start_epoch, start_step * self.share, 0)
+            start = self.index * stretch + tf.cast(done, tf.int64)
+            seed = order.stream_seed(config.seed, order.ORDER, epoch)
+            examples = streaming.shuffled(blocks, config.shuffle_buffer, seed, start)
+            batches = examples.take(end - start).batch(
+                self.share, drop_remainder=not config.keep_last_batch
             )
-    if not split.num_examples:
-        raise errors.DataError(
-            f"Expected at least one example in split {name!r}, it is empty. Convert "
-            "more images, or choose another split."
-        )
-    items = _Items(
-        shard_sizes=tuple(shard.num_examples for shard in split.shards),
-        open_shard=lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard)),
-        read=lambda record: records.parse(manifest.record, record, fields),
-    )
-    if not config.cache:
-        return items
-    key = (data_dir, manifest.digest(), name, *fields)
-    if key not in _tables:
-        _tables[key] = _decode_all(items)
-    return _in_memory(items.shard_sizes, _tables[key])
+
+            def batch(number, content) -> batch_lib.Example:
+                numbers, records = content
+                first = start + number * self.share
+
+                def read(place):
+                    return stored.decode(numbers, records, place)
+
+                return self.maker.training(epoch, first, tf.size(numbers), read)
+
+            return _mapped(batches.enumerate(), batch, stored.parallel_batches)
+
+        return tf.data.Dataset.range(start_epoch, tf.int64.max).flat_map(epoch_batches)
 
 
-def _decode_all(items: _Items) -> _Example:
-    """Decode all examples, in file order, into one batch."""
-    decoded = items.in_file_order().map(
-        items.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    table = decoded.batch(sum(items.shard_sizes)).get_single_element()
-    # Pipelines share a variable by reference; each would copy a tensor it captures.
-    with tf.device("CPU"):
-        return {
-            name: tf.Variable(table.pop(name), trainable=False) for name in list(table)
-        }
+def _reading(reader: reading.Reader, numbers: tf.Tensor) -> batch_lib.Read:
+    return lambda place: reader.read(numbers, place)
 
 
-def _in_memory(shard_sizes: tuple[int, ...], table: _Example) -> _Items:
-    """Make items of the rows of a table, in the order of the shards."""
-    ends = tf.cumsum(tf.constant(shard_sizes, tf.int64))
-    starts = ends - shard_sizes
-    return _Items(
-        shard_sizes=shard_sizes,
-        open_shard=lambda shard: tf.data.Dataset.range(starts[shard], ends[shard]),
-        read=lambda row: {name: tf.gather(table[name], row) for name in table},
-    )
+def _mapped(
+    source: tf.data.Dataset, batch: Callable[..., batch_lib.Example], parallel: int
+) -> tf.data.Dataset:
+    return source.map(batch, num_parallel_calls=parallel, deterministic=True)
 
 
 def _options() -> tf.data.Options:

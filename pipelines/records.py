@@ -10,7 +10,11 @@ import attrs
 import tensorflow as tf
 
 KEY_FEATURE = "filename"
+IMAGE_FEATURE = "image"
 FIELDS = ("key", "label", "attributes", "landmarks", "identity")
+
+_STRING = tf.io.FixedLenFeature([], tf.string)
+_INTEGER = tf.io.FixedLenFeature([], tf.int64)
 
 
 def _tuple(value: Sequence) -> tuple:
@@ -87,7 +91,7 @@ def encode(
     Returns:
         A serialized `tf.train.Example`.
     """
-    feature = {KEY_FEATURE: _bytes(key.encode()), "image": _bytes(image)}
+    feature = {KEY_FEATURE: _bytes(key.encode()), IMAGE_FEATURE: _bytes(image)}
     for field, names in feature_names(spec).items():
         for name, value in zip(names, annotations[field], strict=True):
             feature[name] = _int64(int(value))
@@ -128,21 +132,52 @@ def parse(
         fields: Which of `FIELDS` to return beside the image.
 
     Returns:
-        `image` uint8 [H, W, C]; `key` string []; `label` and `identity` int64 [];
-        `attributes` int64 [num_attributes] in {0, 1}; `landmarks` int64
-        [num_landmarks] in pixels of the source image.
+        `image` uint8 [H, W, C], and the fields of `parse_fields` without the batch.
     """
-    string = tf.io.FixedLenFeature([], tf.string)
-    integer = tf.io.FixedLenFeature([], tf.int64)
-    names = {f: n for f, n in feature_names(spec).items() if f in fields}
-    wanted = {"image": string} | {n: integer for ns in names.values() for n in ns}
-    if "key" in fields:
-        wanted[KEY_FEATURE] = string
+    wanted = _features(spec, fields) | {IMAGE_FEATURE: _STRING}
     parsed = tf.io.parse_single_example(serialized, wanted)
-    example = {"image": decode_image(spec, parsed["image"])}
-    if "key" in fields:
-        example["key"] = parsed[KEY_FEATURE]
-    for field, columns in names.items():
-        values = tf.stack([parsed[name] for name in columns])
-        example[field] = values[0] if field in ("label", "identity") else values
-    return example
+    image = decode_image(spec, parsed[IMAGE_FEATURE])
+    return {"image": image, **_fields(spec, parsed, fields)}
+
+
+def parse_fields(
+    spec: RecordSpec, serialized: tf.Tensor, fields: Sequence[str]
+) -> dict[str, tf.Tensor]:
+    """Parse what a batch of serialized examples holds beside the image.
+
+    Args:
+        spec: What an example of this data set holds.
+        serialized: string [B].
+        fields: Which of `FIELDS` to return.
+
+    Returns:
+        `key` string [B]; `label` and `identity` int64 [B]; `attributes` int64 [B,
+        num_attributes] in {0, 1}; `landmarks` int64 [B, num_landmarks] in pixels of
+        the source image.
+    """
+    if not fields:
+        return {}
+    parsed = tf.io.parse_example(serialized, _features(spec, fields))
+    return _fields(spec, parsed, fields)
+
+
+def _features(spec: RecordSpec, fields: Sequence[str]) -> dict:
+    """Return what TensorFlow needs to parse some fields."""
+    columns = [
+        c for f, names in feature_names(spec).items() if f in fields for c in names
+    ]
+    strings = [KEY_FEATURE] if "key" in fields else []
+    return dict.fromkeys(columns, _INTEGER) | dict.fromkeys(strings, _STRING)
+
+
+def _fields(
+    spec: RecordSpec, parsed: Mapping[str, tf.Tensor], fields: Sequence[str]
+) -> dict[str, tf.Tensor]:
+    """Gather the columns of each field."""
+    values = {"key": parsed[KEY_FEATURE]} if "key" in fields else {}
+    for field, columns in feature_names(spec).items():
+        if field in fields:
+            stacked = tf.stack([parsed[name] for name in columns], axis=-1)
+            single = field in ("label", "identity")
+            values[field] = stacked[..., 0] if single else stacked
+    return values

@@ -8,6 +8,7 @@ A converted directory holds, beside TFDS' own metadata,
 """
 
 import hashlib
+import io
 import json
 import os
 
@@ -172,6 +173,27 @@ def load_manifest(data_dir: str) -> Manifest:
 
 
 def load_index(data_dir: str, split: Split) -> np.ndarray:
-    """Read a split's record index, int64 [num_examples, 3]: shard, offset, length."""
-    with tf.io.gfile.GFile(os.path.join(data_dir, split.index), "rb") as file:
-        return np.load(file)
+    """Read a split's record index and check it against the manifest.
+
+    Returns:
+        int64 [num_examples, 3]: shard, offset and length of each payload in bytes.
+
+    Raises:
+        DataError: It is missing, damaged, or doesn't fit the shards.
+    """
+    path = os.path.join(data_dir, split.index)
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            data = file.read()
+        index = np.load(io.BytesIO(data))
+    except (tf.errors.OpError, ValueError, EOFError) as error:
+        raise errors.DataError(
+            f"Expected the record index {path}, it can't be read. Bring it back, or "
+            "convert again."
+        ) from error
+    if hashlib.sha256(data).hexdigest() == split.index_sha256:
+        return index
+    raise errors.DataError(
+        f"Expected the record index {path} as its manifest knows it, it was altered. "
+        "Bring it back, or convert again."
+    )

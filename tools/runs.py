@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
-from pipelines import dataset, shards
+from pipelines import damage, dataset, shards
 from pipelines import errors as data_errors
 from tools import flags
 from vae_prod import batch_norm, errors, training
@@ -19,8 +19,6 @@ from vae_prod import codec as codec_lib
 from vae_prod import config as config_lib
 from vae_prod import vae as vae_lib
 
-# Images among which pictures choose theirs.
-_CHOICE = 4096
 _SECTIONS = {
     "model": config_lib.ModelConfig,
     "train": config_lib.TrainConfig,
@@ -204,11 +202,11 @@ def open_data(run: Run, data_dir: str = "") -> tuple[str, shards.Manifest]:
     """
     data_dir = data_dir or run.data_dir
     manifest = shards.load_manifest(data_dir)
-    if manifest.record.image_shape != run.model.image_shape:
+    shape = dataset.image_shape(manifest, run.data)
+    if shape != run.model.image_shape:
         raise errors.RunError(
             f"Expected images of shape {run.model.image_shape} for this model, "
-            f"{data_dir} holds {manifest.record.image_shape}. Choose another "
-            "--data_dir."
+            f"{data_dir} gives {shape}. Choose another --data_dir."
         )
     return data_dir, manifest
 
@@ -223,6 +221,10 @@ def reading(data_dir: str) -> Iterator[None]:
             f"Expected to read the shards in {data_dir}, they are damaged. Find out "
             "where with tools.verify_shards, and convert again."
         ) from error
+    except tf.errors.OpError as error:
+        if found := damage.sentence(error):
+            raise data_errors.DataError(found) from error
+        raise
 
 
 def settings_files(run_dir: str) -> dict[str, bytes]:
@@ -275,21 +277,12 @@ def choose_images(
 ) -> dict[str, np.ndarray]:
     """Pick images of a split at random, always the same for the same seed.
 
-    They are picked among the first few thousand, so that the cost doesn't grow with
-    the split.
-
     Returns:
         `image` and, where the run corrupts its input, `target`: uint8 [count, H, W,
         C], fewer where the split is smaller.
     """
     data_dir, manifest = open_data(run, data_dir)
-    total = min(manifest.split(split).num_examples, _CHOICE)
+    total = manifest.split(split).num_examples
     picked = np.random.default_rng(seed).permutation(total)[:count]
-    batches = dataset.eval_batches(data_dir, manifest, split, run.data)
-    single = batches.unbatch().take(total).enumerate()
-    wanted = tf.constant(picked, tf.int64)
-    kept = single.filter(lambda i, _: tf.reduce_any(wanted == i))
     with reading(data_dir):
-        examples = {int(i): example for i, example in kept.as_numpy_iterator()}
-    in_order = [examples[position] for position in picked]
-    return {name: np.stack([e[name] for e in in_order]) for name in in_order[0]}
+        return dataset.examples(data_dir, manifest, split, picked, run.data)

@@ -54,13 +54,13 @@ def main(values):
             "one: received both. Give one of them."
         )
     flags.import_tensorflow()  # Not before: --help has answered by now.
-    from pipelines import shards
+    from pipelines import dataset, shards
     from tools import runs
     from vae_prod import callbacks, training
 
     training.set_up_devices(train_config)
     manifest = shards.load_manifest(values.data_dir)
-    shape = manifest.record.image_shape
+    shape = dataset.image_shape(manifest, data_config)
     model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
     data = runs.training_data(values.data_dir, manifest, data_config)
     flagfile = flags.to_flagfile(values, without=_NOT_KEPT)

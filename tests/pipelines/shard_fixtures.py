@@ -63,8 +63,9 @@ def _write_split(
     sizes: tuple[int, ...],
     images: np.ndarray,
 ) -> shards.Split:
-    written, number = [], 0
+    written, rows, number = [], [], 0
     for shard, size in enumerate(sizes):
+        position = 0
         file = shards.shard_name(NAME, split, shard, len(sizes))
         with tf.io.TFRecordWriter(os.path.join(data_dir, file)) as writer:
             for _ in range(size):
@@ -76,7 +77,14 @@ def _write_split(
                 }
                 data = encode_image(images[number], spec.encoding)
                 key = f"{split}-{number:05d}"
-                writer.write(records.encode(spec, key, data, annotations))
+                record = records.encode(spec, key, data, annotations)
+                writer.write(record)
+                rows.append((shard, position + shards.RECORD_HEADER, len(record)))
+                position += shards.RECORD_HEADER + len(record) + shards.RECORD_FOOTER
                 number += 1
-        written.append(shards.Shard(file, size, 0, "", "", ""))
-    return shards.Split(written, shards.index_name(NAME, split), "")
+        last = f"{split}-{number - 1:05d}" if size else ""
+        written.append(shards.Shard(file, size, position, "", "", last))
+    index = shards.index_name(NAME, split)
+    path = os.path.join(data_dir, index)
+    np.save(path, np.array(rows, np.int64).reshape(-1, 3))
+    return shards.Split(written, index, shards.file_sha256(path))

@@ -227,7 +227,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         run_dir = os.path.join(self.create_tempdir().full_path, "run")
         code, _, err = _run(train, *self._argv(run_dir, f"--data_dir={data_dir}"))
         self.assertEqual(code, 1)
-        self.assertIn("they are damaged", err)
+        self.assertIn("its checksum doesn't fit", err)
         self.assertIn("tools.verify_shards", err)
 
     def test_unknown_split(self):

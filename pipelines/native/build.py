@@ -1,0 +1,115 @@
+"""Compiles the op, once, into a per-user cache. Free of side effects at import.
+
+The library's name tells the sources, the TensorFlow version and the flags it was made
+of and for, so any change makes another one, and the wheel needs no compiler.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from pipelines import errors
+
+CACHE_VARIABLE = "VAE_PROD_CACHE"
+_HERE = pathlib.Path(__file__).parent
+_UNITS = ("ops.cc", "kernels.cc")
+_HEADERS = ("example.h", "record.h", "image.h")
+_COMPILERS = ("c++", "g++", "clang++")
+_FLAGS = ("-shared", "-fPIC", "-O3", "-w")
+# The headers of the decoders come with TensorFlow; so does their code.
+_DECODERS = ("libjpeg_turbo", "png")
+_MAX_REASON = 300
+
+
+def cache_dir() -> pathlib.Path:
+    """Return the folder of built libraries."""
+    if own := os.environ.get(CACHE_VARIABLE):
+        return pathlib.Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(base) / "vae_prod"
+
+
+def compile_flags() -> list[str]:
+    """Return what the compiler needs to find TensorFlow's headers."""
+    external = f"-I{tf.sysconfig.get_include()}/external"
+    decoders = [f"{external}/{name}" for name in _DECODERS]
+    return [*tf.sysconfig.get_compile_flags(), *decoders]
+
+
+def link_flags() -> list[str]:
+    """Return what the linker needs: TensorFlow's libraries, decoders included."""
+    return [*tf.sysconfig.get_link_flags(), "-l:libtensorflow_cc.so.2"]
+
+
+def library_path() -> pathlib.Path:
+    """Return where the library for these sources and this TensorFlow stands."""
+    digest = hashlib.sha256()
+    for part in (tf.version.VERSION, tf.version.COMPILER_VERSION, *_FLAGS):
+        digest.update(f"{part}\n".encode())
+    for name in (*_UNITS, *_HEADERS):
+        digest.update((_HERE / name).read_bytes())
+    return cache_dir() / f"input-op-{digest.hexdigest()[:20]}.so"
+
+
+def build() -> pathlib.Path:
+    """Compile the library unless it is there; return its path.
+
+    Any number of processes may call this at once: one compiles, the others wait.
+
+    Raises:
+        DataError: There is no compiler, it fails, or the cache can't be written.
+    """
+    path = library_path()
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time(path.with_suffix(".lock")):
+            if not path.exists():
+                _compile(path)
+    except OSError as error:
+        raise errors.DataError(
+            f"Expected to write the input op to {path.parent}, it failed "
+            f"({error.strerror}). Set {CACHE_VARIABLE} to a folder that can be written."
+        ) from error
+    return path
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: pathlib.Path) -> Iterator[None]:
+    with open(path, "w") as file:
+        # Some network file systems have no locks: then several compile the same.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(path: pathlib.Path) -> None:
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, _COMPILERS), None)
+    if not compiler:
+        raise errors.DataError(
+            f"Expected a C++ compiler ({', '.join(_COMPILERS)} or CXX) to build the "
+            "input op, found none. Install one, or use --native=false."
+        )
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        aside = os.path.join(folder, path.name)
+        units = [str(_HERE / name) for name in _UNITS]
+        command = [compiler, *_FLAGS, *compile_flags(), *units, "-o", aside]
+        done = subprocess.run(
+            [*command, *link_flags()], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            reason = " ".join(done.stderr.split())[:_MAX_REASON]
+            raise errors.DataError(
+                f"Expected {compiler} to build the input op, it failed ({reason}). "
+                "Mend or change the compiler (CXX), or use --native=false."
+            )
+        os.replace(aside, path)

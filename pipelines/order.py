@@ -1,0 +1,46 @@
+"""Which example stands where in an epoch: a function of (seed, epoch, position).
+
+Nothing is listed or remembered. A position's example is computed when it is asked
+for, so an epoch can begin anywhere, at once.
+"""
+
+import tensorflow as tf
+
+# Streams of randomness under one seed.
+ORDER, AUGMENTATION, CORRUPTION, EVALUATION = range(4)
+
+# With the 4 rounds of `tf.random.experimental.index_shuffle`, the orders of successive
+# epochs resemble each other (a correlation of 0.65 over 170,000 examples). From 8
+# rounds on no test tells them from random permutations; twice that costs nothing.
+_ROUNDS = 16
+
+
+def stream_seed(seed: int, stream: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Return the seed, int64 [2], of one stream in one epoch."""
+    return tf.random.fold_in(
+        tf.random.fold_in(tf.constant([seed, 0], tf.int64), stream), epoch
+    )
+
+
+def permuted(positions: tf.Tensor, size: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:
+    """Look positions up in a pseudo-random permutation of [0, size).
+
+    The permutation is a block cipher on the positions (the Simon family; Beaulieu et
+    al. 2013) that walks on where it leaves the range: constant memory and time.
+
+    Args:
+        positions: int64 [N], each in [0, size).
+        size: Length of the permutation.
+        seed: int64 [2]; another seed gives another permutation.
+
+    Returns:
+        int64 [N] in [0, size).
+    """
+    # The cipher takes the words of its key as they are; mixed, none stays the same.
+    key = tf.random.stateless_uniform([3], seed, None, None, tf.uint32)
+    return tf.raw_ops.RandomIndexShuffle(
+        index=positions,
+        seed=key,
+        max_index=tf.cast(size, tf.int64) - 1,
+        rounds=_ROUNDS,
+    )
