@@ -22,7 +22,7 @@ from pipelines import errors, items, journal, metadata, shards, workers
 from pipelines import plan as plan_lib
 
 # Raised whenever the same source and settings give other bytes than before.
-FORM_VERSION = 1
+FORM_VERSION = 2
 
 _MAX_NAMED = 10
 # These decide whether a conversion goes on, not what it writes.
@@ -87,8 +87,19 @@ def convert(
             image does not fit the settings; too many images are damaged; a worker
             died. What is finished stays, and the next call goes on from there.
     """
+    with workers.start(num_workers) as run:
+        return convert_in(run, plan, out, on_progress)
+
+
+def convert_in(
+    run: workers.Mapper,
+    plan: plan_lib.Plan,
+    out: str,
+    on_progress: OnProgress = lambda done, total: None,
+) -> shards.Manifest:
+    """Do what `convert` does, in workers that `workers.start` gave."""
     try:
-        entries = _write_shards(plan, out, num_workers, on_progress)
+        entries = _write_shards(plan, out, run, on_progress)
         return _finish(plan, out, entries)
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(getattr(error, "message", error)).split())
@@ -121,7 +132,7 @@ def _check_room(plan: plan_lib.Plan, out: str) -> None:
 
 
 def _write_shards(
-    plan: plan_lib.Plan, out: str, num_workers: int, on_progress: OnProgress
+    plan: plan_lib.Plan, out: str, run: workers.Mapper, on_progress: OnProgress
 ) -> dict[tuple[str, int], journal.Entry]:
     """Write the shards that are missing; return the entries of all."""
     progress = journal.Journal(out)
@@ -131,22 +142,18 @@ def _write_shards(
     entries = {shard: progress.load(*shard) for shard in plan.shards()}
     missing = [shard for shard, entry in entries.items() if entry is None]
     bad = [name for entry in entries.values() if entry for name in entry.bad_images]
-    task = workers.Task(plan.config, plan.record.image_shape)
     done = plan.num_images - sum(len(plan.positions(*shard)) for shard in missing)
     on_progress(done, plan.num_images)
-    with workers.start(num_workers) as run:
-        stream = run(task, _read(plan, missing), task.chunk_size)
-        stream = _count(stream, done, plan.num_images, on_progress)
-        for split, number in missing:
-            aside = progress.aside(plan.file(split, number))
-            entry, rows = _write_shard(plan, split, number, aside, stream)
-            bad.extend(entry.bad_images)
-            _check_bad(bad, plan.config.max_bad_images)
-            tf.io.gfile.rename(
-                aside, os.path.join(out, entry.shard.file), overwrite=True
-            )
-            progress.save(split, number, entry, rows)
-            entries[split, number] = entry
+    stream = run(plan.task, _read(plan, missing), plan.task.chunk_size)
+    stream = _count(stream, done, plan.num_images, on_progress)
+    for split, number in missing:
+        aside = progress.aside(plan.file(split, number))
+        entry, rows = _write_shard(plan, split, number, aside, stream)
+        bad.extend(entry.bad_images)
+        _check_bad(bad, plan.config.max_bad_images)
+        tf.io.gfile.rename(aside, os.path.join(out, entry.shard.file), overwrite=True)
+        progress.save(split, number, entry, rows)
+        entries[split, number] = entry
     return entries
 
 
@@ -180,11 +187,11 @@ def _write_shard(
             if one.error:
                 bad.append(one.error)
                 continue
-            record = plan_lib.serialize(plan, one)
-            writer.write(record)
+            writer.write(one.record)
             keys.append(one.key)
-            rows.append((number, position + shards.RECORD_HEADER, len(record)))
-            position += shards.RECORD_HEADER + len(record) + shards.RECORD_FOOTER
+            length = len(one.record)
+            rows.append((number, position + shards.RECORD_HEADER, length))
+            position += shards.RECORD_HEADER + length + shards.RECORD_FOOTER
     if len(keys) + len(bad) < num_images:
         raise errors.DataError(
             f"Expected {num_images} images of the source for {plan.file(split, number)}"

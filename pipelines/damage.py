@@ -1,5 +1,6 @@
 """Records that can't be used: named, counted, and skipped as far as is allowed."""
 
+import functools
 import logging
 import os
 import re
@@ -9,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import errors, records, shards
-from pipelines.native import twin
 
 _LOGGER = logging.getLogger(__name__)
 _SENTENCE = re.compile(rf"{errors.DataError.__name__}: (.*)")
@@ -114,36 +114,56 @@ def examine(
     Returns:
         The key, empty where it can't be read; and the fault.
     """
+    # Pipelines wait for this in TensorFlow's own threads: to run one here as well could
+    # leave it none to run in.
+    begin = offset - shards.RECORD_HEADER
     with tf.io.gfile.GFile(path, "rb") as file:
         size = file.size()
         if offset + length + shards.RECORD_FOOTER > size:
             return "", f"the file ends at byte {size:,}, before the record does"
-        file.seek(offset - shards.RECORD_HEADER)
-        framed = file.read(shards.RECORD_HEADER + length)
-    header, payload = framed[: shards.RECORD_HEADER], framed[shards.RECORD_HEADER :]
-    if int.from_bytes(header[:8], "little") != length:
+        file.seek(max(begin, 0))
+        header = file.read(shards.RECORD_HEADER)
+        payload = file.read(length)
+        footer = file.read(shards.RECORD_FOOTER)
+    if begin < 0 or int.from_bytes(header[:8], "little") != length:
         return "", "the record index points elsewhere, or its header is damaged"
-    feature = _features(payload)
-    key = feature[records.KEY_FEATURE].bytes_list.value if feature else ()
-    name = key[0].decode(errors="replace") if key else ""
-    row = tf.constant([[0, offset, length]], tf.int64)
-    (checked,) = twin.read_records(tf.constant([path]), row).numpy()
-    if checked == twin.UNREADABLE:
+    keys, images = (
+        _values(payload, name) for name in (records.KEY_FEATURE, records.IMAGE_FEATURE)
+    )
+    name = keys[0].decode(errors="replace") if keys else ""
+    if _checksum(header[:8]) != header[8:] or _checksum(payload) != footer:
         return name, "its checksum doesn't fit its content"
-    if feature is None or not feature["image"].bytes_list.value:
-        return name, "it holds no image"
+    if len(images) != 1:
+        return name, f"it holds {len(images) or 'no'} images"
     try:
-        records.parse(spec, tf.constant(payload))
+        records.decode_image(spec, tf.constant(images[0]))
     except (tf.errors.OpError, ValueError):
         return name, f"its image is no {spec.encoding} of shape {spec.image_shape}"
     return name, "it can't be read now, but could afterwards"
 
 
-def _features(payload: bytes):
-    """Parse an Example's features; None where it is none."""
-    example = tf.train.Example()
+def _values(payload: bytes, name: str) -> list[bytes]:
+    """Return an Example's values of a feature, none where it is no Example."""
     try:
-        example.ParseFromString(payload)
+        feature = tf.train.Example.FromString(payload).features.feature
     except Exception:  # The error's class belongs to the protobuf in use.
-        return None
-    return example.features.feature
+        return []
+    return list(feature[name].bytes_list.value)
+
+
+def _checksum(data: bytes) -> bytes:
+    """Return the masked CRC-32C that a TFRecord keeps of `data`."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _crc_table()[(crc ^ byte) & 0xFF] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked.to_bytes(4, "little")
+
+
+@functools.cache
+def _crc_table() -> list[int]:
+    table = list(range(256))
+    for _ in range(8):
+        table = [crc >> 1 ^ (0x82F63B78 if crc & 1 else 0) for crc in table]
+    return table

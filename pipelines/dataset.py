@@ -309,6 +309,9 @@ def _reading(reader: reading.Reader, numbers: tf.Tensor) -> batch_lib.Read:
 def _mapped(
     source: tf.data.Dataset, batch: Callable[..., batch_lib.Example], parallel: int
 ) -> tf.data.Dataset:
+    # Rewriting Python's control flow, of which there is none, takes longer than all
+    # else up to the first batch.
+    batch = tf.autograph.experimental.do_not_convert(batch)
     return source.map(batch, num_parallel_calls=parallel, deterministic=True)
 
 

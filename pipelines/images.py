@@ -5,14 +5,16 @@ composited on black, the colour that padding has too. Sixteen-bit greys are scal
 to eight bits. Colour profiles are not applied.
 """
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import drafts, errors
 
 # Only formats Pillow decodes by itself: a file named .jpg can't start Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
@@ -51,6 +53,39 @@ def _describe(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+@contextlib.contextmanager
+def _opened(picture: Picture) -> Iterator[Image.Image]:
+    """Open a picture and say what is wrong with it in the words of an `ImageError`.
+
+    Decoders fed with garbage raise nearly anything (SyntaxError, struct.error,
+    IndexError, ...), and each of these means the same: this image is bad.
+    """
+    try:
+        with _open(picture) as image:
+            yield image
+    except errors.DataError:
+        raise
+    except Exception as error:
+        raise ImageError(_describe(error)) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how a picture is stored, in EXIF's numbers; 1: upright."""
+    return image.getexif().get(_ORIENTATION_TAG, 1)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def _decode(image: Image.Image, mode: str) -> Image.Image:
+    """Decode an opened picture, upright and in the mode asked for."""
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    return image if image.mode == mode else _to_mode(image, mode)
+
+
 def probe(picture: Picture) -> tuple[tuple[int, int], bool]:
     """Read a picture's header.
 
@@ -63,14 +98,8 @@ def probe(picture: Picture) -> tuple[tuple[int, int], bool]:
     Raises:
         ImageError: It is not an image.
     """
-    try:
-        with _open(picture) as image:
-            width, height = image.size
-            if image.getexif().get(_ORIENTATION_TAG, 1) >= 5:
-                width, height = height, width
-            return (width, height), image.mode in GREY_MODES
-    except Exception as error:  # As in `load`.
-        raise ImageError(_describe(error)) from error
+    with _opened(picture) as image:
+        return _upright_size(image), image.mode in GREY_MODES
 
 
 def load(picture: Picture, channels: int) -> Image.Image:
@@ -87,19 +116,11 @@ def load(picture: Picture, channels: int) -> Image.Image:
         ImageError: The file is missing, truncated, no image, larger than Pillow's
             limit for decompression bombs, or of a mode that can't be converted.
     """
-    try:
-        with _open(picture) as image:
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_channels(image, channels)
-    # Decoders fed with garbage raise nearly anything (SyntaxError, struct.error,
-    # IndexError, ...), and each of these means the same: this image is bad.
-    except Exception as error:
-        raise ImageError(_describe(error)) from error
+    with _opened(picture) as image:
+        return _decode(image, {1: "L", 3: "RGB"}[channels])
 
 
-def _to_channels(image: Image.Image, channels: int) -> Image.Image:
-    mode = {1: "L", 3: "RGB"}[channels]
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range")
     if image.mode.startswith("I"):
@@ -170,8 +191,17 @@ def fit(image: Image.Image, config: config_lib.ConvertConfig) -> Image.Image:
     Raises:
         DataError: The crop or the padding can't hold the image.
     """
-    size = output_size(image.size, config)
     box = _crop_box(image.size, config.crop)
+    return _cut(image, box, output_size(image.size, config), config)
+
+
+def _cut(
+    image: Image.Image,
+    box: Sequence[float],
+    size: tuple[int, int],
+    config: config_lib.ConvertConfig,
+) -> Image.Image:
+    """Return a region of an image, resized or padded to a size."""
     if config.pad:
         canvas = Image.new(image.mode, size)
         cropped = image.crop(box)
@@ -187,7 +217,7 @@ def encode(image: Image.Image, encoding: str, quality: int) -> bytes:
     """Encode an image; the bytes depend on its pixels only.
 
     Args:
-        image: Mode `L` or `RGB`.
+        image: Mode `L` or `RGB`, for `jpeg` also `YCbCr`.
         encoding: `jpeg` (chroma at half resolution), `png`, or `raw` (uint8
             [H, W, C] in row-major order).
         quality: JPEG quality, 1 to 100.
@@ -219,11 +249,20 @@ def convert(
         ImageError: The image is damaged.
         DataError: The image is sound but does not fit the settings.
     """
-    image = fit(load(picture, shape[-1]), config)
-    if image.size != (shape[1], shape[0]):
+    with _opened(picture) as image:
+        full = _upright_size(image)
+        box, size = _crop_box(full, config.crop), output_size(full, config)
+        shrinkage = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+        if _orientation(image) != 1:
+            shrinkage = 1  # Reduced, it might be off by a part of a pixel.
+        mode, scale = drafts.begin(image, config, shape[-1], shrinkage)
+        image = _decode(image, mode)
+    if size != (shape[1], shape[0]):
         raise errors.DataError(
             f"Expected images of one size with --image_size=0, {shape[1]} x {shape[0]} "
-            f"pixels as the first, received {image.width} x {image.height}; set "
-            "--image_size, or --crop to a number of pixels."
+            f"pixels as the first, received {size[0]} x {size[1]}; set --image_size, "
+            "or --crop to a number of pixels."
         )
-    return encode(image, config.encoding, config.quality)
+    if scale > 1:
+        box = [edge / scale for edge in box]
+    return encode(_cut(image, box, size, config), config.encoding, config.quality)

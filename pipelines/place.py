@@ -32,8 +32,10 @@ class Place:
         """Place whole images, uint8 [B, H, W, C], with TensorFlow's ops."""
         height, width = self.window
         if images.shape[1:3] == self.window:
-            flipped = tf.reverse(images, axis=[2])
-            images = tf.where(self.mirrored[:, None, None, None], flipped, images)
+            # Select takes whole images; `tf.where` would look at each element.
+            images = tf.raw_ops.Select(
+                condition=self.mirrored, x=tf.reverse(images, axis=[2]), y=images
+            )
         else:
             y = self.corners[:, :1] + tf.range(height)
             x = tf.range(width)

@@ -47,14 +47,19 @@ class Plan:
         start, stop = self.borders[split][number : number + 2]
         return self.source.splits[split][start:stop]
 
+    @property
+    def task(self) -> workers.Task:
+        """Return what turns items of the source into records."""
+        features = records.feature_names(self.record)
+        return workers.Task(self.config, self.record.image_shape, features)
+
     @functools.cached_property
     def estimated_bytes(self) -> int:
         """Size of all shards in bytes, judged from the first images."""
         split, positions = next(iter(self.source.splits.items()))
-        task = workers.Task(self.config, self.record.image_shape)
-        sample = task(list(self.source.read(split, positions[:_SAMPLE_IMAGES])))
+        sample = self.task(list(self.source.read(split, positions[:_SAMPLE_IMAGES])))
         sizes = [
-            len(serialize(self, one)) + shards.RECORD_HEADER + shards.RECORD_FOOTER
+            len(one.record) + shards.RECORD_HEADER + shards.RECORD_FOOTER
             for one in sample
             if not one.error
         ]
@@ -123,8 +128,3 @@ def _borders(num_images: int, num_shards: int) -> np.ndarray:
     num_shards = num_shards or -(-num_images // IMAGES_PER_SHARD)
     num_shards = min(num_shards, num_images)
     return np.arange(num_shards + 1) * num_images // num_shards
-
-
-def serialize(plan: Plan, one: workers.Prepared) -> bytes:
-    """Return the record of a prepared image."""
-    return records.encode(plan.record, one.key, one.image, one.annotations)

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 import attrs
 import tensorflow as tf
 
-KEY_FEATURE = "filename"
-IMAGE_FEATURE = "image"
+from pipelines import examples
+
+KEY_FEATURE, IMAGE_FEATURE = examples.KEY_FEATURE, examples.IMAGE_FEATURE
 FIELDS = ("key", "label", "attributes", "landmarks", "identity")
 
 _STRING = tf.io.FixedLenFeature([], tf.string)
@@ -54,14 +55,6 @@ class RecordSpec:
         return tuple(name for name in FIELDS if held[name])
 
 
-def _int64(value: int) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
 def feature_names(spec: RecordSpec) -> dict[str, tuple[str, ...]]:
     """Map each integer field of `spec` to its feature names, in column order."""
     names = {
@@ -91,12 +84,7 @@ def encode(
     Returns:
         A serialized `tf.train.Example`.
     """
-    feature = {KEY_FEATURE: _bytes(key.encode()), IMAGE_FEATURE: _bytes(image)}
-    for field, names in feature_names(spec).items():
-        for name, value in zip(names, annotations[field], strict=True):
-            feature[name] = _int64(int(value))
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    return example.SerializeToString(deterministic=True)
+    return examples.encode(feature_names(spec), key, image, annotations)
 
 
 def decode_image(spec: RecordSpec, data: tf.Tensor) -> tf.Tensor:

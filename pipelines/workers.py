@@ -1,7 +1,8 @@
 """Work done by worker processes: in order, a bounded amount in flight.
 
 Workers are started fresh (never forked from a process that runs TensorFlow) and
-import this module only: Pillow and NumPy, no TensorFlow.
+import this module only: Pillow and NumPy, no TensorFlow. They give finished records,
+so that all that is left to the process that started them is to write these.
 """
 
 import collections
@@ -12,14 +13,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from concurrent.futures import process
 
 import attrs
 
 from pipelines import config as config_lib
-from pipelines import errors, images, items
+from pipelines import errors, examples, images, items
 
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 8 << 20
@@ -27,11 +28,10 @@ _CHUNK_BYTES = 8 << 20
 
 @attrs.frozen
 class Prepared:
-    """What became of one item: `image` is its stored bytes, or `error` says why not."""
+    """What became of one item: `record` is what to write, or `error` says why not."""
 
     key: str
-    annotations: items.Annotations
-    image: bytes = b""
+    record: bytes = b""
     error: str = ""
 
 
@@ -42,10 +42,13 @@ class Task:
     Attributes:
         config: How images become shards.
         shape: (height, width, channels) that every stored image has.
+        features: Names of the features of each integer field, as
+            `records.feature_names` gives them.
     """
 
     config: config_lib.ConvertConfig
     shape: tuple[int, int, int]
+    features: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     def __call__(self, chunk: list[items.Item]) -> list[Prepared]:
         """Prepare some items.
@@ -60,10 +63,11 @@ class Task:
         try:
             data = images.convert(picture, self.config, self.shape)
         except images.ImageError as error:
-            return Prepared(item.key, annotations, error=f"{item.key}: {error}")
+            return Prepared(item.key, error=f"{item.key}: {error}")
         except errors.DataError as error:
             raise errors.DataError(f"{item.key}: {error}") from error
-        return Prepared(item.key, annotations, data)
+        record = examples.encode(self.features, item.key, data, annotations)
+        return Prepared(item.key, record)
 
     @property
     def chunk_size(self) -> int:

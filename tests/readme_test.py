@@ -19,6 +19,9 @@ _PROGRAMS = (
     "generate",
     "encode",
     "export",
+    "build_ops",
+    "benchmark_input",
+    "benchmark_convert",
 )
 _BEGIN, _END = "<!-- flags: begin -->", "<!-- flags: end -->"
 

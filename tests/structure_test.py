@@ -16,7 +16,7 @@ _FORBIDDEN = {
     "vae_prod": {"pipelines", "tools", "tests"},
     "tools": {"tests"},
 }
-_SHARED = {"flags", "runs", "progress"}
+_SHARED = {"flags", "runs", "progress", "measuring", "input_cases", "input_report"}
 _PROGRAMS = sorted(
     path.stem
     for path in (_ROOT / "tools").glob("*.py")

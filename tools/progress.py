@@ -55,8 +55,9 @@ class Progress:
         self._last = now
         rate = (done - self.first) / max(now - self._begun, 1e-6)
         left = f"{(total - done) / rate:,.0f} s left" if rate else "no end in sight"
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
         print(
-            f"{done:,} of {total:,} {self._unit}, {rate:,.0f} {self._unit}/s, {left}",
+            f"{done:,} of {total:,} {self._unit}, {speed} {self._unit}/s, {left}",
             file=sys.stderr,
             flush=True,
         )

@@ -1,6 +1,7 @@
 """The run directory: from its files to configs, datasets and models, and back."""
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ class Run:
         data: How its batches are read.
         data_dir: Where its shards lie.
         data_digest: The manifest's digest, the data set's identity.
+        init_from: Weights file that it started from, empty for none.
     """
 
     model: config_lib.ModelConfig
@@ -43,6 +45,20 @@ class Run:
     data: data_config_lib.DataConfig
     data_dir: str
     data_digest: str
+    init_from: str = ""
+
+    def digest(self) -> str:
+        """Return a digest of what decides the numbers: data and fixed settings."""
+        fixed = {
+            section: {
+                field.name: getattr(getattr(self, section), field.name)
+                for field in attrs.fields(kind)
+                if not field.metadata.get("may_change")
+            }
+            for section, kind in _SECTIONS.items()
+        }
+        text = json.dumps([fixed, self.data_digest], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _config_path(run_dir: str) -> str:
@@ -82,8 +98,12 @@ def load(run_dir: str) -> Run:
         ) from error
 
 
-def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> None:
+def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
     """Make a run directory, or check that an existing one may be continued.
+
+    Returns:
+        The run; one that is continued keeps the weights that it started from, in
+        case it left no checkpoint yet.
 
     Raises:
         RunError: There is a run that isn't to be resumed, or it has other settings.
@@ -98,7 +118,9 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> None:
                 f"{run_dir} holds a run already. Continue it with --resume, or choose "
                 "another --run_dir."
             )
-        _check_unchanged(run_dir, load(run_dir), run)
+        old = load(run_dir)
+        _check_unchanged(run_dir, old, run)
+        run = attrs.evolve(run, init_from=old.init_from)
     elif os.path.isdir(run_dir) and os.listdir(run_dir):
         raise errors.RunError(
             f"Expected a new or empty --run_dir, {run_dir} holds other files."
@@ -112,6 +134,7 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> None:
         raise errors.RunError(
             f"Expected to write to --run_dir={run_dir}: {error.strerror}."
         ) from error
+    return run
 
 
 def _check_unchanged(run_dir: str, old: Run, new: Run) -> None:
@@ -162,10 +185,16 @@ def training_data(
 
 
 def weights_path(path: str, which: str = "best") -> str:
-    """Return the weights file of a run directory; a file's path stays as it is."""
-    if not os.path.isdir(path):
-        return path
-    return os.path.join(path, "weights", which, "vae.weights.h5")
+    """Return the weights file of a run directory; a file's path stays as it is.
+
+    Raises:
+        RunError: There is no such file.
+    """
+    if os.path.isdir(path):
+        path = os.path.join(path, "weights", which, "vae.weights.h5")
+    if not os.path.isfile(path):
+        raise errors.RunError(f"Expected saved weights in {path}, found no such file.")
+    return path
 
 
 def load_model(

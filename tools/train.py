@@ -70,9 +70,9 @@ def main(values):
         data_config,
         os.path.abspath(values.data_dir),
         manifest.digest(),
+        values.init_from and os.path.abspath(runs.weights_path(values.init_from)),
     )
-    runs.prepare(values.run_dir, run, flagfile, values.resume)
-    init_from = values.init_from and runs.weights_path(values.init_from)
+    run = runs.prepare(values.run_dir, run, flagfile, values.resume)
     try:
         with runs.reading(values.data_dir):
             training.run(
@@ -80,8 +80,9 @@ def main(values):
                 train_config,
                 data,
                 values.run_dir,
-                init_from=init_from,
+                init_from=run.init_from,
                 description=f"```\n{flagfile}```",
+                configuration=run.digest(),
             )
     except callbacks.Stopped:
         print("stopped on request; a checkpoint is saved, go on with --resume")

@@ -57,12 +57,16 @@ def recompute(model: vae_lib.VAE, batches: Iterable[dict]) -> None:
 
 @contextlib.contextmanager
 def recomputed(model: vae_lib.VAE, batches: Iterable[dict]) -> Iterator[None]:
-    """Give the model recomputed statistics, then its own again."""
-    moving = _moving(model)
-    own = [variable.numpy() for variable in moving]
+    """Give the model recomputed statistics, then its own again.
+
+    The states of dropout's random generators come back too, so that training goes on
+    as if nothing had been recomputed.
+    """
+    kept = model.non_trainable_variables
+    own = [variable.numpy() for variable in kept]
     try:
         recompute(model, batches)
         yield
     finally:
-        for variable, value in zip(moving, own, strict=True):
+        for variable, value in zip(kept, own, strict=True):
             variable.assign(value)

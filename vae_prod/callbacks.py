@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from vae_prod import batch_norm
+from vae_prod import batch_norm, optimizer
 from vae_prod import checkpoints as checkpoints_lib
 
 MONITORED = "total_loss"
@@ -56,8 +56,9 @@ class RecomputedValidation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Recompute, validate, put the moving statistics back."""
-        with batch_norm.recomputed(self.model, self.training(epoch)):
-            values = self.model.evaluate(self.validation(), verbose=0, return_dict=True)
+        model, batches = self.model, self.training(epoch)
+        with optimizer.averaged(model), batch_norm.recomputed(model, batches):
+            values = model.evaluate(self.validation(), verbose=0, return_dict=True)
         logs.update({f"val_recomputed_{name}": v for name, v in values.items()})
 
 
@@ -98,6 +99,8 @@ def read_history(path: str) -> list[dict[str, str]]:
 class Weights(keras.callbacks.Callback):
     """Saves `weights/last` each epoch and `weights/best`, and stops early.
 
+    Saved are the averaged weights where an average is kept.
+
     Best is the lowest validation `total_loss`, which always uses the final fact;
     without validation data, the lowest training `total_loss`.
 
@@ -119,7 +122,8 @@ class Weights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Save, and compare with the best."""
-        self.plain.set_weights(self.model.get_weights())
+        with optimizer.averaged(self.model):
+            self.plain.set_weights(self.model.get_weights())
         loss = logs.get(f"val_{MONITORED}", logs[MONITORED])
         self._save("last", epoch, loss)
         if loss < self.progress.best:
@@ -128,8 +132,7 @@ class Weights(keras.callbacks.Callback):
             self._save("best", epoch, loss)
         else:
             self.progress.epochs_without_gain += 1
-        if self.patience and self.progress.epochs_without_gain >= self.patience:
-            self.progress.stopped_early = True
+        if self.progress.has_stalled(self.patience):
             self.model.stop_training = True
 
     def _save(self, kind: str, epoch: int, loss: float) -> None:
@@ -193,6 +196,10 @@ class Checkpointing(StepCallback):
     def on_train_batch_end(self, batch, logs=None):
         """Save when it is time to; leave when asked to."""
         super().on_train_batch_end(batch, logs)
+        if batch + 1 == self.params["steps"]:
+            # A checkpoint here would say that the epoch is over, before validation,
+            # history and weights are. `on_epoch_end` makes it, and stops.
+            return
         stop = self.stop_requested()
         by_steps = self.every_steps and self.step % self.every_steps == 0
         elapsed = time.monotonic() - self.saved_at

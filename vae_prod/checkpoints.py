@@ -18,13 +18,15 @@ class Progress:
         best: Lowest monitored loss so far.
         best_epoch: Epoch, from 1, that gave it; 0 before the first.
         epochs_without_gain: Epochs since then.
-        stopped_early: Whether early stopping ended the run.
     """
 
     best: float = float("inf")
     best_epoch: int = 0
     epochs_without_gain: int = 0
-    stopped_early: bool = False
+
+    def has_stalled(self, patience: int) -> bool:
+        """Say whether there was no gain for `patience` epochs; 0: never."""
+        return 0 < patience <= self.epochs_without_gain
 
 
 class _ProgressState(tf.train.experimental.PythonState):
@@ -42,16 +44,41 @@ class _ProgressState(tf.train.experimental.PythonState):
             setattr(self.progress, name, value)
 
 
+class _Configuration(tf.train.experimental.PythonState):
+    """Carries the digest of a run's settings inside a TensorFlow checkpoint."""
+
+    def __init__(self, digest: str = ""):
+        super().__init__()
+        self.digest = digest
+
+    def serialize(self) -> str:
+        return self.digest
+
+    def deserialize(self, string_value: str) -> None:
+        value = string_value
+        self.digest = value.decode() if isinstance(value, bytes) else value
+
+
 class Checkpoints:
     """Saves and restores a compiled model under `directory`.
 
-    Held are the weights, the optimizer's variables (the loss scale among them), the
-    step and call counters, random states, the metrics of the epoch under way, and a
-    `Progress`.
+    Held are the weights, the optimizer's variables (loss scale, gradients summed so
+    far and the weights' average among them), the step and call counters, random
+    states, the metrics of the epoch under way, a `Progress`, and the configuration.
+
+    Args:
+        directory: The run directory.
+        model: The compiled model.
+        keep: Checkpoints kept.
+        configuration: Digest of what decides the run's numbers. A checkpoint of
+            another is refused.
     """
 
-    def __init__(self, directory: str, model: vae_lib.VAE, keep: int):
+    def __init__(
+        self, directory: str, model: vae_lib.VAE, keep: int, configuration: str = ""
+    ):
         self._model = model
+        self._configuration = configuration
         self.progress = Progress()
         model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
@@ -60,6 +87,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             variables=[variable.value for variable in variables],
             progress=_ProgressState(self.progress),
+            configuration=_Configuration(configuration),
         )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, os.path.join(directory, "checkpoints"), max_to_keep=keep
@@ -78,11 +106,12 @@ class Checkpoints:
         """Restore the newest checkpoint; say whether there was one.
 
         Raises:
-            RunError: It doesn't fit the model or is damaged.
+            RunError: It has another configuration, or is damaged.
         """
         if not self.latest:
             return False
         try:
+            self._check_configuration()
             status = self._checkpoint.restore(self.latest)
             status.assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
@@ -93,3 +122,15 @@ class Checkpoints:
                 "another --run_dir."
             ) from error
         return True
+
+    def _check_configuration(self) -> None:
+        made_with = _Configuration()
+        held = tf.train.Checkpoint(configuration=made_with)
+        held.restore(self.latest).expect_partial()
+        if made_with.digest != self._configuration:
+            raise errors.RunError(
+                f"Expected a checkpoint of configuration {self._configuration!r} in "
+                f"{self.latest}, received one of {made_with.digest!r}. Resume with the "
+                "settings and data that it was made with, or start in another "
+                "--run_dir."
+            )

@@ -214,6 +214,16 @@ class TrainConfig:
         may_change=True,
     )
     learning_rate: float = _setting(5e-4, "Adam's learning rate.", validators.gt(0.0))
+    gradient_accumulation: int = _setting(
+        1, "Batches whose gradients are averaged for one update.", _positive
+    )
+    ema: float = _setting(
+        0.0,
+        "Momentum of an average of the weights, which validation, saved weights and "
+        "export use; 0: none.",
+        _not_negative,
+        validators.lt(1.0),
+    )
     mixed_precision: str = _setting(
         "float32", "Precision of the network's maps.", validators.in_(PRECISIONS)
     )
@@ -246,7 +256,8 @@ class TrainConfig:
     )
     deterministic: bool = _setting(
         False,
-        "Deterministic kernels: the same seed gives the same bits. Without jit.",
+        "Deterministic GPU kernels, without jit: the same seed gives the same bits. "
+        "On CPU it does so in any case.",
     )
     checkpoint_every_steps: int = _setting(
         500,

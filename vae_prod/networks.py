@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 
 from vae_prod import config as config_lib
+from vae_prod import layers
 
 LEAKY_RELU_SLOPE = 0.3
 
@@ -39,7 +40,7 @@ class _Builder:
         """Apply batch normalisation where it is on."""
         if not self.config.batch_norm:
             return x
-        layer = keras.layers.BatchNormalization(
+        layer = layers.BatchNormalization(
             momentum=0.99,
             epsilon=1e-3,
             dtype=self.dtype,

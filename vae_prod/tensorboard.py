@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod import callbacks, objectives, ops, plots, sampling
+from vae_prod import callbacks, objectives, ops, optimizer, plots, sampling
 from vae_prod import codec as codec_lib
 
 _COLUMNS = 7
@@ -66,11 +66,12 @@ class TensorBoard(callbacks.StepCallback):
         }
 
     def on_train_begin(self, logs=None):
-        """Show the settings."""
+        """Show the settings, once in a run."""
         super().on_train_begin(logs)
         self.codec = codec_lib.from_model(self.model)
-        with self.writers["train"].as_default():
-            tf.summary.text("settings", self.description, self.step)
+        if self.step == 0:
+            with self.writers["train"].as_default():
+                tf.summary.text("settings", self.description, self.step)
 
     def on_train_batch_end(self, batch, logs=None):
         """Write the epoch's running means."""
@@ -88,7 +89,8 @@ class TensorBoard(callbacks.StepCallback):
         self._scalars("train", "epoch", training)
         self._scalars("validation", "epoch", validation)
         if (epoch + 1) % self.every_epochs == 0:
-            with self.writers["validation"].as_default():
+            writer = self.writers["validation"]
+            with writer.as_default(), optimizer.averaged(self.model):
                 self._show_latent(self.codec)
                 self._show_images(self.codec)
         for writer in self.writers.values():
@@ -100,6 +102,7 @@ class TensorBoard(callbacks.StepCallback):
             writer.flush()
 
     def _scalars(self, part: str, group: str, values: dict) -> None:
+        # Leaving `as_default` flushes: what a checkpoint follows is on disk.
         with self.writers[part].as_default():
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", value, self.step)

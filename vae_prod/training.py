@@ -11,8 +11,17 @@ import h5py
 import keras
 import tensorflow as tf
 
-from vae_prod import callbacks, checkpoints, errors, objectives, progress, tensorboard
+from vae_prod import (
+    callbacks,
+    checkpoints,
+    errors,
+    event_files,
+    objectives,
+    progress,
+    tensorboard,
+)
 from vae_prod import config as config_lib
+from vae_prod import optimizer as optimizer_lib
 from vae_prod import vae as vae_lib
 
 POLICIES = {
@@ -108,7 +117,10 @@ def build(
     config_lib.check_precision(model_config, config, jit, cpu=not has_accelerator())
     policy = POLICIES[config.mixed_precision]
     model = vae_lib.VAE(model_config, config.seed, policy)
-    model.compile(keras.optimizers.Adam(config.learning_rate), jit_compile=jit)
+    optimizer = optimizer_lib.Adam(
+        config.learning_rate, config.gradient_accumulation, config.ema
+    )
+    model.compile(optimizer, jit_compile=jit)
     return model
 
 
@@ -123,6 +135,8 @@ def describe(model: vae_lib.VAE, config: config_lib.TrainConfig, data: Data) -> 
     kl = f"fact {settings.fact:g} (beta {beta:g})" if settings.is_vae else "no KL"
     jit = "on" if model.jit_compile else "off"
     steps = f"{config.epochs} epochs of {data.steps_per_epoch:,} steps"
+    if config.gradient_accumulation > 1:
+        steps += f", {config.gradient_accumulation} to an update"
     height, width, channels = settings.image_shape
     lines = {
         "data": f"{data.description} {height}x{width}x{channels}",
@@ -180,6 +194,7 @@ def run(
     *,
     init_from: str | None = None,
     description: str = "",
+    configuration: str = "",
 ) -> vae_lib.VAE:
     """Train in `run_dir`, from its newest checkpoint where there is one.
 
@@ -190,9 +205,11 @@ def run(
         run_dir: Gets checkpoints, weights, history and TensorBoard files.
         init_from: Weights that a fresh run starts from.
         description: Text shown with the run in TensorBoard.
+        configuration: Digest of what decides the run's numbers; a checkpoint of
+            another is refused.
 
     Returns:
-        The trained model.
+        The trained model, with the weights that training would go on with.
 
     Raises:
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
@@ -200,16 +217,15 @@ def run(
     """
     with make_strategy(config).scope():
         model = build(model_config, config)
-        saved = checkpoints.Checkpoints(run_dir, model, config.keep_checkpoints)
-    resumed = saved.restore()
-    if not resumed and init_from:
-        load_weights(model, init_from)
-        model.step.assign(0)
-        model.calls.assign(0)
+        saved = checkpoints.Checkpoints(
+            run_dir, model, config.keep_checkpoints, configuration
+        )
+    resumed = _restore(model, saved, run_dir, init_from)
     print(describe(model, config, data), flush=True)
     epoch, step = divmod(int(model.step.numpy()), data.steps_per_epoch)
-    if saved.progress.stopped_early or epoch >= config.epochs:
-        why = "stopped early" if saved.progress.stopped_early else "already trained"
+    stalled = saved.progress.has_stalled(config.early_stopping)
+    if stalled or epoch >= config.epochs:
+        why = "stopped early" if stalled else "already trained"
         print(f"{why} after epoch {epoch}: nothing to do", flush=True)
         return model
     if resumed:
@@ -227,6 +243,20 @@ def run(
             checkpointing.keep_metrics(model)
         _fit(model, config, data, watchers, epoch, step)
     return model
+
+
+def _restore(model, saved, run_dir: str, init_from: str | None) -> bool:
+    """Give the model its state at the start; say whether a checkpoint held it."""
+    resumed = saved.restore()
+    if not resumed and init_from:
+        load_weights(model, init_from)
+        model.step.assign(0)
+        model.calls.assign(0)
+        optimizer_lib.restart_averages(model)
+    # TensorBoard may hold steps that no checkpoint does: they will come again.
+    last_step = int(model.step.numpy()) if resumed else -1
+    event_files.drop_later(os.path.join(run_dir, "tensorboard"), last_step)
+    return resumed
 
 
 def _fit(model, config, data: Data, watchers, epoch: int, step: int) -> None:

@@ -5,7 +5,7 @@ import keras
 import tensorflow as tf
 
 from vae_prod import config as config_lib
-from vae_prod import layers, networks, objectives
+from vae_prod import layers, networks, objectives, optimizer
 
 # Independent streams of latent noise under one seed.
 _TRAINING, _VALIDATION, _PREDICTION = range(3)
@@ -202,6 +202,11 @@ class VAE(keras.Model):
         self.optimizer.apply(gradients, self.trainable_weights)
         self.step.assign_add(1)
         return self._update_metrics(losses, batch)
+
+    def evaluate(self, *args, **kwargs):
+        """Measure as Keras does, with the averaged weights where there are any."""
+        with optimizer.averaged(self):
+            return super().evaluate(*args, **kwargs)
 
     def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Measure one batch with the final fact; return the metrics so far."""

@@ -3,12 +3,12 @@
 Both have the same two functions, `read_images` and `decode_images`, and give the same
 images in the same order; the op is several times as fast.
 
-    ops.cc, kernels.cc       registration with shape functions; the kernels
+    kernels.cc ops.h             the kernels; their registration
     record.h example.h image.h   what they are made of
-    build.py                 compiles them once, into a per-user cache
-    loader.py                loads the op, or says why it can't
-    op.py                    the op as Python functions
-    twin.py                  the same functions in pure TensorFlow
+    build.py                     compiles them once, into a per-user cache
+    loader.py                    loads the op, or says why it can't
+    op.py                        the op as Python functions
+    twin.py                      the same functions in pure TensorFlow
 """
 
 from types import ModuleType

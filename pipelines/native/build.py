@@ -9,6 +9,8 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -20,8 +22,8 @@ from pipelines import errors
 
 CACHE_VARIABLE = "VAE_PROD_CACHE"
 _HERE = pathlib.Path(__file__).parent
-_UNITS = ("ops.cc", "kernels.cc")
-_HEADERS = ("example.h", "record.h", "image.h")
+_UNIT = "kernels.cc"
+_HEADERS = ("ops.h", "example.h", "record.h", "image.h")
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-shared", "-fPIC", "-O3", "-w")
 # The headers of the decoders come with TensorFlow; so does their code.
@@ -52,9 +54,10 @@ def link_flags() -> list[str]:
 def library_path() -> pathlib.Path:
     """Return where the library for these sources and this TensorFlow stands."""
     digest = hashlib.sha256()
-    for part in (tf.version.VERSION, tf.version.COMPILER_VERSION, *_FLAGS):
+    made_for = (tf.version.VERSION, tf.version.COMPILER_VERSION, platform.machine())
+    for part in (*made_for, *_FLAGS):
         digest.update(f"{part}\n".encode())
-    for name in (*_UNITS, *_HEADERS):
+    for name in (_UNIT, *_HEADERS):
         digest.update((_HERE / name).read_bytes())
     return cache_dir() / f"input-op-{digest.hexdigest()[:20]}.so"
 
@@ -101,15 +104,21 @@ def _compile(path: pathlib.Path) -> None:
         )
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         aside = os.path.join(folder, path.name)
-        units = [str(_HERE / name) for name in _UNITS]
-        command = [compiler, *_FLAGS, *compile_flags(), *units, "-o", aside]
-        done = subprocess.run(
-            [*command, *link_flags()], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            reason = " ".join(done.stderr.split())[:_MAX_REASON]
+        command = [*shlex.split(compiler), *_FLAGS, *compile_flags()]
+        command += [str(_HERE / _UNIT), "-o", aside, *link_flags()]
+        if reason := _failure(command):
             raise errors.DataError(
                 f"Expected {compiler} to build the input op, it failed ({reason}). "
                 "Mend or change the compiler (CXX), or use --native=false."
             )
         os.replace(aside, path)
+
+
+def _failure(command: list[str]) -> str:
+    """Run a command; return why it failed, empty if it didn't."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return error.strerror
+    said = " ".join(done.stderr.split())[:_MAX_REASON]
+    return said or f"exit status {done.returncode}" if done.returncode else ""

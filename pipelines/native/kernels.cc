@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "example.h"
 #include "image.h"
+#include "ops.h"
 #include "record.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/platform/env.h"
@@ -31,6 +32,7 @@ using tensorflow::tstring;
 constexpr char kImageFeature[] = "image";
 constexpr size_t kMaxOpenFiles = 256;
 constexpr int64_t kMaxRecordBytes = int64_t{1} << 30;
+constexpr int64_t kMaxOffset = int64_t{1} << 60;
 // Rough cycles for one image; TensorFlow shares a batch out by them.
 constexpr int64_t kCyclesRaw = 40'000;
 constexpr int64_t kCyclesDecoded = 500'000;
@@ -64,10 +66,26 @@ class Files {
   std::deque<std::string> names_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Memory that is used over and over, and left as it is.
+class Buffer {
+ public:
+  char* Take(size_t size) {
+    if (size > size_) {
+      bytes_.reset(new char[size]);
+      size_ = size;
+    }
+    return bytes_.get();
+  }
+
+ private:
+  std::unique_ptr<char[]> bytes_;
+  size_t size_ = 0;
+};
+
 // What an example needs while it is worked on; one for each thread's share.
 struct Scratch {
-  std::vector<char> record;
-  std::vector<uint8_t> pixels;
+  Buffer record;
+  Buffer pixels;
 };
 
 // The part both ops have in common: from payloads to a batch of images.
@@ -94,10 +112,9 @@ class ImagesOp : public OpKernel {
                 absl::InvalidArgumentError("the window is larger than the image"));
     OP_REQUIRES(context, spec_.channels == 1 || spec_.channels == 3,
                 absl::InvalidArgumentError("images must have 1 or 3 channels"));
-    for (int i = 0; i < 256; ++i) table_[i] = static_cast<T>(i);
-    if constexpr (!std::is_same_v<T, uint8_t>) {
-      for (int i = 0; i < 256; ++i) table_[i] = static_cast<T>(i / 255.0f);
-    }
+    OP_REQUIRES(context, spec_.size() <= kMaxImageBytes,
+                absl::InvalidArgumentError("images are too large"));
+    for (int i = 0; i < 256; ++i) table_[i] = static_cast<T>(i / 255.0f);
   }
 
  protected:
@@ -142,8 +159,9 @@ class ImagesOp : public OpKernel {
     std::string_view data;
     const uint8_t* pixels = nullptr;
     if (whole && FindBytes(payload, kImageFeature, &data)) {
-      scratch->pixels.resize(spec_.size());
-      pixels = DecodeImage(spec_, data, scratch->pixels.data());
+      const size_t size = spec_.encoding == Encoding::kRaw ? 0 : spec_.size();
+      char* buffer = scratch->pixels.Take(size);
+      pixels = DecodeImage(spec_, data, reinterpret_cast<uint8_t*>(buffer));
     }
     batch.ok[i] = pixels != nullptr;
     if (!pixels) {
@@ -170,6 +188,7 @@ class ImagesOp : public OpKernel {
   ImageSpec spec_;
   int height_;
   int width_;
+  // What the 256 bytes become, other than in bytes.
   std::array<T, 256> table_;
 };
 
@@ -222,18 +241,19 @@ class ReadImagesOp : public ImagesOp<T> {
   absl::Status Read(const tstring& path, int64_t offset, int64_t length,
                     Scratch* scratch, std::string_view* payload, bool* whole) {
     const auto header = static_cast<int64_t>(kRecordHeader);
-    if (offset < header || length < 0 || length > kMaxRecordBytes) {
+    if (offset < header || offset > kMaxOffset || length < 0 ||
+        length > kMaxRecordBytes) {
       return absl::OkStatus();
     }
     std::shared_ptr<RandomAccessFile> file;
     TF_RETURN_IF_ERROR(files_.Get(path, &file));
-    scratch->record.resize(kRecordHeader + length + kRecordFooter);
+    const size_t size = kRecordHeader + length + kRecordFooter;
     absl::string_view framed;
-    const absl::Status read =
-        file->Read(offset - header, framed, absl::MakeSpan(scratch->record));
+    const absl::Status read = file->Read(
+        offset - header, framed, absl::MakeSpan(scratch->record.Take(size), size));
     if (absl::IsOutOfRange(read)) return absl::OkStatus();
     TF_RETURN_IF_ERROR(read);
-    *whole = framed.size() == scratch->record.size() &&
+    *whole = framed.size() == size &&
              FindPayload({framed.data(), framed.size()}, payload);
     return absl::OkStatus();
   }

@@ -1,7 +1,8 @@
 """The op's functions in pure TensorFlow: the fallback, and the op's reference.
 
-A batch is read as a small dataset of its own. Where anything in it fails, it is read
-once more, example by example, to tell the sound from the damaged.
+A batch, which mustn't be empty, is read as a small dataset of its own. Where anything
+in it fails, it is read once more, example by example, to tell the sound from the
+damaged.
 """
 
 import tensorflow as tf
@@ -41,8 +42,7 @@ def read_records(paths: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         # Unbuffered, so that no more than the record is read.
         return _open(paths[row[0]], row[1]).take(1)
 
-    each = tf.data.Dataset.from_tensor_slices(rows)
-    return _batch(each.flat_map(read), _each_or_none(paths, rows), tf.shape(rows)[0])
+    return _read(paths, rows, tf.data.Dataset.from_tensor_slices(rows).flat_map(read))
 
 
 def read_run(paths: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -50,17 +50,26 @@ def read_run(paths: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     begin, end = rows[0, 1], rows[-1, 1] + rows[-1, 2]
     size = end - begin + shards.RECORD_HEADER + shards.RECORD_FOOTER
     run = _open(paths[rows[0, 0]], begin, size).take(tf.shape(rows, tf.int64)[0])
-    return _batch(run, _each_or_none(paths, rows), tf.shape(rows)[0])
+    return _read(paths, rows, run)
 
 
-def _each_or_none(paths: tf.Tensor, rows: tf.Tensor) -> tf.data.Dataset:
-    """Read each record by itself, `UNREADABLE` where that fails."""
+def _read(paths: tf.Tensor, rows: tf.Tensor, whole: tf.data.Dataset) -> tf.Tensor:
+    """Read `whole`, or each record by itself, `UNREADABLE` where that fails."""
+
+    def open_only(shard: tf.Tensor) -> tf.data.Dataset:
+        file = tf.data.FixedLengthRecordDataset(paths[shard], 1, buffer_size=1)
+        return file.take(1).skip(1)
 
     def read(row: tf.Tensor) -> tf.data.Dataset:
         record = _open(paths[row[0]], row[1]).take(1).ignore_errors()
         return record.concatenate(tf.data.Dataset.from_tensors(UNREADABLE)).take(1)
 
-    return tf.data.Dataset.from_tensor_slices(rows).flat_map(read)
+    # A file that can't be opened is no damage, and `ignore_errors` would try to open
+    # it again and again, for ever: so this comes first, gives nothing, and may fail.
+    used, _ = tf.unique(rows[:, 0])
+    opened = tf.data.Dataset.from_tensor_slices(used).flat_map(open_only).batch(1)
+    each = tf.data.Dataset.from_tensor_slices(rows)
+    return _batch(whole, each.flat_map(read), tf.shape(rows)[0], opened)
 
 
 def _open(path: tf.Tensor, offset: tf.Tensor, buffer: tf.Tensor = 0) -> tf.data.Dataset:
@@ -94,9 +103,13 @@ def decode_images(
 
 
 def _batch(
-    whole: tf.data.Dataset, singly: tf.data.Dataset, size: tf.Tensor
+    whole: tf.data.Dataset,
+    singly: tf.data.Dataset,
+    size: tf.Tensor,
+    before: tf.data.Dataset | None = None,
 ) -> tf.Tensor | tuple[tf.Tensor, ...]:
     """Return the batch of `whole`, or that of `singly` where the former fails."""
     size = tf.cast(size, tf.int64)
     batches = whole.batch(size, drop_remainder=True).ignore_errors()
-    return batches.concatenate(singly.batch(size)).take(1).get_single_element()
+    batches = batches.concatenate(singly.batch(size)).take(1)
+    return (before.concatenate(batches) if before else batches).get_single_element()

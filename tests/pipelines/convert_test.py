@@ -105,8 +105,9 @@ class FormTest(ConvertTestCase):
 
     def test_records_hold_what_the_source_holds(self):
         fixtures.write_celeba(self.root)
-        config = _config(encoding="png")
-        manifest = _convert(self.root, self.out, encoding="png")
+        settings = {"encoding": "png", "resample": "box"}  # Decoded in full.
+        config = _config(**settings)
+        manifest = _convert(self.root, self.out, **settings)
         self.assertEqual(manifest, shards.load_manifest(self.out))
         for number, one in enumerate(_parsed(self.out, manifest, "train")):
             self.assertEqual(one["key"].decode(), f"{number + 1:06d}.jpg")

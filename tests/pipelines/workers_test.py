@@ -36,7 +36,9 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
             prepared = list(run(_TASK, _items(300), 32))
         self.assertEqual([one.key for one in prepared], [str(n) for n in range(300)])
         for number, one in enumerate(prepared):
-            self.assertEqual(one.image, bytes([number % 256]) * 64)
+            example = tf.train.Example.FromString(one.record)
+            found = example.features.feature["image"].bytes_list.value[0]
+            self.assertEqual(found, bytes([number % 256]) * 64)
 
     def test_few_items_are_under_way(self):
         taken = []

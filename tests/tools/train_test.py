@@ -24,7 +24,7 @@ _TINY = (
 )
 
 
-def _run(program, *argv) -> tuple[int, str, str]:
+def run_program(program, *argv) -> tuple[int, str, str]:
     """Run a program; return its exit code, output and errors."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -46,7 +46,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         os.makedirs(cls.data_dir)
         shard_fixtures.write(cls.data_dir, sizes, shape=(8, 8, 3))
         cls.run_dir = os.path.join(cls.root, "run")
-        code, cls.printed, err = _run(train, *cls._argv(cls.run_dir))
+        code, cls.printed, err = run_program(train, *cls._argv(cls.run_dir))
         if code:
             raise AssertionError(err)
 
@@ -68,7 +68,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
     def test_flags_file_repeats_the_run(self):
         again = os.path.join(self.create_tempdir().full_path, "again")
         path = os.path.join(self.run_dir, "flags.txt")
-        code, _, err = _run(train, f"--flagfile={path}", f"--run_dir={again}")
+        code, _, err = run_program(train, f"--flagfile={path}", f"--run_dir={again}")
         self.assertEqual(code, 0, err)
         rows = []
         for run_dir in (self.run_dir, again):
@@ -84,23 +84,25 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(run.train.epochs, 2)
 
     def test_an_existing_run_is_not_overwritten(self):
-        code, _, err = _run(train, *self._argv(self.run_dir))
+        code, _, err = run_program(train, *self._argv(self.run_dir))
         self.assertEqual(code, 1)
         self.assertIn("holds a run already. Continue it with --resume", err)
 
     def test_resume_takes_more_epochs_and_refuses_other_mathematics(self):
         run_dir = self._fresh("more")
-        code, out, err = _run(train, *self._argv(run_dir, "--epochs=3", "--resume"))
+        code, out, err = run_program(
+            train, *self._argv(run_dir, "--epochs=3", "--resume")
+        )
         self.assertEqual(code, 0, err)
         self.assertIn("resuming at epoch 3, step 0", out)
-        code, _, err = _run(train, *self._argv(run_dir, "--resume", "--fact=2"))
+        code, _, err = run_program(train, *self._argv(run_dir, "--resume", "--fact=2"))
         self.assertEqual(code, 1)
         self.assertIn("--fact is 5.0 in", err)
         self.assertIn("received 2.0", err)
 
     def test_resume_starts_fresh_and_says_so(self):
         run_dir = os.path.join(self.create_tempdir().full_path, "new")
-        code, out, err = _run(train, *self._argv(run_dir, "--resume"))
+        code, out, err = run_program(train, *self._argv(run_dir, "--resume"))
         self.assertEqual(code, 0, err)
         self.assertIn("starting fresh", out)
 
@@ -109,18 +111,48 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         data_dir = self.create_tempdir().full_path
         shard_fixtures.write(data_dir, {"train": (9,)}, shape=(8, 8, 3))
         argv = self._argv(run_dir, "--resume", f"--data_dir={data_dir}")
-        code, _, err = _run(train, *argv)
+        code, _, err = run_program(train, *argv)
         self.assertEqual(code, 1)
         self.assertIn("trained on another conversion", err)
 
     def test_init_from_takes_a_run(self):
         run_dir = os.path.join(self.create_tempdir().full_path, "warm")
         argv = self._argv(run_dir, f"--init_from={self.run_dir}", "--epochs=1")
-        code, _, err = _run(train, *argv)
+        code, _, err = run_program(train, *argv)
         self.assertEqual(code, 0, err)
+
+    def test_resume_before_a_checkpoint_starts_from_the_same_weights(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "warm")
+        argv = self._argv(run_dir, "--epochs=1", "--learning_rate=1e-30")
+        run_program(train, *argv, f"--init_from={self.run_dir}")
+        shutil.rmtree(os.path.join(run_dir, "checkpoints"))
+        code, out, err = run_program(train, *argv, "--resume")
+        self.assertEqual(code, 0, err)
+        self.assertNotIn("resuming", out)
+        models = [
+            runs.load_model(path, which)[1]
+            for path, which in ((self.run_dir, "best"), (run_dir, "last"))
+        ]
+        for one, two in zip(*(m.trainable_weights for m in models), strict=True):
+            self.assertAllClose(one, two, atol=1e-6)
+
+    def test_checkpoints_of_another_run_are_refused(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "other")
+        argv = self._argv(run_dir, "--epochs=1", "--fact=2")
+        self.assertEqual(run_program(train, *argv)[0], 0)
+        folder = os.path.join(run_dir, "checkpoints")
+        shutil.rmtree(folder)
+        shutil.copytree(os.path.join(self.run_dir, "checkpoints"), folder)
+        code, _, err = run_program(train, *argv, "--resume")
+        self.assertEqual(code, 1)
+        self.assertIn("Expected a checkpoint of configuration", err)
+        self.assertLen(err.strip().splitlines(), 1)
 
     @parameterized.parameters(
         (("--resume", "--init_from=x"), 2, "Give one of them."),
+        (("--init_from=x",), 1, "Expected saved weights in x"),
+        (("--ema=1",), 2, "'ema' must be < 1.0"),
+        (("--gradient_accumulation=0",), 2, "'gradient_accumulation' must be >= 1"),
         (("--fact=-1",), 2, "'fact' must be >= 0"),
         (("--strides=3",), 2, "need an image size divisible by 9"),
         (("--decoder=magic",), 2, "--decoder=magic: value should be one of"),
@@ -133,7 +165,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
     )
     def test_refuses_in_a_sentence(self, more, code, message):
         run_dir = os.path.join(self.create_tempdir().full_path, "run")
-        got, _, err = _run(train, *self._argv(run_dir, *more))
+        got, _, err = run_program(train, *self._argv(run_dir, *more))
         self.assertIn(message, err)
         self.assertEqual(got, code)
         self.assertLen(err.strip().splitlines(), 1)
@@ -143,7 +175,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         run_dir = self.create_tempdir().full_path
         with open(os.path.join(run_dir, "thesis.tex"), "w"):
             pass
-        code, _, err = _run(train, *self._argv(run_dir))
+        code, _, err = run_program(train, *self._argv(run_dir))
         self.assertEqual(code, 1)
         self.assertIn("holds other files", err)
         self.assertEqual(os.listdir(run_dir), ["thesis.tex"])
@@ -151,7 +183,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
     def test_generate_draws_every_picture(self):
         out = self.create_tempdir().full_path
         argv = ["--limits=0.5,3", "--sharpness=1,6", "--rows=2", "--columns=3"]
-        code, printed, err = _run(
+        code, printed, err = run_program(
             generate, f"--run_dir={self.run_dir}", f"--out={out}", *argv
         )
         self.assertEqual(code, 0, err)
@@ -166,7 +198,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_export_serves_what_the_run_holds(self):
         run_dir = self._fresh("served")
-        code, printed, err = _run(export, f"--run_dir={run_dir}")
+        code, printed, err = run_program(export, f"--run_dir={run_dir}")
         self.assertEqual(code, 0, err)
         path = os.path.join(run_dir, "export", "1")
         self.assertIn(path, printed)
@@ -175,7 +207,9 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         out = self.create_tempdir().full_path
         pictures = []
         for source in (f"--run_dir={run_dir}", f"--export_dir={path}"):
-            code, _, err = _run(generate, source, f"--out={out}", "--kinds=prior")
+            code, _, err = run_program(
+                generate, source, f"--out={out}", "--kinds=prior"
+            )
             self.assertEqual(code, 0, err)
             pictures.append(np.asarray(Image.open(os.path.join(out, "prior.png"))))
         self.assertAllClose(*pictures, atol=1)
@@ -183,7 +217,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
     def test_encode_writes_every_image_of_a_split(self):
         out = os.path.join(self.create_tempdir().full_path, "points")
         argv = [f"--run_dir={self.run_dir}", "--split=test", f"--out={out}"]
-        code, _, err = _run(encode, *argv)
+        code, _, err = run_program(encode, *argv)
         self.assertEqual(code, 0, err)
         self.assertAllEqual(np.load(os.path.join(out, "z_mean.npy")).shape, [7, 3])
         with open(os.path.join(out, "keys.txt")) as file:
@@ -198,7 +232,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
                 "--kinds=prior",
                 f"--recompute_batch_norm={batches}",
             )
-            code, _, err = _run(generate, f"--run_dir={self.run_dir}", *argv)
+            code, _, err = run_program(generate, f"--run_dir={self.run_dir}", *argv)
             self.assertEqual(code, 0, err)
             pictures.append(np.asarray(Image.open(os.path.join(out, "prior.png"))))
         self.assertNotAllEqual(*pictures)
@@ -212,7 +246,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         (export, (), "--run_dir is required"),
     )
     def test_readers_refuse_in_a_sentence(self, program, argv, message):
-        code, _, err = _run(program, *argv)
+        code, _, err = run_program(program, *argv)
         self.assertIn(message, err)
         self.assertNotEqual(code, 0)
         self.assertLen(err.strip().splitlines(), 1)
@@ -225,13 +259,15 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
             file.seek(300)
             file.write(b"damage")
         run_dir = os.path.join(self.create_tempdir().full_path, "run")
-        code, _, err = _run(train, *self._argv(run_dir, f"--data_dir={data_dir}"))
+        code, _, err = run_program(
+            train, *self._argv(run_dir, f"--data_dir={data_dir}")
+        )
         self.assertEqual(code, 1)
         self.assertIn("its checksum doesn't fit", err)
         self.assertIn("tools.verify_shards", err)
 
     def test_unknown_split(self):
-        code, _, err = _run(encode, f"--run_dir={self.run_dir}", "--split=exam")
+        code, _, err = run_program(encode, f"--run_dir={self.run_dir}", "--split=exam")
         self.assertEqual(code, 1)
         self.assertIn("['test', 'train', 'validation'], received 'exam'", err)
 
@@ -239,7 +275,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         data_dir = self.create_tempdir().full_path
         shard_fixtures.write(data_dir, {"train": (9,)}, shape=(4, 4, 3))
         argv = [f"--run_dir={self.run_dir}", f"--data_dir={data_dir}"]
-        code, _, err = _run(encode, *argv)
+        code, _, err = run_program(encode, *argv)
         self.assertEqual(code, 1)
         self.assertIn("Expected images of shape (8, 8, 3)", err)
 
@@ -247,7 +283,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         run_dir = self._fresh("damaged")
         with open(os.path.join(run_dir, "config.json"), "w") as file:
             file.write("{}")
-        code, _, err = _run(export, f"--run_dir={run_dir}")
+        code, _, err = run_program(export, f"--run_dir={run_dir}")
         self.assertEqual(code, 1)
         self.assertIn("can't be read", err)
 

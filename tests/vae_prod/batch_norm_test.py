@@ -24,6 +24,14 @@ class RecomputedTest(tf.test.TestCase):
         for before, after in zip(own, model.get_weights(), strict=True):
             self.assertAllEqual(before, after)
 
+    def test_leaves_the_noise_of_dropout_alone(self):
+        model = tiny.model(dropout=0.1)
+        own = model.get_weights()
+        with batch_norm.recomputed(model, tiny.batches()):
+            pass
+        for before, after in zip(own, model.get_weights(), strict=True):
+            self.assertAllEqual(before, after)
+
     def test_restores_after_an_error(self):
         model = tiny.model()
         own = model.get_weights()

@@ -36,7 +36,7 @@ class WeightsTest(tf.test.TestCase):
         for epoch, loss in enumerate((3.0, 2.0, 2.5, 4.0)):
             model.step.assign(epoch)
             keeper.on_epoch_end(epoch, {"val_total_loss": loss, "total_loss": -loss})
-            self.assertEqual(state.stopped_early, epoch == 3)
+            self.assertEqual(state.has_stalled(2), epoch == 3)
         self.assertEqual((state.best, state.best_epoch), (2.0, 2))
         for kind, step in (("best", 1), ("last", 3)):
             copy = tiny.model()
@@ -81,8 +81,20 @@ class CheckpointingTest(tf.test.TestCase):
 
     def test_cadences(self):
         self.assertEqual(self._fit(2, 0.0), [2, 4, 5])
+        self.assertEqual(self._fit(5, 0.0), [5])
         self.assertEqual(self._fit(0, 0.0), [5])
         self.assertEqual(self._fit(0, 1e-9), [1, 2, 3, 4, 5])
+
+    def test_nothing_is_saved_between_the_last_step_and_the_epochs_end(self):
+        model = tiny.model()
+        saved = checkpoints.Checkpoints(self.create_tempdir().full_path, model, keep=9)
+        callback = callbacks.Checkpointing(saved, 1, 0.0, lambda: False)
+        at_end = []
+        watcher = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: at_end.append(saved.latest[-1])
+        )
+        model.fit(tiny.batches(3), callbacks=[watcher, callback], verbose=0)
+        self.assertEqual((at_end, saved.latest[-1]), (["2"], "3"))
 
     def test_a_request_to_stop_saves_and_stops(self):
         self.assertEqual(self._fit(0, 0.0, stop_at=3), [3])

@@ -1,5 +1,7 @@
 """Tiny models and batches that the tests share."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,6 +16,17 @@ def config(**changes) -> config_lib.ModelConfig:
     """Return a model that trains in milliseconds."""
     settings = {"image_shape": (8, 8, 3), "filters": (4, 6), "z_dim": 3}
     return config_lib.ModelConfig(**{**settings, **changes})
+
+
+@functools.cache
+def mirrored() -> tf.distribute.Strategy:
+    """Return the strategy over two logical CPU devices, which conftest.py makes.
+
+    There is one for all tests: the collectives of a second one on the same devices
+    would be numbered alike, and fail where their shapes differ.
+    """
+    devices = tf.config.list_logical_devices("CPU")[:2]
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def images(num: int = 4, shape=(8, 8, 3), seed: int = 0) -> np.ndarray:

@@ -1,6 +1,8 @@
-import csv
+import contextlib
 import os
+import shutil
 import signal
+import tempfile
 from unittest import mock
 
 import attrs
@@ -10,13 +12,11 @@ import tensorflow as tf
 from absl.testing import parameterized
 from tensorboard.backend.event_processing import event_accumulator
 
-from tests.vae_prod import tiny
-from vae_prod import callbacks, errors, training
+from tests.vae_prod import run_record, tiny
+from vae_prod import callbacks, checkpoints, errors, tensorboard, training
 from vae_prod import config as config_lib
 
 _STEPS = 3
-# Columns of history.csv that say how fast it went, not what came out.
-_TIMING = ("seconds", "images_per_second")
 
 
 def _batch(index: int) -> dict[str, np.ndarray]:
@@ -48,25 +48,61 @@ def _data(stop_at: int | None = None) -> training.Data:
     return training.Data(train, validation, _STEPS, batch_size=4)
 
 
-class RunTest(tf.test.TestCase, parameterized.TestCase):
+class _Killed(Exception):
+    """Stands for SIGKILL: nothing runs after it."""
+
+
+@contextlib.contextmanager
+def _killed_in(owner: type, method: str, step: int):
+    """Raise at the first call of a method when so many steps are done."""
+    real = getattr(owner, method)
+
+    def killing(self, *args, **kwargs):
+        model = getattr(self, "model", None) or self._model
+        if model.step.numpy() >= step:
+            raise _Killed
+        return real(self, *args, **kwargs)
+
+    with mock.patch.object(owner, method, killing):
+        yield
+
+
+class _RunCase(tf.test.TestCase, parameterized.TestCase):
+    """Runs tiny trainings in run directories."""
+
     def setUp(self):
         super().setUp()
         self.run_dir = self.create_tempdir().full_path
 
-    def _run(self, data=None, run_dir=None, model=None, init_from=None, **changes):
+    def _run(
+        self,
+        data=None,
+        run_dir=None,
+        model=None,
+        init_from=None,
+        configuration="",
+        **changes,
+    ):
         keras.utils.set_random_seed(1)
         settings = {"epochs": 2, "log_every_steps": 1, "checkpoint_every_steps": 1}
         config = config_lib.TrainConfig(**{**settings, **changes})
         model = model or tiny.config()
         run_dir = run_dir or self.run_dir
         data = data or _data()
-        return training.run(model, config, data, run_dir, init_from=init_from)
+        return training.run(
+            model,
+            config,
+            data,
+            run_dir,
+            init_from=init_from,
+            configuration=configuration,
+        )
 
     def _history(self, run_dir=None):
-        with open(os.path.join(run_dir or self.run_dir, "history.csv")) as file:
-            rows = list(csv.DictReader(file))
-        return [{k: v for k, v in r.items() if k not in _TIMING} for r in rows]
+        return run_record.history(run_dir or self.run_dir)
 
+
+class RunTest(_RunCase):
     def test_leaves_what_a_run_directory_holds(self):
         model = self._run()
         self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
@@ -81,16 +117,15 @@ class RunTest(tf.test.TestCase, parameterized.TestCase):
         for one, two in zip(model.weights, copy.weights, strict=True):
             self.assertAllEqual(one, two)
 
-    def test_stopped_run_goes_on_as_if_it_had_not(self):
+    @parameterized.named_parameters(("within", 4), ("at_the_end_of", _STEPS - 1))
+    def test_stopped_an_epoch_goes_on_as_if_it_had_not(self, stop_at):
         straight = self.create_tempdir().full_path
-        expected = self._run(run_dir=straight, model=tiny.config(dropout=0.1))
+        self._run(run_dir=straight)
         with self.assertRaises(callbacks.Stopped):
-            self._run(_data(stop_at=4), model=tiny.config(dropout=0.1))
-        resumed = self._run(model=tiny.config(dropout=0.1))
+            self._run(_data(stop_at=stop_at))
+        resumed = self._run()
         self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
-        for one, two in zip(expected.weights, resumed.weights, strict=True):
-            self.assertAllEqual(one, two)
-        self.assertEqual(self._history(straight), self._history())
+        run_record.assert_same(self, straight, self.run_dir)
 
     def test_more_epochs_continue_a_finished_run(self):
         straight = self.create_tempdir().full_path
@@ -134,6 +169,32 @@ class RunTest(tf.test.TestCase, parameterized.TestCase):
             first.trainable_weights, second.trainable_weights, strict=True
         ):
             self.assertAllClose(one, two, atol=1e-6)
+
+    def test_averages_begin_at_the_weights_given(self):
+        self._run()
+        path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
+        settings = {"learning_rate": 1e-30, "ema": 0.9, "epochs": 1}
+        other = self.create_tempdir().full_path
+        model = self._run(run_dir=other, init_from=path, **settings)
+        pairs = zip(model.trainable_variables, model.optimizer.averages, strict=True)
+        for weight, average in pairs:
+            self.assertAllClose(weight, average, atol=1e-6)
+
+    def test_saved_and_validated_are_the_averages(self):
+        model = self._run(ema=0.9)
+        saved = tiny.model()
+        path = os.path.join(self.run_dir, "weights", "last", "vae.weights.h5")
+        training.load_weights(saved, path)
+        averages = model.optimizer.averages
+        for one, two in zip(saved.trainable_variables, averages, strict=True):
+            self.assertAllEqual(one, two)
+        self.assertNotAllEqual(saved.trainable_weights[0], model.trainable_weights[0])
+        saved = saved.with_precision("float32")
+        saved.seed = 1
+        saved.compile()
+        values = saved.evaluate(_data().validation(), verbose=0, return_dict=True)
+        row = self._history()[-1]
+        self.assertAllClose(values["total_loss"], float(row["val_total_loss"]))
 
     def test_weights_of_another_architecture_are_refused(self):
         self._run()
@@ -190,9 +251,21 @@ class RunTest(tf.test.TestCase, parameterized.TestCase):
             seen["validation"],
         )
 
+    def test_what_a_checkpoint_follows_is_in_tensorboard(self):
+        real, shown = checkpoints.Checkpoints.save, []
+
+        def saving(saved):
+            tags = [record[2] for record in run_record.tensorboard(self.run_dir)]
+            shown.append(sum(tag.startswith("step/") for tag in tags))
+            return real(saved)
+
+        with mock.patch.object(checkpoints.Checkpoints, "save", saving):
+            model = self._run(epochs=1)
+        each = len(model.means) + 2  # fact and learning rate
+        self.assertEqual(shown, [each * step for step in range(1, _STEPS + 1)])
+
     def test_replicas_run_and_resume(self):
-        names = [device.name for device in tf.config.list_logical_devices("CPU")[:2]]
-        strategy = tf.distribute.MirroredStrategy(names)
+        strategy = tiny.mirrored()
         model = tiny.config(reconstruction="gaussian_sigma")
         with mock.patch.object(training, "make_strategy", return_value=strategy):
             self._run(epochs=1, model=model, strategy="mirrored")
@@ -206,6 +279,96 @@ class RunTest(tf.test.TestCase, parameterized.TestCase):
         self.assertNotIn("val_total_loss", self._history()[0])
         path = os.path.join(self.run_dir, "weights/best/vae.weights.h5")
         self.assertTrue(os.path.isfile(path))
+
+
+class ResumeTest(_RunCase):
+    """A run that is killed and resumed leaves what an uninterrupted one leaves.
+
+    tests/tools/resume_test.py kills real processes.
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Uninterrupted runs and their models, by settings, for all tests.
+        cls.straight = {}
+        cls.root = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.root)
+
+    def _check(self, kill, model=None, **changes):
+        """Compare with a run killed within `kill` and resumed; return the latter."""
+        settings = {"checkpoint_every_steps": 2, "images_every_epochs": 2, **changes}
+        key = repr((model, settings))
+        if key not in self.straight:
+            run_dir = os.path.join(self.root, str(len(self.straight)))
+            expected = self._run(run_dir=run_dir, model=model, **settings)
+            self.straight[key] = run_dir, expected
+        run_dir, expected = self.straight[key]
+        with kill, self.assertRaises(_Killed):
+            self._run(model=model, **settings)
+        resumed = self._run(model=model, **settings)
+        for kind in ("variables", "metrics_variables"):
+            pairs = zip(getattr(expected, kind), getattr(resumed, kind), strict=True)
+            for one, two in pairs:
+                self.assertAllEqual(one, two)
+        run_record.assert_same(self, run_dir, self.run_dir)
+        return resumed
+
+    @parameterized.parameters("false", "true")
+    def test_killed_between_checkpoints(self, jit):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        model = tiny.config(dropout=0.1, reconstruction="gaussian_sigma")
+        settings = {"gradient_accumulation": 2, "ema": 0.9, "jit_compile": jit}
+        self._check(kill, model, **settings)
+
+    def test_killed_among_skipped_steps(self):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        # Gradients that overflow float16 at the first loss scales.
+        large = tiny.config(reconstruction_weight=1e4)
+        settings = {"gradient_accumulation": 2, "ema": 0.9, "epochs": 4}
+        model = self._check(kill, large, mixed_precision="float16", **settings)
+        self.assertBetween(model.optimizer.iterations.numpy(), 1, 2 * _STEPS - 1)
+        self.assertLess(model.optimizer.dynamic_scale.numpy(), 2.0**15)
+
+    @parameterized.named_parameters(
+        ("before_history", callbacks.History, "on_epoch_end"),
+        ("before_weights", callbacks.Weights, "on_epoch_end"),
+        ("before_tensorboard", tensorboard.TensorBoard, "on_epoch_end"),
+        ("before_the_checkpoint", checkpoints.Checkpoints, "save"),
+    )
+    def test_killed_at_the_end_of_the_last_epoch(self, owner, method):
+        # Without gain, early stopping ends the run after its second epoch.
+        settings = {"epochs": 9, "early_stopping": 1, "learning_rate": 1e-30}
+        model = self._check(_killed_in(owner, method, 2 * _STEPS), **settings)
+        self.assertEqual(model.step.numpy(), 2 * _STEPS)
+
+    def test_killed_between_last_and_best_weights(self):
+        real = callbacks.Weights._save
+
+        def killing(keeper, kind, epoch, loss):
+            if kind == "best" and epoch == 0:
+                raise _Killed
+            real(keeper, kind, epoch, loss)
+
+        settings = {"epochs": 9, "early_stopping": 1, "learning_rate": 1e-30}
+        self._check(mock.patch.object(callbacks.Weights, "_save", killing), **settings)
+
+    def test_killed_before_the_first_checkpoint(self):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 2)
+        self._check(kill, checkpoint_every_steps=0, epochs=1)
+
+    def test_checkpoint_of_other_settings_is_refused(self):
+        self._run(configuration="one")
+        with self.assertRaisesRegex(errors.RunError, "'two' in .*, received .* 'one'"):
+            self._run(configuration="two", epochs=3)
+
+    def test_more_patience_goes_on_where_less_had_stopped(self):
+        still = {"epochs": 9, "learning_rate": 1e-30}
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, early_stopping=3, **still)
+        self._run(early_stopping=2, **still)
+        self._run(early_stopping=3, **still)
+        run_record.assert_same(self, straight, self.run_dir)
 
 
 class JitTest(tf.test.TestCase, parameterized.TestCase):

@@ -1,4 +1,10 @@
-// Registration of the input ops, with their shape functions.
+// Registration of the input ops, with their shape functions. Included by the kernels
+// alone: one unit compiles in half the time of two.
+
+#ifndef VAE_PROD_PIPELINES_NATIVE_OPS_H_
+#define VAE_PROD_PIPELINES_NATIVE_OPS_H_
+
+#include <vector>
 
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -86,3 +92,5 @@ Decodes the images of serialized Examples; see VaeProdReadImages.
 
 }  // namespace
 }  // namespace vae_prod
+
+#endif  // VAE_PROD_PIPELINES_NATIVE_OPS_H_

@@ -1,0 +1,34 @@
+"""Cases to measure: apart from the tests, so that no run imports TensorFlow."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from pipelines import errors
+
+
+def add(numbers):
+    return lambda: {"sum": sum(numbers), "cores": len(os.sched_getaffinity(0))}
+
+
+def fill(megabytes):
+    return lambda: len(b"x" * (megabytes * 1_000_000))
+
+
+def fill_worker(megabytes):
+    code = f"import time; data = b'x' * {megabytes * 1_000_000}; time.sleep(0.5)"
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True).returncode
+
+
+def spin(seconds):
+    code = f"import time\nwhile time.process_time() < {seconds}: pass"
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True).returncode
+
+
+def refuse():
+    raise errors.DataError("Expected that, received this; do so.")
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
