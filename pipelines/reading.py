@@ -101,7 +101,8 @@ class Stored:
             return tuple(tf.gather(tensor, places) for tensor in kept)
 
         image, *rest = tf.cond(tf.reduce_all(ok), lambda: kept, mended)
-        example = {"image": tf.ensure_shape(image, images.shape)}
+        shape = numbers.shape.concatenate(images.shape[1:])
+        example = {"image": tf.ensure_shape(image, shape)}
         if rest:
             example |= records.parse_fields(self.spec, rest[0], self.fields)
         return example

@@ -181,10 +181,12 @@ class DatasetTest(tf.test.TestCase, parameterized.TestCase):
             rows = np.concatenate([batch[name] for batch in everything])
             self.assertAllEqual(picked[name], rows[chosen])
 
-    def test_batches_have_static_shapes(self):
+    @parameterized.parameters("auto", "false")
+    def test_batches_have_static_shapes(self, native):
         for shuffle in ("global", "blocks"):
             for keep, size in ((False, 4), (True, None)):
-                config = self._config(shuffle=shuffle, keep_last_batch=keep)
+                settings = {"shuffle": shuffle, "native": native}
+                config = self._config(keep_last_batch=keep, **settings)
                 batches = dataset.train_batches(self.data_dir, self.manifest, config)
                 shape = batches.element_spec["image"].shape
                 self.assertEqual(shape.as_list(), [size, 8, 6, 3])
