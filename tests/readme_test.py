@@ -22,19 +22,32 @@ _PROGRAMS = (
     "build_ops",
     "benchmark_input",
     "benchmark_convert",
+    "benchmark_step",
+    "doctor",
 )
+# Programs that take another one's flags beside their own.
+_FLAGS_OF = {"doctor": "train"}
 _BEGIN, _END = "<!-- flags: begin -->", "<!-- flags: end -->"
 
 
-def _table(program: str) -> str:
+def _flags(program: str) -> flags.flags.FlagValues:
     values = flags.flags.FlagValues()
     importlib.import_module(f"tools.{program}").define(values)
+    return values
+
+
+def _table(program: str) -> str:
+    values = _flags(program)
     rows = [f"### {program}", "", "| flag | default | what it does |", "|---|---|---|"]
-    for name in values:
+    other = _FLAGS_OF.get(program)
+    shared = set(_flags(other)) - {"data_dir"} if other else set()
+    for name in (name for name in values if name not in shared):
         flag = values[name]
         text, _, default = flags.describe(flag).partition(" (default: ")
         kind = flags.describe_values(flag).replace("|", "\\|")
         rows.append(f"| `--{name}={kind}` | {default.removesuffix(')')} | {text} |")
+    if other:
+        rows += ["", f"And [{other}](#{other})'s flags of model, training and data."]
     return "\n".join(rows)
 
 

@@ -16,7 +16,12 @@ _FORBIDDEN = {
     "vae_prod": {"pipelines", "tools", "tests"},
     "tools": {"tests"},
 }
-_SHARED = {"flags", "runs", "progress", "measuring", "input_cases", "input_report"}
+_SHARED = {
+    *("flags", "runs", "progress", "measuring"),
+    *("input_cases", "input_report"),
+    *("stock_vae", "step_cases", "step_flops", "step_report", "step_trace"),
+    *("doctor_cases", "doctor_report"),
+}
 _PROGRAMS = sorted(
     path.stem
     for path in (_ROOT / "tools").glob("*.py")

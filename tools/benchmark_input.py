@@ -182,17 +182,12 @@ def _check_filled(data_dirs: Mapping[str, str], batch_size: int) -> None:
 
 
 def _draw(folder: str, encoding: str) -> str:
-    """Draw and convert the built-in faces."""
-    from pipelines import convert, plan, sources
+    from tools import input_cases
 
     config = config_lib.ConvertConfig(
         encoding=encoding, limit=_NUM_FACES, shards=_FACE_SHARDS
     )
-    out = os.path.join(folder, encoding)
-    planned = plan.make_plan(sources.open_source("faces", config), config)
-    with progress.Progress() as show:
-        convert.convert(planned, out, len(os.sched_getaffinity(0)), show)
-    return out
+    return input_cases.draw(os.path.join(folder, encoding), config)
 
 
 def _subjects(

@@ -14,7 +14,8 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import dataset, shards
+from pipelines import convert, dataset, plan, shards, sources
+from tools import progress
 
 AUTOTUNE = tf.data.AUTOTUNE
 # Where in an epoch the late start is.
@@ -37,6 +38,7 @@ class Setting:
         shuffle_buffer: Records that the stock pipelines shuffle together.
         warmup_seconds: Time that passes before anything counts.
         seconds: Time that counts.
+        data_config: How `twin` and `op` read; None: as the fields above say.
     """
 
     pipeline: str
@@ -47,6 +49,7 @@ class Setting:
     shuffle_buffer: int
     warmup_seconds: float
     seconds: float
+    data_config: config_lib.DataConfig | None = None
 
 
 @attrs.frozen
@@ -97,6 +100,14 @@ def measure(setting: Setting, before_mb: float) -> Figures:
         again_seconds=again_seconds,
         late_seconds=late_seconds,
     )
+
+
+def draw(out: str, config: config_lib.ConvertConfig) -> str:
+    """Draw and convert the built-in faces; return their folder."""
+    planned = plan.make_plan(sources.open_source("faces", config), config)
+    with progress.Progress() as show:
+        convert.convert(planned, out, len(os.sched_getaffinity(0)), show)
+    return out
 
 
 def memory_mb() -> float:
@@ -165,12 +176,12 @@ def make(setting: Setting, step: int = 0) -> tf.data.Dataset:
 
 
 def _data_config(setting: Setting) -> config_lib.DataConfig:
-    return config_lib.DataConfig(
+    config = setting.data_config or config_lib.DataConfig(
         batch_size=setting.batch_size,
         shuffle="global" if setting.augment else "none",
         flip=setting.augment,
-        native="true" if setting.pipeline == "op" else "false",
     )
+    return attrs.evolve(config, native="true" if setting.pipeline == "op" else "false")
 
 
 @attrs.frozen

@@ -53,7 +53,7 @@ class Run:
             section: {
                 field.name: getattr(getattr(self, section), field.name)
                 for field in attrs.fields(kind)
-                if not field.metadata.get("may_change")
+                if not config_lib.may_change(getattr(self, section), field.name)
             }
             for section, kind in _SECTIONS.items()
         }
@@ -149,7 +149,8 @@ def _check_unchanged(run_dir: str, old: Run, new: Run) -> None:
         for field in attrs.fields(kind):
             before = getattr(getattr(old, section), field.name)
             now = getattr(getattr(new, section), field.name)
-            if before != now and not field.metadata.get("may_change"):
+            fixed = not config_lib.may_change(getattr(old, section), field.name)
+            if before != now and fixed:
                 raise errors.RunError(
                     f"--{field.name} is {before} in {run_dir}, received {now}. Resume "
                     "with the same value, or start in another --run_dir."

@@ -4,11 +4,13 @@ import csv
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+import tqdm
 
 from vae_prod import batch_norm, optimizer
 from vae_prod import checkpoints as checkpoints_lib
@@ -22,17 +24,76 @@ class Stopped(Exception):
 
 
 class StepCallback(keras.callbacks.Callback):
-    """Counts steps on the host, so that asking for the step costs no transfer."""
+    """Counts steps on the host, so that asking for the step costs no transfer.
 
-    step = 0
+    Attributes:
+        step: Steps done in the whole run.
+        previous: Steps done before those that TensorFlow has just taken in one call.
+        epoch_ends: Whether these were an epoch's last.
+    """
+
+    step = previous = 0
+    epoch_ends = False
 
     def on_train_begin(self, logs=None):
         """Read the step from the model."""
         self.step = int(self.model.step.numpy())
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remember where the epoch, or what is left of it, begins."""
+        self.begun_at = self.step
+
     def on_train_batch_end(self, batch, logs=None):
-        """Count one step."""
-        self.step += 1
+        """Count the steps taken; `batch` is the last one's place in the epoch."""
+        # Keras counts on where the last call of an epoch took fewer.
+        done = min(batch + 1, self.params["steps"] or batch + 1)
+        self.previous, self.step = self.step, self.begun_at + done
+        self.epoch_ends = done == self.params["steps"]
+
+    def passes(self, every: int) -> bool:
+        """Say whether a multiple of `every` is among the steps just taken."""
+        return self.previous // every < self.step // every
+
+
+class BadSteps(StepCallback):
+    """Tells of steps that the model's guard has skipped; ends a run of nothing else.
+
+    Adds `skipped_steps`, those of the run so far, to the logs that it looks at: every
+    `every_steps` and at an epoch's end. Comes first among the callbacks, so that none
+    keeps anything of a run that has failed.
+    """
+
+    def __init__(self, every_steps: int):
+        super().__init__()
+        self.every_steps = every_steps
+
+    def on_train_begin(self, logs=None):
+        """Expect no more than there are."""
+        super().on_train_begin(logs)
+        self.skipped = self.model.guard.check()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Look when it is time to.
+
+        Raises:
+            RunError: Too many in a row were skipped.
+        """
+        super().on_train_batch_end(batch, logs)
+        if not (self.epoch_ends or self.passes(self.every_steps)):
+            return
+        before, self.skipped = self.skipped, self.model.guard.check()
+        logs["skipped_steps"] = self.skipped
+        if self.skipped > before:
+            # tqdm's, for a line that doesn't run into a bar.
+            tqdm.tqdm.write(
+                f"step {self.step:,}: {self.skipped - before} skipped since the last "
+                f"look, {self.skipped} in all: loss or gradients were not finite"
+            )
+            sys.stdout.flush()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the number to the epoch's logs."""
+        logs["skipped_steps"] = self.skipped
 
 
 class RecomputedValidation(keras.callbacks.Callback):
@@ -156,6 +217,9 @@ class Weights(keras.callbacks.Callback):
 class Checkpointing(StepCallback):
     """Saves checkpoints by steps, by minutes, at each epoch's end and when stopping.
 
+    Where TensorFlow takes several steps in one call, all of it waits for the call's
+    end. Nothing is saved once the model's guard has seen too many bad steps.
+
     Comes last among the callbacks, so that a checkpoint at an epoch's end holds what
     the others made of it.
 
@@ -187,6 +251,7 @@ class Checkpointing(StepCallback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Put the restored metrics back, which Keras has just reset."""
+        super().on_epoch_begin(epoch, logs)
         if self.resumed_metrics:
             variables = self.model.metrics_variables
             for variable, value in zip(variables, self.resumed_metrics, strict=True):
@@ -196,12 +261,12 @@ class Checkpointing(StepCallback):
     def on_train_batch_end(self, batch, logs=None):
         """Save when it is time to; leave when asked to."""
         super().on_train_batch_end(batch, logs)
-        if batch + 1 == self.params["steps"]:
+        if self.epoch_ends:
             # A checkpoint here would say that the epoch is over, before validation,
             # history and weights are. `on_epoch_end` makes it, and stops.
             return
         stop = self.stop_requested()
-        by_steps = self.every_steps and self.step % self.every_steps == 0
+        by_steps = self.every_steps and self.passes(self.every_steps)
         elapsed = time.monotonic() - self.saved_at
         if stop or by_steps or (self.every_seconds and elapsed >= self.every_seconds):
             self._save()
@@ -215,5 +280,6 @@ class Checkpointing(StepCallback):
             raise Stopped
 
     def _save(self) -> None:
+        self.model.guard.check()
         self.checkpoints.save()
         self.saved_at = time.monotonic()

@@ -64,7 +64,8 @@ class Checkpoints:
 
     Held are the weights, the optimizer's variables (loss scale, gradients summed so
     far and the weights' average among them), the step and call counters, random
-    states, the metrics of the epoch under way, a `Progress`, and the configuration.
+    states, the metrics of the epoch under way, the guard's counts, a `Progress`, and
+    the configuration.
 
     Args:
         directory: The run directory.
@@ -82,7 +83,7 @@ class Checkpoints:
         self.progress = Progress()
         model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
-        variables += model.metrics_variables
+        variables += [*model.metrics_variables, model.guard.counts]
         # One flat list: the run's configuration fixes its order.
         self._checkpoint = tf.train.Checkpoint(
             variables=[variable.value for variable in variables],

@@ -102,6 +102,12 @@ class ModelConfig:
     batch_norm: bool = _setting(
         True, "Batch normalisation between convolution and activation."
     )
+    group_norm: int = _setting(
+        0,
+        "Groups of group normalisation, which then takes the place of batch "
+        "normalisation (for batches of a few images, and for float16; try 8); 0: none.",
+        _not_negative,
+    )
     dropout: float = _setting(
         0.0,
         "Fraction dropped after each activation.",
@@ -161,7 +167,18 @@ class ModelConfig:
                 f"and decoder_output={self.decoder_output}, received "
                 f"{len(self.decoder_filters)}."
             )
+        self._check_groups()
         self._check_image()
+
+    def _check_groups(self) -> None:
+        if not self.group_norm:
+            return
+        for filters in (*self.filters, *self.level_decoder_filters):
+            if filters % self.group_norm:
+                raise ValueError(
+                    f"'group_norm' must divide the filters of every level, received "
+                    f"{self.group_norm} groups for {filters} filters."
+                )
 
     def _check_image(self) -> None:
         total = 1
@@ -198,6 +215,11 @@ class ModelConfig:
         return self.decoder_filters or default
 
     @property
+    def uses_batch_norm(self) -> bool:
+        """Whether the model normalises by statistics of the batch."""
+        return self.batch_norm and not self.group_norm
+
+    @property
     def is_vae(self) -> bool:
         """Whether there is a posterior to sample from (not a plain autoencoder)."""
         return self.mode == "vae"
@@ -214,6 +236,31 @@ class TrainConfig:
         may_change=True,
     )
     learning_rate: float = _setting(5e-4, "Adam's learning rate.", validators.gt(0.0))
+    learning_rate_schedule: str = _setting(
+        "constant",
+        "constant, or cosine: down to learning_rate_floor at the end of training.",
+        validators.in_(("constant", "cosine")),
+    )
+    learning_rate_warmup_steps: int = _setting(
+        0, "Updates over which the learning rate first rises from 0.", _not_negative
+    )
+    learning_rate_decay_steps: int = _setting(
+        0,
+        "Updates until cosine reaches its floor, with those of the warm-up; 0: those "
+        "of all epochs, and a resumed run can't have more.",
+        _not_negative,
+    )
+    learning_rate_floor: float = _setting(
+        0.0,
+        "Fraction of the learning rate that cosine ends at.",
+        _not_negative,
+        validators.le(1.0),
+    )
+    gradient_clip_norm: float = _setting(
+        0.0,
+        "Limit of the norm of all gradients together, for one update; 0: none.",
+        _not_negative,
+    )
     gradient_accumulation: int = _setting(
         1, "Batches whose gradients are averaged for one update.", _positive
     )
@@ -231,6 +278,20 @@ class TrainConfig:
         "auto",
         "Compile the train step with XLA; auto: on accelerators only.",
         validators.in_(("auto", "true", "false")),
+    )
+    steps_per_execution: int = _setting(
+        1,
+        "Steps that TensorFlow takes in one call; logs, checkpoints and stop requests "
+        "wait for its end.",
+        _positive,
+        may_change=True,
+    )
+    max_bad_steps: int = _setting(
+        10,
+        "Steps in a row with a loss or gradient that isn't finite that end the run; "
+        "fewer are skipped; 0: all are.",
+        _not_negative,
+        may_change=True,
     )
     strategy: str = _setting(
         "none",
@@ -315,6 +376,18 @@ class TrainConfig:
                 "'profile_steps' must hold a first and a last step, received "
                 f"{self.profile_steps}."
             )
+
+
+def may_change(config: attrs.AttrsInstance, name: str) -> bool:
+    """Say whether a resumed run may have another value of a setting.
+
+    A cosine over all epochs is another one with other epochs.
+    """
+    if name == "epochs" and isinstance(config, TrainConfig):
+        cosine = config.learning_rate_schedule == "cosine"
+        return not cosine or config.learning_rate_decay_steps > 0
+    fields = attrs.fields_dict(type(config))
+    return bool(fields[name].metadata.get("may_change"))
 
 
 def check_precision(model: ModelConfig, train: TrainConfig, jit: bool, cpu: bool):

@@ -1,4 +1,4 @@
-"""Layers that Keras hasn't: sampling, and batch normalisation by the fused kernel."""
+"""The sampling layer."""
 
 import keras
 import tensorflow as tf
@@ -48,47 +48,3 @@ class Sampling(keras.layers.Layer):
         """Return the constructor's arguments."""
         config = {"epsilon_limit": self.epsilon_limit, "name": self.name}
         return config | {"trainable": self.trainable}
-
-
-@keras.saving.register_keras_serializable("vae_prod")
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation of maps [B, H, W, C], by TensorFlow's fused kernel.
-
-    Keras composes it of single operations. Their gradients meet in sums of three
-    terms, which TensorFlow adds in an order that depends on which buffer is free at
-    that moment: the same seed gave other bits. The fused kernel has one gradient.
-
-    Weights, moving averages and what it computes otherwise are those of Keras.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        """Normalise by the batch's statistics in training, else by the moving ones.
-
-        Args:
-            inputs: [B, H, W, C]; statistics are float32 whatever their precision.
-            training: Whether to use and to follow the batch's statistics.
-            mask: Ignored; images have none.
-
-        Returns:
-            Like `inputs`.
-        """
-        if not (training and self.trainable):
-            return super().call(inputs, training=training)
-        maps, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=self.gamma.value,
-            offset=self.beta.value,
-            mean=[],
-            variance=[],
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        # The kernel's variance is divided by one less than the count, Keras' by it.
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        self._follow(self.moving_mean, mean)
-        self._follow(self.moving_variance, variance * (1.0 - 1.0 / count))
-        return maps
-
-    def _follow(self, moving: keras.Variable, value: tf.Tensor) -> None:
-        momentum = self.momentum
-        moving.assign(moving * momentum + value * (1.0 - momentum))

@@ -10,9 +10,11 @@ from collections.abc import Callable
 import keras
 
 from vae_prod import config as config_lib
-from vae_prod import layers
+from vae_prod import convolution, normalization
 
 LEAKY_RELU_SLOPE = 0.3
+# Activations that the normalisation applies itself.
+_SLOPES = {"leaky_relu": LEAKY_RELU_SLOPE, "relu": 0.0}
 
 
 class _Builder:
@@ -22,13 +24,23 @@ class _Builder:
         self.config = config
         self.dtype = dtype
         self.name = name
-        # A bias in front of batch normalisation is redundant; it stays because the
-        # published parameter counts of the reference model include it.
-        self.shared = {"padding": "same", "dtype": dtype}
+        # For a convolution that a normalisation follows. A bias in front of batch
+        # normalisation is redundant; it stays because the published parameter counts
+        # of the reference model include it, but costs no time.
+        self.normalized = {"bias_apart": config.uses_batch_norm}
 
     def finish(self, x, part: str = ""):
-        """Apply normalisation, activation and dropout."""
-        x = self.activate(self.normalize(x, part), part)
+        """Apply normalisation, activation and dropout.
+
+        Args:
+            x: What a convolution gives that is followed by a normalisation.
+            part: Of the level's name.
+        """
+        normalized = self.config.batch_norm or self.config.group_norm
+        if normalized and self.config.activation in _SLOPES:
+            x = self.normalize(x, part, _SLOPES[self.config.activation])
+        else:
+            x = self.activate(self.normalize(x, part), part)
         if self.config.dropout:
             name = f"{self.name}{part}_dropout"
             x = keras.layers.Dropout(self.config.dropout, dtype=self.dtype, name=name)(
@@ -36,17 +48,17 @@ class _Builder:
             )
         return x
 
-    def normalize(self, x, part: str = ""):
-        """Apply batch normalisation where it is on."""
-        if not self.config.batch_norm:
-            return x
-        layer = layers.BatchNormalization(
-            momentum=0.99,
-            epsilon=1e-3,
-            dtype=self.dtype,
-            name=f"{self.name}{part}_norm",
-        )
-        return layer(x)
+    def normalize(self, x, part: str = "", slope: float = 1.0):
+        """Apply the normalisation, if any, and leaky ReLU unless its slope is 1."""
+        settings = {"epsilon": 1e-3, "slope": slope, "dtype": self.dtype}
+        settings["name"] = f"{self.name}{part}_norm"
+        if self.config.group_norm:
+            groups = self.config.group_norm
+            return normalization.GroupNormalization(groups=groups, **settings)(x)
+        if self.config.batch_norm:
+            layer = normalization.BatchNormalization(momentum=0.99, **settings)
+            return layer(*x)
+        return x
 
     def activate(self, x, part: str = ""):
         """Apply the activation."""
@@ -57,22 +69,27 @@ class _Builder:
         activation = self.config.activation
         return keras.layers.Activation(activation, dtype=self.dtype, name=name)(x)
 
-    def conv(self, x, filters: int, kernel_size: int, stride: int = 1, part: str = ""):
+    def conv(
+        self, x, filters: int, kernel_size: int, stride: int = 1, part: str = "", **how
+    ):
         """Apply a convolution."""
         name = f"{self.name}{part}_conv"
-        layer = keras.layers.Conv2D(
-            filters, kernel_size, stride, name=name, **self.shared
+        layer = convolution.Conv2D(
+            filters, kernel_size, stride, dtype=self.dtype, name=name, **how
         )
         return layer(x)
 
-    def enlarge(self, x, filters: int, kernel_size: int, stride: int):
+    def enlarge(self, x, filters: int, kernel_size: int, stride: int, **how):
         """Apply the decoder's enlarging convolution."""
         if self.config.decoder == "conv2d_transpose":
-            layer = keras.layers.Conv2DTranspose(
-                filters, kernel_size, stride, name=f"{self.name}_conv", **self.shared
+            name = f"{self.name}_conv"
+            layer = convolution.Conv2DTranspose(
+                filters, kernel_size, stride, dtype=self.dtype, name=name, **how
             )
             return layer(x)
-        return self.conv(self.upsample(x, stride), filters, kernel_size)
+        if self.config.upsampling == "nearest":
+            return self.conv(x, filters, kernel_size, upsampling=stride, **how)
+        return self.conv(self.upsample(x, stride), filters, kernel_size, **how)
 
     def upsample(self, x, stride: int, part: str = ""):
         """Interpolate to `stride` times the size."""
@@ -87,7 +104,7 @@ class _Builder:
     def residual(self, x, filters: int, kernel_size: int, resize: Callable, shortcut):
         """Add a resizing branch of two convolutions to its 1x1 shortcut."""
         main = self.finish(resize(x))
-        main = self.conv(main, filters, kernel_size, part="_second")
+        main = self.conv(main, filters, kernel_size, part="_second", **self.normalized)
         main = self.normalize(main, "_second")
         return self.activate(
             keras.layers.Add(dtype=self.dtype, name=f"{self.name}_add")(
@@ -99,7 +116,7 @@ class _Builder:
 
 def _down(x, builder: _Builder, filters: int, kernel_size: int, stride: int):
     def resize(maps):
-        return builder.conv(maps, filters, kernel_size, stride)
+        return builder.conv(maps, filters, kernel_size, stride, **builder.normalized)
 
     if builder.config.blocks == "plain":
         return builder.finish(resize(x))
@@ -109,7 +126,7 @@ def _down(x, builder: _Builder, filters: int, kernel_size: int, stride: int):
 
 def _up(x, builder: _Builder, filters: int, kernel_size: int, stride: int):
     def resize(maps):
-        return builder.enlarge(maps, filters, kernel_size, stride)
+        return builder.enlarge(maps, filters, kernel_size, stride, **builder.normalized)
 
     if builder.config.blocks == "plain":
         return builder.finish(resize(x))

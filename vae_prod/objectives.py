@@ -11,6 +11,7 @@ convention, after `reconstruction_weight`:
 """
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -23,16 +24,6 @@ LOG_2PI = math.log(2 * math.pi)
 def num_elements(config: config_lib.ModelConfig) -> int:
     """Return the number of elements (height x width x channels) of an image."""
     return math.prod(config.image_shape)
-
-
-def _sum_per_image(values: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(values, axis=list(range(1, len(values.shape))))
-
-
-def squared_error(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Squared error of sigmoid(logits), summed over each image: float32 [B]."""
-    images = tf.sigmoid(tf.cast(logits, tf.float32))
-    return _sum_per_image(tf.square(images - tf.cast(targets, tf.float32)))
 
 
 def gaussian_nll(error: tf.Tensor, variance: tf.Tensor, elements: int) -> tf.Tensor:
@@ -53,41 +44,11 @@ def gaussian_nll(error: tf.Tensor, variance: tf.Tensor, elements: int) -> tf.Ten
     return constant + 0.5 * error / variance
 
 
-@tf.custom_gradient
-def continuous_bernoulli_log_constant(logits: tf.Tensor) -> tf.Tensor:
-    """Log of the continuous Bernoulli's normalising constant, elementwise.
-
-    Loaiza-Ganem & Cunningham (2019), eq. 3, in logits l: C = l / tanh(l / 2), with
-    the limit 2 at l = 0. Near 0 its Taylor series keeps value and gradient exact.
-    One gradient, 1 / l - 1 / sinh(l), in place of one for each branch: TensorFlow
-    adds three terms or more in an order that varies.
-
-    Args:
-        logits: float32, any shape.
-
-    Returns:
-        float32, as `logits`.
-    """
-    near = tf.abs(logits) < 0.1
-    safe = tf.where(near, tf.ones_like(logits), logits)
-    square = tf.square(tf.where(near, logits, tf.zeros_like(logits)))
-    series = math.log(2.0) + square / 12.0 - tf.square(square) * 7.0 / 1440.0
-    # log(l / tanh(l/2)) with |l|, as the function is even.
-    size = tf.abs(safe)
-    exact = tf.math.log(size) - tf.math.log(tf.tanh(0.5 * size))
-
-    def gradient(upstream):
-        slope = logits / 6.0 - logits * square * 7.0 / 360.0
-        return upstream * tf.where(near, slope, 1.0 / safe - 1.0 / tf.sinh(safe))
-
-    return tf.where(near, series, exact), gradient
-
-
 def reconstruction_nats(
     config: config_lib.ModelConfig,
     logits: tf.Tensor,
     targets: tf.Tensor,
-    variance: tf.Tensor | None = None,
+    variance: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Negative log-likelihood of the targets, summed over pixels and channels.
 
@@ -96,23 +57,22 @@ def reconstruction_nats(
     Args:
         config: Says which likelihood.
         logits: [B, H, W, C], before the sigmoid.
-        targets: float32 [B, H, W, C] in [0, 1].
-        variance: float32 [], of `gaussian_sigma` only.
+        targets: [B, H, W, C], uint8 in [0, 255] or float in [0, 1].
+        variance: Of `gaussian_sigma` only: maps the squared error summed over each
+            image, float32 [B], to sigma^2, float32 [].
 
     Returns:
         float32 [B], nats per image.
     """
     if config.reconstruction == "bce":
         return ops.bernoulli_nll(logits, targets)
-    if config.reconstruction == "mse":
-        return squared_error(logits, targets)
-    if config.reconstruction == "gaussian_sigma":
-        error = squared_error(logits, targets)
-        return gaussian_nll(error, variance, num_elements(config))
     if config.reconstruction == "continuous_bernoulli":
-        wide = tf.cast(logits, tf.float32)
-        constant = _sum_per_image(continuous_bernoulli_log_constant(wide))
-        return ops.bernoulli_nll(logits, targets) - constant
+        return ops.continuous_bernoulli_nll(logits, targets)
+    if config.reconstruction == "mse":
+        return ops.squared_error(logits, targets)
+    if config.reconstruction == "gaussian_sigma":
+        error = ops.squared_error(logits, targets)
+        return gaussian_nll(error, variance(error), num_elements(config))
     raise ValueError(f"Unknown reconstruction {config.reconstruction!r}.")
 
 

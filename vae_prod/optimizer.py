@@ -1,9 +1,9 @@
-"""The optimizer: Adam over several batches, with an average of the weights.
+"""The optimizer: Adam over several batches, clipped, with an average of the weights.
 
-Both live in the optimizer's update, which is reached neither by a batch that float16
-loss scaling skips nor, for the average, by one that only adds to the gradients. So
-neither needs to know of the other, nor of replicas. Keras' own accumulation fails
-under `MirroredStrategy`, and its own average overwrites the weights with each `fit`.
+All of it lives in the optimizer's step, which a batch that is skipped (for float16
+loss scaling, or because its numbers are not finite) never reaches. Keras' own
+accumulation fails under `MirroredStrategy`, its own clipping is of each replica's
+gradients there, and its own average overwrites the weights with each `fit`.
 """
 
 import contextlib
@@ -15,31 +15,49 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("vae_prod")
 class Adam(keras.optimizers.Adam):
-    """Adam whose updates average gradients, and which averages the weights.
+    """Adam, Kingma & Ba (2015), by TensorFlow's fused kernel.
 
-    The average is exponential, with momentum min(ema, (1 + n) / (10 + n)) after n
-    updates, so that the first weights don't weigh on it for long.
+    One kernel updates a weight and both of its moments in one pass; Keras composes
+    the same formulas of some 14 operations. AMSGrad, weight decay and Keras' own
+    clipping and averages are not offered.
+
+    The average of the weights is exponential, with momentum min(ema, (1 + n) /
+    (10 + n)) after n updates, so that the first weights don't weigh on it for long.
 
     Attributes:
         averages: Averages of the trainable weights, in their order; empty without.
+        gradient_norm: float32 [], norm before clipping of the last update's gradient;
+            None without clipping.
 
     Args:
-        learning_rate: The learning rate.
+        learning_rate: The learning rate, or its schedule over updates.
         gradient_accumulation: Batches whose gradients are averaged for one update.
         ema: Limit of the momentum of the weights' average; 0: no average.
+        clip_norm: Limit of the norm of all gradients together, averaged over batches
+            and summed over replicas, Pascanu et al. (2013), algorithm 1; 0: none.
+        beta_1: Decay of the first moment.
+        beta_2: Decay of the second moment.
+        epsilon: Added to the root of the second moment.
+        name: Name of the optimizer.
     """
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
         gradient_accumulation: int = 1,
         ema: float = 0.0,
-        **kwargs,
+        clip_norm: float = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        name: str = "adam",
     ):
-        super().__init__(learning_rate, **kwargs)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name)
         self.gradient_accumulation = gradient_accumulation
         self.ema = ema
+        self.clip_norm = clip_norm
         self.averages = []
+        self.gradient_norm = None
 
     def build(self, variables):
         """Make the optimizer's variables."""
@@ -47,9 +65,17 @@ class Adam(keras.optimizers.Adam):
             return
         super().build(variables)
         if self.gradient_accumulation > 1:
+            self._batches = self._scalar("batches", "int64")
             self._sums = self.add_optimizer_variables(variables, "gradient_sum")
+        if self.clip_norm:
+            self.gradient_norm = self._scalar("gradient_norm", "float32")
         if self.ema:
             self.averages = [self._average_of(variable) for variable in variables]
+
+    def _scalar(self, name: str, dtype: str) -> keras.Variable:
+        return self.add_variable(
+            (), dtype=dtype, aggregation="only_first_replica", name=name
+        )
 
     def _average_of(self, variable: keras.Variable) -> keras.Variable:
         def start(shape, dtype=None):
@@ -58,47 +84,119 @@ class Adam(keras.optimizers.Adam):
 
         return self.add_variable_from_reference(variable, "average", start)
 
-    @property
-    def iterations(self):
-        """Updates made so far, which are fewer than batches seen."""
-        if self.gradient_accumulation == 1:
-            return self._iterations
-        return self._iterations // self.gradient_accumulation
+    def apply(self, grads, trainable_variables=None):
+        """Take a batch's gradients; update the weights when it is time to.
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Add a batch's gradient; update the weight when it is time to."""
+        Args:
+            grads: A gradient for each weight that the optimizer was built with.
+            trainable_variables: These weights; may be left out once it is built.
+        """
+        if not self.built:
+            self.build(list(trainable_variables))
+        replica = tf.distribute.get_replica_context()
+        grads = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+        if self.gradient_accumulation == 1:
+            self._update(grads)
+        else:
+            # A condition must not stand within a replica if its branches leave it.
+            replica.merge_call(self._accumulate, args=(grads,))
+
+    def _accumulate(self, strategy, grads) -> None:
+        """Add to the sums, for all replicas; update the weights from full ones."""
         count = self.gradient_accumulation
-        if count == 1:
-            self._update(gradient, variable, learning_rate)
-            return
-        total = self._sums[self._get_variable_index(variable)]
-        self.assign_add(total, gradient)
+        for total, gradient in zip(self._sums, grads, strict=True):
+            strategy.extended.update(total.value, _add, (gradient,), group=False)
 
         def update():
-            self._update(total / count, variable, learning_rate)
-            self.assign(total, tf.zeros(total.shape, total.dtype))
+            strategy.extended.call_for_each_replica(self._update_from_sums)
+            for total in self._sums:
+                strategy.extended.update(total.value, _clear, group=False)
 
-        tf.cond((self._iterations + 1) % count == 0, update, lambda: None)
+        full = (self._batches + 1) % count == 0
+        self._batches.assign_add(1)
+        tf.cond(full, update, lambda: None)
 
-    def _update(self, gradient, variable, learning_rate) -> None:
-        super().update_step(gradient, variable, learning_rate)
+    def _update_from_sums(self) -> None:
+        count = self.gradient_accumulation
+        self._update([total.value / count for total in self._sums])
+
+    def _update(self, grads) -> None:
+        """Update the weights, within a replica, by gradients that all replicas have."""
+        if self.clip_norm:
+            grads = self._clip(grads)
+        done = tf.cast(self._iterations, tf.float32)
+        scalars = {
+            "lr": tf.cast(self.learning_rate, tf.float32),
+            "beta1_power": tf.pow(self.beta_1, done + 1.0),
+            "beta2_power": tf.pow(self.beta_2, done + 1.0),
+        }
+        momentum = tf.minimum(self.ema, (1.0 + done) / (10.0 + done))
+        replica = tf.distribute.get_replica_context()
+        replica.merge_call(self._assign, args=(grads, scalars, momentum))
+        self._iterations.assign_add(1)
+
+    def _clip(self, grads) -> list[tf.Tensor]:
+        norm = tf.linalg.global_norm(grads)
+        self.gradient_norm.assign(norm)
+        # Exactly 1 where the norm is within the limit.
+        factor = self.clip_norm / tf.maximum(norm, self.clip_norm)
+        return [gradient * factor for gradient in grads]
+
+    def _assign(self, strategy, grads, scalars, momentum) -> None:
+        """Assign weights, moments and averages on all replicas."""
+        constants = {"beta1": self.beta_1, "beta2": self.beta_2}
+
+        def step(weight, m, v, gradient, scalars):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=m.handle,
+                v=v.handle,
+                grad=gradient,
+                epsilon=self.epsilon,
+                **constants,
+                **scalars,
+            )
+
+        weights = [variable.value for variable in self._trainable_variables]
+        moments = zip(self._momentums, self._velocities, strict=True)
+        for weight, (m, v), gradient in zip(weights, moments, grads, strict=True):
+            args = (m.value, v.value, gradient, scalars)
+            strategy.extended.update(weight, step, args, group=False)
         if self.ema:
-            average = self.averages[self._get_variable_index(variable)]
-            done = tf.cast(self.iterations, variable.dtype)
-            momentum = tf.minimum(self.ema, (1.0 + done) / (10.0 + done))
-            self.assign(average, momentum * average + (1.0 - momentum) * variable)
+            for weight, average in zip(weights, self.averages, strict=True):
+                args = (weight, momentum)
+                strategy.extended.update(average.value, _follow, args, group=False)
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
-        own = {"gradient_accumulation": self.gradient_accumulation, "ema": self.ema}
-        return super().get_config() | own
+        keras_own = super().get_config()
+        kept = ("name", "learning_rate", "beta_1", "beta_2", "epsilon")
+        own = ("gradient_accumulation", "ema", "clip_norm")
+        return {name: keras_own[name] for name in kept} | {
+            name: getattr(self, name) for name in own
+        }
+
+
+def _add(total, gradient) -> None:
+    total.assign_add(gradient)
+
+
+def _clear(total) -> None:
+    total.assign(tf.zeros(total.shape, total.dtype))
+
+
+def _follow(average, weight, momentum) -> None:
+    average.assign(momentum * average + (1.0 - momentum) * weight)
+
+
+def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return the optimizer that loss scaling wraps; any other as it is."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _averages(model: keras.Model) -> list[tuple[keras.Variable, keras.Variable]]:
     """Return each trainable weight with its average; none without averages."""
-    # Loss scaling wraps the optimizer.
-    own = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    averages = getattr(own, "averages", [])
+    averages = getattr(inner(model.optimizer), "averages", [])
     weights = model.trainable_variables if averages else []
     return list(zip(weights, averages, strict=True))
 

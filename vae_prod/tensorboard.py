@@ -76,10 +76,12 @@ class TensorBoard(callbacks.StepCallback):
     def on_train_batch_end(self, batch, logs=None):
         """Write the epoch's running means."""
         super().on_train_batch_end(batch, logs)
-        if self.step % self.every_steps == 0:
+        if self.passes(self.every_steps):
             fact = objectives.fact_at(self.model.config, tf.constant(self.step))
-            rate = tf.convert_to_tensor(self.model.optimizer.learning_rate)
-            schedule = {"fact": fact, "learning_rate": rate}
+            own = optimizer.inner(self.model.optimizer)
+            schedule = {"fact": fact, "learning_rate": own.learning_rate}
+            if getattr(own, "gradient_norm", None) is not None:
+                schedule["gradient_norm"] = own.gradient_norm
             self._scalars("train", "step", {**logs, **schedule})
 
     def on_epoch_end(self, epoch, logs=None):
@@ -102,9 +104,13 @@ class TensorBoard(callbacks.StepCallback):
             writer.flush()
 
     def _scalars(self, part: str, group: str, values: dict) -> None:
+        if not values:
+            return
+        # One transfer from the device for all of them.
+        read = tf.stack([tf.cast(value, tf.float32) for value in values.values()])
         # Leaving `as_default` flushes: what a checkpoint follows is on disk.
         with self.writers[part].as_default():
-            for name, value in values.items():
+            for name, value in zip(values, read.numpy(), strict=True):
                 tf.summary.scalar(f"{group}/{name}", value, self.step)
 
     def _show_latent(self, trained: codec_lib.Codec) -> None:
@@ -145,8 +151,8 @@ class Profile(callbacks.StepCallback):
         self.running = False
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Start before the first step."""
-        if self.step + 1 == self.first:
+        """Start before the first step, with all that are taken in its call."""
+        if self.step < self.first <= self.step + self.model.steps_per_execution:
             tf.profiler.experimental.start(self.directory)
             self.running = True
 

@@ -16,8 +16,10 @@ from vae_prod import (
     checkpoints,
     errors,
     event_files,
+    execution,
     objectives,
     progress,
+    schedules,
     tensorboard,
 )
 from vae_prod import config as config_lib
@@ -106,9 +108,17 @@ def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
 
 
 def build(
-    model_config: config_lib.ModelConfig, config: config_lib.TrainConfig
+    model_config: config_lib.ModelConfig,
+    config: config_lib.TrainConfig,
+    steps_per_epoch: int = 1,
 ) -> vae_lib.VAE:
     """Build and compile the model, under the strategy in force.
+
+    Args:
+        model_config: The model.
+        config: How it is trained.
+        steps_per_epoch: Batches in an epoch, for what counts in epochs: a cosine's
+            length, and the epoch of a step that is told.
 
     Raises:
         RunError: The settings can't be computed together on this device.
@@ -117,10 +127,17 @@ def build(
     config_lib.check_precision(model_config, config, jit, cpu=not has_accelerator())
     policy = POLICIES[config.mixed_precision]
     model = vae_lib.VAE(model_config, config.seed, policy)
+    model.guard.limit = config.max_bad_steps
+    model.guard.steps_per_epoch = steps_per_epoch
     optimizer = optimizer_lib.Adam(
-        config.learning_rate, config.gradient_accumulation, config.ema
+        schedules.learning_rate(config, steps_per_epoch),
+        config.gradient_accumulation,
+        config.ema,
+        config.gradient_clip_norm,
     )
-    model.compile(optimizer, jit_compile=jit)
+    model.compile(
+        optimizer, jit_compile=jit, steps_per_execution=config.steps_per_execution
+    )
     return model
 
 
@@ -213,10 +230,11 @@ def run(
 
     Raises:
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
-        RunError: Settings, weights or checkpoint can't be used.
+        RunError: Settings, weights or checkpoint can't be used, or too many steps in
+            a row were not finite.
     """
     with make_strategy(config).scope():
-        model = build(model_config, config)
+        model = build(model_config, config, data.steps_per_epoch)
         saved = checkpoints.Checkpoints(
             run_dir, model, config.keep_checkpoints, configuration
         )
@@ -262,27 +280,34 @@ def _restore(model, saved, run_dir: str, init_from: str | None) -> bool:
 def _fit(model, config, data: Data, watchers, epoch: int, step: int) -> None:
     """Fit from (epoch, step) on; the rest of a begun epoch is a fit of its own."""
     validation = data.validation() if data.validation else None
+    execution.use_train_function(model, data.steps_per_epoch)
     parts = [(epoch, config.epochs, 0)]
     if step:
         parts = [(epoch, epoch + 1, step), (epoch + 1, config.epochs, 0)]
     for first, last, done in parts:
         if first >= last or model.stop_training:
             continue
+        steps = data.steps_per_epoch - done
         model.fit(
             data.train(first, done),
             initial_epoch=first,
             epochs=last,
-            steps_per_epoch=data.steps_per_epoch - done,
+            steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=watchers,
+            callbacks=execution.CallbackList(
+                watchers, add_history=True, model=model, epochs=last, steps=steps
+            ),
             shuffle=False,
             verbose=0,
         )
 
 
 def _callbacks(model, config, data: Data, run_dir, saved, epoch, description) -> list:
-    watchers = [progress.Clock(data.batch_size)]
-    if config.recompute_batch_norm and data.validation and model.config.batch_norm:
+    watchers = [
+        callbacks.BadSteps(config.log_every_steps),
+        progress.Clock(data.batch_size),
+    ]
+    if config.recompute_batch_norm and data.validation and model.config.uses_batch_norm:
         count = config.recompute_batch_norm
 
         def recompute_batches(at_epoch):

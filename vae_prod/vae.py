@@ -5,7 +5,7 @@ import keras
 import tensorflow as tf
 
 from vae_prod import config as config_lib
-from vae_prod import layers, networks, objectives, optimizer
+from vae_prod import guard, layers, networks, objectives, ops, optimizer
 
 # Independent streams of latent noise under one seed.
 _TRAINING, _VALIDATION, _PREDICTION = range(3)
@@ -14,12 +14,8 @@ _MAX_REPLICAS = 2**16
 # The optimal variance is a batch statistic; validation uses its moving average.
 _VARIANCE_MOMENTUM = 0.99
 
-
-def scale_images(images: tf.Tensor) -> tf.Tensor:
-    """Map uint8 [0, 255] to float32 [0, 1], on the device; floats pass unchanged."""
-    if images.dtype == tf.uint8:
-        return tf.cast(images, tf.float32) / 255.0
-    return tf.cast(images, tf.float32)
+# Every image enters a model by it.
+scale_images = ops.scale_images
 
 
 @keras.saving.register_keras_serializable("vae_prod")
@@ -40,6 +36,8 @@ class VAE(keras.Model):
         calls: int64 [], batches predicted so far. It seeds their latent noise.
         epsilon_scale: float32 [], factor of the noise when predicting; may be
             assigned at any time (0: reconstruct from z_mean).
+        guard: Keeps train steps that aren't finite out of everything, and counts
+            them.
 
     Args:
         config: The model.
@@ -61,6 +59,7 @@ class VAE(keras.Model):
         self.epsilon_scale = self._scalar("epsilon_scale", "float32", 1)
         if config.reconstruction == "gaussian_sigma":
             self.variance = self._scalar("variance", "float32", 1)
+        self.guard = guard.Guard()
         self.means = {
             name: keras.metrics.Mean(name, dtype="float32")
             for name in self._metric_names()
@@ -141,14 +140,17 @@ class VAE(keras.Model):
         Returns:
             Metric name to float32 [], the mean over the batch.
         """
-        targets = scale_images(batch.get("target", batch["image"]))
+        targets = batch.get("target", batch["image"])
         posterior = self.encoder(scale_images(batch["image"]), training=training)
         z = self.sample(posterior, seed)
         logits = self.decoder(z, training=training)
-        variance = self._reconstruction_variance(logits, targets, training)
-        nats = tf.reduce_mean(
-            objectives.reconstruction_nats(self.config, logits, targets, variance)
+        nats = objectives.reconstruction_nats(
+            self.config,
+            logits,
+            targets,
+            lambda error: self._reconstruction_variance(error, training),
         )
+        nats = tf.reduce_mean(nats)
         kl, charged = self._kl(posterior)
         values = {
             "reco_loss": nats * objectives.training_scale(self.config),
@@ -166,19 +168,22 @@ class VAE(keras.Model):
         """Return the KL in nats per image, and what the loss charges for."""
         if not self.config.is_vae:
             return tf.constant(0.0), tf.constant(0.0)
-        kl = objectives.ops.diagonal_gaussian_kl(
-            posterior["z_mean"], posterior["z_log_var"]
-        )
+        kl = ops.diagonal_gaussian_kl(posterior["z_mean"], posterior["z_log_var"])
         total = tf.reduce_mean(tf.reduce_sum(kl, axis=-1))
         return total, objectives.charged_kl(self.config, kl)
 
-    def _reconstruction_variance(self, logits, targets, training: bool):
-        """Return sigma^2 of `gaussian_sigma`: the batch's optimum, or its average."""
-        if self.config.reconstruction != "gaussian_sigma":
-            return None
+    def _reconstruction_variance(self, error: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return sigma^2 of `gaussian_sigma`: the batch's optimum, or its average.
+
+        Args:
+            error: float32 [B], squared error summed over each image.
+            training: Whether the optimum is taken, and goes into the average.
+
+        Returns:
+            float32 [].
+        """
         if not training:
             return tf.convert_to_tensor(self.variance)
-        error = objectives.squared_error(logits, targets)
         optimum = tf.reduce_mean(error) / objectives.num_elements(self.config)
         # The gradient through the optimum vanishes, so it is not computed.
         optimum = tf.stop_gradient(tf.maximum(optimum, 1e-8))
@@ -189,9 +194,15 @@ class VAE(keras.Model):
         return optimum
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Take one optimizer step; return the metrics of the epoch so far."""
+        """Take one optimizer step; return the metrics of the epoch so far.
+
+        A step whose numbers aren't finite changes nothing but `step` and the guard.
+        """
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
         seed = self._noise_seed(_TRAINING, self.step)
         fact = objectives.fact_at(self.config, tf.convert_to_tensor(self.step))
+        before = [tf.convert_to_tensor(v) for v in guard.statistics(self)]
         with tf.GradientTape() as tape:
             losses = self.losses(batch, seed, fact, training=True)
             # Keras optimizers sum gradients over replicas.
@@ -199,9 +210,9 @@ class VAE(keras.Model):
             loss = self.optimizer.scale_loss(losses["total_loss"] / replicas)
         weights = [weight.value for weight in self.trainable_weights]
         gradients = tape.gradient(loss, weights)
-        self.optimizer.apply(gradients, self.trainable_weights)
+        bad = self.guard.apply(self, list(losses.values()), gradients, before)
         self.step.assign_add(1)
-        return self._update_metrics(losses, batch)
+        return self._update_metrics(losses, batch, bad)
 
     def evaluate(self, *args, **kwargs):
         """Measure as Keras does, with the averaged weights where there are any."""
@@ -219,10 +230,14 @@ class VAE(keras.Model):
         """Reconstruct one batch."""
         return self(batch["image"] if isinstance(batch, dict) else batch)
 
-    def _update_metrics(self, losses, batch) -> dict[str, tf.Tensor]:
+    def _update_metrics(self, losses, batch, bad=False) -> dict[str, tf.Tensor]:
         size = tf.cast(tf.shape(batch["image"])[0], tf.float32)
-        for name, mean in self.means.items():
-            mean.update_state(losses[name], sample_weight=size)
+        # What isn't finite has no weight, and no value that would outlast it.
+        size = tf.where(bad, 0.0, size)
+        values = tf.stack([losses[name] for name in self.means])
+        values = tf.unstack(tf.where(bad, 0.0, values))
+        for mean, value in zip(self.means.values(), values, strict=True):
+            mean.update_state(value, sample_weight=size)
         return {name: mean.result() for name, mean in self.means.items()}
 
     def with_precision(self, dtype: str) -> "VAE":

@@ -83,6 +83,18 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(run.data.batch_size, 8)
         self.assertEqual(run.train.epochs, 2)
 
+    def test_a_run_that_diverges_ends_in_a_sentence(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "diverged")
+        argv = self._argv(run_dir, "--epochs=9", "--learning_rate=1e30")
+        code, _, err = run_program(train, *argv, "--max_bad_steps=3")
+        self.assertEqual(code, 1)
+        self.assertIn("not finite in 3 steps in a row, from step 2 of epoch 1 on", err)
+        self.assertLen(err.strip().splitlines(), 1)
+        # What was saved before is whole: without a limit the run goes on from it.
+        code, out, err = run_program(train, *argv, "--max_bad_steps=0", "--resume")
+        self.assertEqual(code, 0, err)
+        self.assertIn("resuming at epoch 2, step 0", out)
+
     def test_an_existing_run_is_not_overwritten(self):
         code, _, err = run_program(train, *self._argv(self.run_dir))
         self.assertEqual(code, 1)
@@ -99,6 +111,21 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("--fact is 5.0 in", err)
         self.assertIn("received 2.0", err)
+
+    def test_a_cosine_over_all_epochs_keeps_them(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "cosine")
+        cosine = "--learning_rate_schedule=cosine"
+        code, _, err = run_program(train, *self._argv(run_dir, cosine))
+        self.assertEqual(code, 0, err)
+        longer = ("--epochs=3", "--resume")
+        code, _, err = run_program(train, *self._argv(run_dir, cosine, *longer))
+        self.assertEqual(code, 1)
+        self.assertIn("--epochs is 2 in", err)
+        run_dir = os.path.join(self.create_tempdir().full_path, "own_length")
+        cosine = (cosine, "--learning_rate_decay_steps=5")
+        for more in ((), longer):
+            code, _, err = run_program(train, *self._argv(run_dir, *cosine, *more))
+            self.assertEqual(code, 0, err)
 
     def test_resume_starts_fresh_and_says_so(self):
         run_dir = os.path.join(self.create_tempdir().full_path, "new")

@@ -1,10 +1,12 @@
+import contextlib
+import io
 import os
 
 import keras
 import tensorflow as tf
 
 from tests.vae_prod import tiny
-from vae_prod import callbacks, checkpoints
+from vae_prod import callbacks, checkpoints, errors, execution
 
 
 class HistoryTest(tf.test.TestCase):
@@ -61,9 +63,10 @@ class WeightsTest(tf.test.TestCase):
 
 
 class CheckpointingTest(tf.test.TestCase):
-    def _fit(self, every_steps, every_minutes, stop_at=None):
+    def _fit(self, every_steps, every_minutes, stop_at=None, at_once=1):
         directory = self.create_tempdir().full_path
         model = tiny.model()
+        model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=at_once)
         saved = checkpoints.Checkpoints(directory, model, keep=9)
         callback = callbacks.Checkpointing(
             saved,
@@ -85,6 +88,25 @@ class CheckpointingTest(tf.test.TestCase):
         self.assertEqual(self._fit(0, 0.0), [5])
         self.assertEqual(self._fit(0, 1e-9), [1, 2, 3, 4, 5])
 
+    def test_cadences_wait_for_the_end_of_a_call(self):
+        self.assertEqual(self._fit(3, 0.0, at_once=2), [4, 5])
+        self.assertEqual(self._fit(1, 0.0, at_once=2), [2, 4, 5])
+        self.assertEqual(self._fit(0, 0.0, at_once=2, stop_at=1), [2])
+
+    def test_nothing_is_saved_of_a_failed_run(self):
+        model = tiny.model()
+        directory = self.create_tempdir().full_path
+        saved = checkpoints.Checkpoints(directory, model, keep=9)
+        callback = callbacks.Checkpointing(saved, 1, 0.0, lambda: False)
+        model.guard.limit = 2
+        images = tiny.images(5 * 4).astype("float32").reshape(5, 4, 8, 8, 3) / 255
+        images[2:] = float("nan")
+        data = tf.data.Dataset.from_tensor_slices({"image": images})
+        with self.assertRaises(errors.RunError):
+            model.fit(data, callbacks=[callback], verbose=0)
+        # The third step alone was bad then: what is saved is what the second left.
+        self.assertEndsWith(saved.latest, "-3")
+
     def test_nothing_is_saved_between_the_last_step_and_the_epochs_end(self):
         model = tiny.model()
         saved = checkpoints.Checkpoints(self.create_tempdir().full_path, model, keep=9)
@@ -98,6 +120,44 @@ class CheckpointingTest(tf.test.TestCase):
 
     def test_a_request_to_stop_saves_and_stops(self):
         self.assertEqual(self._fit(0, 0.0, stop_at=3), [3])
+
+
+class BadStepsTest(tf.test.TestCase):
+    def _fit(self, bad, every_steps=2, limit=0):
+        """Train for five steps, of which some are bad; return logs and output."""
+        model = tiny.model()
+        model.guard.limit, model.guard.steps_per_epoch = limit, 5
+        images = tiny.images(5 * 4).astype("float32").reshape(5, 4, 8, 8, 3) / 255
+        images[bad] = float("nan")
+        shown = []
+        watcher = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: shown.append(logs)
+        )
+        bad_steps = callbacks.BadSteps(every_steps)
+        watchers = execution.CallbackList(
+            [bad_steps, watcher], add_history=True, model=model, epochs=1, steps=5
+        )
+        data = tf.data.Dataset.from_tensor_slices({"image": images})
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            history = model.fit(data, callbacks=watchers, verbose=0)
+        counts = [logs.get("skipped_steps") for logs in shown]
+        return counts, history.history["skipped_steps"], out.getvalue()
+
+    def test_tells_when_it_looks(self):
+        counts, epoch, told = self._fit([0, 4])
+        self.assertEqual(counts, [None, 1, None, 1, 2])
+        self.assertEqual(epoch, [2])
+        self.assertIn("step 2: 1 skipped since the last look, 1 in all", told)
+        self.assertIn("step 5: 1 skipped since the last look, 2 in all", told)
+        self.assertLen(told.splitlines(), 2)
+
+    def test_is_silent_where_there_is_nothing_to_tell(self):
+        counts, epoch, told = self._fit([])
+        self.assertEqual((counts, epoch, told), ([None, 0, None, 0, 0], [0], ""))
+
+    def test_ends_the_run_after_a_streak_that_is_over(self):
+        with self.assertRaisesRegex(errors.RunError, "from step 2 of epoch 1"):
+            self._fit([1, 2], every_steps=4, limit=2)
 
 
 class CheckpointsTest(tf.test.TestCase):

@@ -18,6 +18,7 @@ class ModelConfigTest(tf.test.TestCase, parameterized.TestCase):
         ({"image_shape": (8, 8, 2)}, "1 or 3 channels, received 2"),
         ({"dropout": 1.0}, "'dropout' must be < 1"),
         ({"z_dim": 0}, "'z_dim' must be >= 1"),
+        ({"group_norm": 3}, "must divide the filters .* 3 groups for 4 filters"),
     )
     def test_refuses(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -27,6 +27,105 @@ class _Case(tf.test.TestCase, parameterized.TestCase):
         return [weight.numpy() for weight in model.trainable_variables]
 
 
+def _numpy_adam(weight, gradients, rate):
+    """Return what Adam makes of a weight, in float64; Kingma & Ba (2015), alg. 1."""
+    # The constants as float32 has them.
+    beta_1, beta_2 = (float(np.float32(beta)) for beta in (0.9, 0.999))
+    weight, m, v = weight.astype(np.float64), 0.0, 0.0
+    for t, gradient in enumerate(gradients, 1):
+        m = beta_1 * m + (1 - beta_1) * gradient
+        v = beta_2 * v + (1 - beta_2) * gradient**2
+        # Epsilon "hat", as the end of section 2 has it and Keras, too.
+        alpha = rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        weight = weight - alpha * m / (np.sqrt(v) + 1e-7)
+    return weight
+
+
+class AdamTest(_Case):
+    """One rule, by the fused kernel, by Keras and by NumPy."""
+
+    _RATE, _UPDATES = 1e-2, 20
+    _START = np.linspace(-1, 1, 210, dtype=np.float32).reshape(30, 7)
+
+    def _gradients(self):
+        generator = np.random.default_rng(0)
+        shape = (self._UPDATES, 30, 7)
+        sizes = 10.0 ** generator.uniform(-6, 2, shape)
+        return (sizes * generator.normal(size=shape)).astype(np.float32)
+
+    def _train(self, used, strategy="none", jit=False):
+        strategy = self._strategy(strategy)
+        with strategy.scope():
+            weight = keras.Variable(self._START, dtype="float32")
+            used = used(self._RATE)
+            used.build([weight])
+        part = strategy.num_replicas_in_sync
+        step = tf.function(
+            lambda gradient: strategy.run(
+                lambda: used.apply([gradient / part], [weight])
+            ),
+            jit_compile=jit,
+        )
+        for gradient in self._gradients():
+            step(tf.constant(gradient))
+        self.assertAllEqual(used.iterations, self._UPDATES)
+        return weight.numpy()
+
+    @parameterized.parameters(("none", False), ("none", True), ("mirrored", False))
+    def test_against_keras_and_numpy(self, strategy, jit):
+        expected = _numpy_adam(self._START, self._gradients(), self._RATE)
+        got = self._train(optimizer.Adam, strategy, jit)
+        # Rounding of the weight and of the step, once an update.
+        self.assertAllClose(got, expected, rtol=0, atol=1e-7 * self._UPDATES)
+        # Keras rounds 1 - beta_2 where the kernel rounds beta_2: 1e-5 of a step.
+        keras_own = self._train(keras.optimizers.Adam)
+        atol = 1e-5 * self._RATE * self._UPDATES
+        self.assertAllClose(got, keras_own, rtol=0, atol=atol)
+
+
+class ClippingTest(_Case):
+    def _step(self, clip_norm, strategy="none", **settings):
+        """Return model, change of its weights and their gradient, after one update."""
+        model = self._model(strategy, clip_norm=clip_norm, **settings)
+        before = self._weights(model)
+        count = settings.get("gradient_accumulation", 1)
+        model.fit(tiny.batches(count, batch_size=4), verbose=0)
+        own = optimizer.inner(model.optimizer)
+        # After one update the first moment is the gradient's tenth part.
+        gradients = [moment.numpy() / np.float32(0.1) for moment in own._momentums]
+        changes = zip(before, self._weights(model), strict=True)
+        return model, [b - a for a, b in changes], gradients
+
+    def _norm(self, arrays):
+        return np.sqrt(sum(np.sum(np.float64(array) ** 2) for array in arrays))
+
+    @parameterized.parameters(
+        {}, {"strategy": "mirrored"}, {"gradient_accumulation": 2}, {"jit": True}
+    )
+    def test_limits_the_norm_of_the_whole_update(self, **settings):
+        model, _, clipped = self._step(0.5, **settings)
+        self.assertAllClose(self._norm(clipped), 0.5, rtol=1e-5)
+        _, _, whole = self._step(0.0, **settings)
+        norm = self._norm(whole)
+        self.assertGreater(norm, 0.5)
+        self.assertAllClose(model.optimizer.gradient_norm, norm, rtol=1e-5)
+        for one, two in zip(clipped, whole, strict=True):
+            self.assertAllClose(one, two * (0.5 / norm), rtol=1e-4, atol=1e-6)
+
+    def test_is_of_the_unscaled_gradient(self):
+        model, _, clipped = self._step(0.5, dtype="mixed_float16")
+        own = optimizer.inner(model.optimizer)
+        self.assertAllClose(self._norm(clipped), 0.5, rtol=1e-5)
+        _, _, whole = self._step(0.0)
+        self.assertAllClose(own.gradient_norm, self._norm(whole), rtol=0.1)
+
+    def test_within_the_limit_nothing_changes(self):
+        _, clipped, _ = self._step(49.0e6)
+        _, plain, _ = self._step(0.0)
+        for one, two in zip(clipped, plain, strict=True):
+            self.assertAllEqual(one, two)
+
+
 class AccumulationTest(_Case):
     @parameterized.parameters(("none", False), ("none", True), ("mirrored", False))
     def test_two_batches_are_as_one_of_twice_the_size(self, strategy, jit):
@@ -123,11 +222,18 @@ class AverageTest(_Case):
 
 class ConfigTest(tf.test.TestCase):
     def test_round_trip(self):
-        first = optimizer.Adam(0.3, gradient_accumulation=4, ema=0.5)
+        first = optimizer.Adam(
+            0.3, gradient_accumulation=4, ema=0.5, clip_norm=2.0, beta_2=0.99
+        )
         second = keras.optimizers.deserialize(keras.optimizers.serialize(first))
         self.assertIsInstance(second, optimizer.Adam)
+        self.assertEqual(second.get_config(), first.get_config())
         self.assertEqual((second.gradient_accumulation, second.ema), (4, 0.5))
         self.assertAllClose(second.learning_rate, 0.3)
+
+    def test_what_is_not_offered_is_refused(self):
+        with self.assertRaisesRegex(TypeError, "amsgrad"):
+            optimizer.Adam(0.3, amsgrad=True)
 
 
 if __name__ == "__main__":

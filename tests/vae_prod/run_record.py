@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 # Columns and tags that say how fast it went, not what came out.
-TIMING = ("seconds", "images_per_second")
+TIMING = ("seconds", "images_per_second", "first_step_seconds")
 
 
 def history(run_dir: str) -> list[dict[str, str]]:

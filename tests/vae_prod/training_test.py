@@ -23,11 +23,12 @@ def _batch(index: int) -> dict[str, np.ndarray]:
     return {"image": tiny.images(seed=index)}
 
 
-def _data(stop_at: int | None = None) -> training.Data:
+def _data(stop_at: int | None = None, bad=()) -> training.Data:
     """Return data whose batches are a function of their position alone.
 
     Args:
         stop_at: Send this process SIGTERM when the batch of this number is read.
+        bad: Numbers of batches that aren't finite.
     """
 
     def train(epoch, step):
@@ -36,10 +37,11 @@ def _data(stop_at: int | None = None) -> training.Data:
             while True:
                 if index == stop_at:
                     signal.raise_signal(signal.SIGTERM)
-                yield _batch(index)
+                images = _batch(index)["image"] / np.float32(255)
+                yield {"image": images * (np.nan if index in bad else 1)}
                 index += 1
 
-        spec = {"image": tf.TensorSpec([4, 8, 8, 3], tf.uint8)}
+        spec = {"image": tf.TensorSpec([4, 8, 8, 3], tf.float32)}
         return tf.data.Dataset.from_generator(generate, output_signature=spec)
 
     def validation():
@@ -261,7 +263,7 @@ class RunTest(_RunCase):
 
         with mock.patch.object(checkpoints.Checkpoints, "save", saving):
             model = self._run(epochs=1)
-        each = len(model.means) + 2  # fact and learning rate
+        each = len(model.means) + 3  # fact, learning rate, skipped steps
         self.assertEqual(shown, [each * step for step in range(1, _STEPS + 1)])
 
     def test_replicas_run_and_resume(self):
@@ -279,6 +281,66 @@ class RunTest(_RunCase):
         self.assertNotIn("val_total_loss", self._history()[0])
         path = os.path.join(self.run_dir, "weights/best/vae.weights.h5")
         self.assertTrue(os.path.isfile(path))
+
+
+class SkippedStepTest(_RunCase):
+    def test_a_few_are_skipped_and_told(self):
+        model = self._run(_data(bad=(1, 3, 4)), max_bad_steps=3)
+        self.assertAllEqual(model.guard.counts, [3, 0, 0])
+        self.assertEqual([r["skipped_steps"] for r in self._history()], ["1", "3"])
+        tags = {record[2] for record in run_record.tensorboard(self.run_dir)}
+        self.assertContainsSubset({"step/skipped_steps", "epoch/skipped_steps"}, tags)
+        for row in self._history():
+            self.assertTrue(np.isfinite(float(row["total_loss"])))
+
+    @parameterized.parameters(1, 2)
+    def test_too_many_end_the_run(self, at_once):
+        settings = {"log_every_steps": 50, "steps_per_execution": at_once}
+        bad = _data(bad=range(4, 99))
+        with self.assertRaisesRegex(errors.RunError, "from step 5 of epoch 2 on"):
+            self._run(bad, max_bad_steps=4, epochs=9, **settings)
+        self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
+        # Saved last before the limit was seen, at the end of a call.
+        done = 7 if at_once == 1 else 6
+        last = tf.train.latest_checkpoint(os.path.join(self.run_dir, "checkpoints"))
+        self.assertEndsWith(last, f"-{done}")
+        # Of its bad steps it holds nothing but the number.
+        mended = _data(bad=range(4, done))
+        settings |= {"epochs": 4, "max_bad_steps": 0}
+        expected = self._run(mended, self.create_tempdir().full_path, **settings)
+        resumed = self._run(mended, **settings)
+        for one, two in zip(expected.variables, resumed.variables, strict=True):
+            self.assertAllEqual(one, two)
+
+    def test_a_streak_goes_on_over_a_stop(self):
+        data = _data(stop_at=5, bad=(3, 4, 5, 6))
+        with self.assertRaises(callbacks.Stopped):
+            self._run(data, max_bad_steps=4)
+        with self.assertRaisesRegex(errors.RunError, "from step 4 of epoch 2 on"):
+            self._run(_data(bad=(3, 4, 5, 6)), max_bad_steps=4, epochs=3)
+
+
+class StepsPerExecutionTest(_RunCase):
+    @parameterized.parameters(2, 5)
+    def test_leaves_what_single_steps_leave(self, at_once):
+        settings = {"epochs": 3, "gradient_accumulation": 2, "ema": 0.9}
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, **settings)
+        model = self._run(steps_per_execution=at_once, **settings)
+        self.assertEqual(model.step.numpy(), 3 * _STEPS)
+        self.assertEqual(self._history(straight), self._history())
+        one, two = run_record.weights(straight), run_record.weights(self.run_dir)
+        for name in one:
+            self.assertEqual(one[name].tobytes(), two[name].tobytes(), name)
+
+    def test_resumes_within_an_epoch(self):
+        settings = {"epochs": 3, "steps_per_execution": 2}
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, **settings)
+        with self.assertRaises(callbacks.Stopped):
+            self._run(_data(stop_at=_STEPS), **settings)
+        self._run(**settings)
+        run_record.assert_same(self, straight, self.run_dir)
 
 
 class ResumeTest(_RunCase):
@@ -320,6 +382,22 @@ class ResumeTest(_RunCase):
         model = tiny.config(dropout=0.1, reconstruction="gaussian_sigma")
         settings = {"gradient_accumulation": 2, "ema": 0.9, "jit_compile": jit}
         self._check(kill, model, **settings)
+
+    @parameterized.parameters(1, 2)
+    def test_killed_on_a_schedule(self, at_once):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        settings = {
+            "learning_rate_schedule": "cosine",
+            "learning_rate_warmup_steps": 2,
+            "gradient_clip_norm": 0.5,
+            "steps_per_execution": at_once,
+        }
+        self._check(kill, **settings)
+        rates = [float(row["learning_rate"]) for row in self._history()]
+        self.assertGreater(rates[0], 0)
+        self.assertAllClose(rates[-1], 0.0)
+        tags = {record[2] for record in run_record.tensorboard(self.run_dir)}
+        self.assertIn("step/gradient_norm", tags)
 
     def test_killed_among_skipped_steps(self):
         kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)

@@ -1,0 +1,206 @@
+import json
+import os
+
+import attrs
+import tensorflow as tf
+from absl.testing import parameterized
+
+from pipelines import config as data_config_lib
+from tests.tools import benchmark_input_test, convert_celeba_test
+from tests.vae_prod import tiny
+from tools import benchmark_step, flags, step_cases, step_report, step_trace
+from vae_prod import config as config_lib
+
+_run = convert_celeba_test.run
+_TINY = (
+    "--image_size=8",
+    "--filters=4,6",
+    "--z_dim=3",
+    "--batch_size=2",
+    "--repetitions=1",
+    "--warmup_steps=0",
+    "--steps=1",
+    "--trace_steps=1",
+    "--matmul_sizes=16,8",
+)
+_MACHINE = {"cores": 2, "cpu": "CPU", "load_average": 0.1}
+
+
+def _figures(rate, *operations):
+    found = tuple(step_trace.Operation(*one) for one in operations)
+    return step_cases.Figures(rate, 1.5, 1000.0, 5.0, found)
+
+
+def _subject(model="ours", mode="graph"):
+    return step_report.Subject(model, "upsampling", "float32", mode)
+
+
+def _results(**figures):
+    """Return results: `model_mode` to the figures of its repetitions."""
+    subjects = {_subject(*name.split("_")): found for name, found in figures.items()}
+    ceilings = [4e9, *[3e9] * (len(next(iter(figures.values()))) - 1)]
+    return step_report.Results(
+        subjects, {"float32": ceilings}, {"upsampling": 10**7}, 2, (8, 8, 3)
+    )
+
+
+class StepTest(parameterized.TestCase, tf.test.TestCase):
+    def _setting(self, **changes):
+        setting = step_cases.Setting(
+            "ours",
+            tiny.config(),
+            config_lib.TrainConfig(jit_compile="false"),
+            data_config_lib.DataConfig(batch_size=4),
+            warmup_steps=1,
+            steps=1,
+            trace_steps=1,
+        )
+        return attrs.evolve(setting, **changes)
+
+    def test_measures_with_batches_of_a_data_set(self):
+        folder = self.create_tempdir().full_path
+        data_dir = benchmark_input_test._convert(folder, "raw")
+        found = step_cases.measure(
+            self._setting(
+                model_config=tiny.config(image_shape=(16, 16, 3)), data_dir=data_dir
+            ),
+            before_mb=0.0,
+        )
+        self.assertGreater(found.images_per_second, 0)
+        self.assertGreater(found.first_seconds, 0)
+        self.assertGreater(found.memory_mb, 0)
+        self.assertGreater(found.total_loss, 0)
+        self.assertIn("convolutions", {one.group for one in found.operations})
+
+    def test_held_batches_are_always_the_same(self):
+        batches = step_cases.make_batches(self._setting())
+        first, second = next(batches)["image"], next(batches)["image"]
+        self.assertEqual((first.dtype, first.shape), (tf.uint8, [4, 8, 8, 3]))
+        self.assertAllEqual(first, second)
+
+    @parameterized.parameters("float32", "bfloat16", "float16")
+    def test_matmul(self, precision):
+        self.assertGreater(step_cases.matmul_flops_per_second(precision, (8,)), 0)
+
+
+class ReportTest(tf.test.TestCase):
+    def test_compares_within_a_repetition(self):
+        results = _results(
+            stock_graph=[_figures(100.0), _figures(50.0), _figures(10.0)],
+            ours_graph=[_figures(200.0), _figures(150.0), _figures(40.0)],
+            stock_jit=[_figures(10.0), _figures(10.0), _figures(10.0)],
+            ours_jit=[_figures(50.0), _figures(50.0), _figures(5.0)],
+        )
+        self.assertEqual(results.times_stock(_subject()), 3.0)
+        self.assertEqual(results.times_stock(_subject(mode="jit")), 0.5)
+        self.assertEqual(results.times_stock(_subject(mode="jit"), "jit"), 5.0)
+        # 150 images a second of 1e7 operations each, of 4e9 at best.
+        self.assertAllClose(results.part_of_ceiling(_subject()), 0.375)
+
+    def test_shares(self):
+        first = _figures(1.0, ("convolutions", "Conv2D", 6.0), ("loss", "Mul", 1.0))
+        second = _figures(1.0, ("convolutions", "Conv2D", 8.0), ("dense", "Mul", 2.0))
+        results = _results(ours_graph=[first, second])
+        times = results.operations(_subject())
+        self.assertEqual(list(times), [("convolutions", "Conv2D"), ("dense", "Mul"),
+                                       ("loss", "Mul")])  # fmt: skip
+        self.assertEqual(list(times.values()), [7.0, 1.0, 0.5])
+        shares = results.shares(_subject())
+        self.assertAllClose(sum(shares.values()), 1.0)
+        self.assertAllClose(shares["convolutions"], 7.0 / 8.5)
+
+    def test_text(self):
+        operations = [("convolutions", "Conv2D", 3.0), ("loss", "Mul", 1.0)]
+        results = _results(
+            stock_graph=[_figures(100.0, *operations)],
+            ours_graph=[_figures(250.0, *operations)],
+        )
+        text = step_report.to_text(results, _MACHINE, top=1)
+        lines = text.splitlines()
+        header, stock, ours = (line.split() for line in lines[:3])
+        self.assertEqual(header[:2], ["case", "images/s"])
+        name = ["upsampling", "float32", "graph:"]
+        speed = ["100", "(100-100)", "1.00", "1.00"]
+        self.assertEqual(stock, [*name, "stock", *speed, "1.50", "1,000", "25%"])
+        self.assertEqual(ours[3:8], ["ours", "250", "(250-250)", "2.50", "2.50"])
+        shares = next(line for line in lines if line.endswith("75.0%  25.0%"))
+        self.assertStartsWith(shares, "upsampling float32 graph: stock")
+        self.assertIn("upsampling: 0.010 GFLOP for an", text)
+        self.assertIn("Conv2D (convolutions)", text)
+        self.assertNotIn("Mul (loss)", text)  # Not among the longest.
+
+
+class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
+    def test_tables_and_figures(self):
+        path = os.path.join(self.create_tempdir().full_path, "out.json")
+        code, out, _ = _run(
+            benchmark_step,
+            "--decoders=upsampling",
+            "--precisions=float32",
+            "--modes=graph",
+            f"--out={path}",
+            "--top=2",
+            *_TINY,
+        )
+        self.assertEqual(code, 0)
+        header, stock, ours = out.splitlines()[:3]
+        self.assertStartsWith(header, "case ")
+        self.assertStartsWith(stock, "upsampling float32 graph: stock ")
+        self.assertStartsWith(ours, "upsampling float32 graph: ours ")
+        with open(path) as file:
+            values = json.load(file)
+        self.assertEqual([case["model"] for case in values["cases"]], ["stock", "ours"])
+        for case in values["cases"]:
+            self.assertGreater(case["images_per_second"]["median"], 0)
+            self.assertGreater(case["part_of_ceiling"], 0)
+            self.assertGreater(case["times_stock"], 0)
+            self.assertAllClose(sum(case["shares"].values()), 1.0)
+            (repetition,) = case["repetitions"]
+            self.assertContainsSubset(
+                ["group", "type", "milliseconds"], repetition["operations"][0]
+            )
+        self.assertLen(values["matmul_flops_per_second"]["float32"], 1)
+        self.assertGreater(values["flops_per_image"]["upsampling"], 0)
+        self.assertIn("keras", values["machine"]["packages"])
+
+    @parameterized.parameters(
+        ("--decoders=linear", "must be out of conv2d_transpose, upsampling"),
+        ("--precisions=", "received nothing"),
+        ("--precisions=int8", "must be out of float32"),
+        ("--modes=eager", "must be out of graph, jit"),
+        ("--models=theirs", "must be out of stock, ours"),
+        ("--threads=100000", "--threads must be from 0 to"),
+        ("--repetitions=0", "must be above 0"),
+        ("--trace_steps=0", "must be above 0"),
+        ("--matmul_sizes=", "must be above 0"),
+        ("--matmul_sizes=8,0", "must be above 0"),
+        ("--warmup_steps=-1", "must not be negative"),
+        ("--image_size=90", "need an image size divisible by 16"),
+    )
+    def test_bad_flags(self, flag, message):
+        code, out, err = _run(benchmark_step, flag)
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn(message, err)
+        self.assertEqual(err.count("\n"), 1)
+
+    def test_bad_data(self):
+        folder = self.create_tempdir().full_path
+        for flag, message in (
+            (f"--data_dir={folder}", "Expected a converted data set"),
+            (f"--out={folder}", "choose another --out"),
+        ):
+            code, out, err = _run(benchmark_step, flag)
+            self.assertEqual((code, out), (1, ""), flag)
+            self.assertIn(message, err)
+
+    def test_float16_on_a_cpu_only_where_it_is_asked_for(self):
+        for flag, expected in (
+            ("--batch_size=2", ["float32", "bfloat16"]),
+            ("--precisions=float16", ["float16"]),
+        ):
+            values = flags._parse(benchmark_step, [flag])
+            self.assertEqual(benchmark_step._that_make_sense(values), expected)
+
+
+if __name__ == "__main__":
+    tf.test.main()

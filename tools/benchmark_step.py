@@ -1,0 +1,240 @@
+"""Measure how fast train steps are: this package beside stock Keras layers.
+
+    python -m tools.benchmark_step [--decoders=upsampling] [--data_dir=DIR]
+
+One run makes one table: a row for each decoder, precision and mode, and in each
+
+    stock   Conv2D, Conv2DTranspose, UpSampling2D, BatchNormalization, LeakyReLU and
+            Adam of Keras, the same mathematics with the same number of weights
+    ours    this package's model and optimizer, as tools.train makes them
+
+A second table says where the time goes, from a short trace after each measurement.
+Each case is run --repetitions times, by turns, in a process of its own. The images
+are one random batch in memory unless --data_dir is given. On a CPU, where 16-bit
+floats are emulated, float16 is left out unless --precisions asks for it.
+"""
+
+import itertools
+import os
+import sys
+from collections.abc import Sequence
+
+import attrs
+
+from pipelines import config as data_config_lib
+from tools import flags, measuring, progress, step_flops, step_report
+from vae_prod import config as config_lib
+
+DECODERS = ("conv2d_transpose", "upsampling")
+
+_SHAPES = ("z_dim", "filters", "kernel_sizes", "strides")
+_CEILING = "matrix multiplication "
+
+
+def define(values):
+    """Define this program's flags."""
+    data = attrs.fields(data_config_lib.DataConfig)
+    model = attrs.fields(config_lib.ModelConfig)
+    flags.add(values, "decoders", DECODERS, "Which decoders.")
+    precisions = config_lib.PRECISIONS
+    flags.add(
+        values,
+        "precisions",
+        precisions,
+        "Which precisions; float16 on a CPU only where it is given.",
+    )
+    flags.add(values, "modes", step_report.MODES, "graph, jit (compiled with XLA).")
+    flags.add(values, "models", step_report.MODELS, "Which models.")
+    flags.add(
+        values,
+        "data_dir",
+        "",
+        "Converted data set to read from beside the step; empty: one random batch in "
+        "memory.",
+    )
+    flags.add(values, "out", "", "JSON file for all figures; empty: none.")
+    size = model.image_shape.default[0]
+    text = "Height and width of random images; with --data_dir its images' own."
+    flags.add(values, "image_size", size, text)
+    flags.add(values, "batch_size", data.batch_size.default, "Images in a batch.")
+    for name in _SHAPES:
+        field = getattr(model, name)
+        flags.add(values, name, field.default, field.metadata["help"])
+    flags.add(values, "threads", 0, "Processor cores to use; 0: all there are.")
+    flags.add(values, "repetitions", 3, "How often each case is run.")
+    flags.add(values, "steps", 6, "Steps that are measured, each time.")
+    flags.add(values, "warmup_steps", 2, "Steps before that, after the first.")
+    flags.add(values, "trace_steps", 2, "Steps that are traced after that.")
+    flags.add(
+        values,
+        "matmul_sizes",
+        (2048, 4096),
+        "Sides of the matrices whose multiplication is the ceiling.",
+    )
+    flags.add(values, "top", 0, "How many of the longest operations of a case to list.")
+
+
+def main(values):
+    """Measure, and print the tables."""
+    _check(values)
+    flags.import_tensorflow()  # Not before: --help has answered by now.
+    configs = _model_configs(values)
+    precisions = _that_make_sense(values)
+    subjects = _subjects(values, precisions)
+    cases = [_ceiling_case(values, precision) for precision in precisions]
+    cases += [_case(values, subject, configs[subject.decoder]) for subject in subjects]
+    machine = measuring.machine("tensorflow", "keras")  # With the load it begins under.
+    with progress.Progress("runs") as show:
+        runs = measuring.interleave(cases, values.repetitions, show)
+    found = {name: [run.result for run in of_case] for name, of_case in runs.items()}
+    results = step_report.Results(
+        {subject: found[subject.name] for subject in subjects},
+        {precision: found[_CEILING + precision] for precision in precisions},
+        {name: step_flops.per_image(config) for name, config in configs.items()},
+        values.batch_size,
+        next(iter(configs.values())).image_shape,
+    )
+    print(step_report.to_text(results, machine, values.top))
+    if values.out:
+        found = {
+            "machine": machine,
+            "settings": {name: values[name].value for name in values},
+            "cases": step_report.to_json(results),
+            "matmul_flops_per_second": results.ceilings,
+            "flops_per_image": results.flops,
+        }
+        measuring.save(values.out, found)
+
+
+def _check(values) -> None:
+    """Refuse flags that can't be measured."""
+    allowed = {
+        "decoders": DECODERS,
+        "precisions": config_lib.PRECISIONS,
+        "modes": step_report.MODES,
+        "models": step_report.MODELS,
+    }
+    for name, choices in allowed.items():
+        given = values[name].value
+        if not given or set(given) - set(choices):
+            raise flags.UsageError(
+                f"--{name} must be out of {', '.join(choices)}, received "
+                f"{','.join(given) or 'nothing'}."
+            )
+    for name in (
+        *("image_size", "batch_size", "repetitions", "steps", "trace_steps"),
+        "matmul_sizes",
+    ):
+        given = values[name].value
+        if (min(given, default=0) if isinstance(given, tuple) else given) <= 0:
+            raise flags.UsageError(f"--{name} must be above 0, received {given}.")
+    flags.require_not_negative(values, "warmup_steps", "top")
+    cores = len(os.sched_getaffinity(0))
+    if not 0 <= values.threads <= cores:
+        raise flags.UsageError(
+            f"--threads must be from 0 to {cores}, the cores there are, received "
+            f"{values.threads}."
+        )
+    if values.out:
+        measuring.check_writable(values.out)
+
+
+def _model_configs(values) -> dict[str, config_lib.ModelConfig]:
+    """Return each decoder's model, for the images there are."""
+    shape = (values.image_size, values.image_size, 3)
+    if values.data_dir:
+        from pipelines import dataset, shards
+
+        manifest, config = shards.load_manifest(values.data_dir), _data_config(values)
+        dataset.steps_per_epoch(manifest, config)  # Refuses what fills no batch.
+        shape = dataset.image_shape(manifest, config)
+    shapes = {name: values[name].value for name in _SHAPES}
+    try:
+        return {
+            decoder: config_lib.ModelConfig(
+                image_shape=shape, decoder=decoder, **shapes
+            )
+            for decoder in dict.fromkeys(values.decoders)
+        }
+    except ValueError as error:
+        raise flags.UsageError(f"Flag refused: {error.args[0]}") from error
+
+
+def _data_config(values) -> data_config_lib.DataConfig:
+    return data_config_lib.DataConfig(batch_size=values.batch_size, flip=True)
+
+
+def _that_make_sense(values) -> list[str]:
+    """Leave float16 out where it is emulated, unless it is asked for."""
+    from vae_prod import training
+
+    precisions = list(dict.fromkeys(values.precisions))
+    given = values["precisions"].present
+    if "float16" in precisions and not given and not training.has_accelerator():
+        precisions.remove("float16")
+        print("float16: left out, CPUs emulate it; --precisions=float16 measures it")
+    return precisions
+
+
+def _subjects(values, precisions: Sequence[str]) -> list[step_report.Subject]:
+    """Return what is measured, each once; what is compared stands together."""
+    conditions = itertools.product(values.decoders, precisions, values.modes)
+    subjects = [
+        step_report.Subject(model, *condition)
+        for condition in conditions
+        for model in step_report.MODELS
+        if model in values.models
+    ]
+    return list(dict.fromkeys(subjects))
+
+
+def _case(
+    values, subject: step_report.Subject, config: config_lib.ModelConfig
+) -> measuring.Case:
+    jit = "true" if subject.mode == "jit" else "false"
+    arguments = {
+        "model": subject.model,
+        "model_config": config,
+        "train_config": config_lib.TrainConfig(
+            mixed_precision=subject.precision, jit_compile=jit
+        ),
+        "data_config": _data_config(values),
+        "data_dir": values.data_dir,
+        "warmup_steps": values.warmup_steps,
+        "steps": values.steps,
+        "trace_steps": values.trace_steps,
+    }
+    return measuring.Case(subject.name, prepare, arguments, values.threads)
+
+
+def _ceiling_case(values, precision: str) -> measuring.Case:
+    arguments = {"precision": precision, "sizes": sorted(values.matmul_sizes)}
+    name = _CEILING + precision
+    return measuring.Case(name, prepare_ceiling, arguments, values.threads)
+
+
+def prepare(**setting) -> measuring.Work:
+    """Load TensorFlow in a fresh process; return what measures one step there."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # The profiler tells much.
+    flags.import_tensorflow()
+    from tools import input_cases, step_cases
+
+    before_mb = input_cases.memory_mb()
+    return lambda: step_cases.measure(step_cases.Setting(**setting), before_mb)
+
+
+def prepare_ceiling(precision: str, sizes: Sequence[int]) -> measuring.Work:
+    """Load TensorFlow in a fresh process; return what measures the ceiling there."""
+    flags.import_tensorflow()
+    from tools import step_cases
+
+    return lambda: step_cases.matmul_flops_per_second(precision, sizes)
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,264 @@
+"""Find out in about a minute how to train fast on this machine.
+
+    python -m tools.doctor [--recipe=celeba_96] [--data_dir=RECORDS]
+
+It looks at the machine, measures reading, decoding, augmentation and the train step
+apart and together, in the precisions and modes that make sense here, and says which
+is the bottleneck, how long an epoch takes and which flags to use. Without --data_dir
+the built-in faces are drawn into a temporary folder. It takes the flags of tools.train;
+--mixed_precision and --jit_compile are what it finds out.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from pipelines import config as data_config_lib
+from pipelines import errors as data_errors
+from tools import doctor_cases, doctor_report, flags, measuring, progress
+from vae_prod import config as config_lib
+from vae_prod import errors as run_errors
+
+DECODERS = ("conv2d_transpose", "upsampling")
+
+_NUM_FACES = 1024
+_FACE_SHARDS = 4
+# At least so many batches are drawn; a fifth goes to other splits.
+_BATCHES_DRAWN = 2
+
+_Steps = dict[doctor_report.StepCase, doctor_report.StepRates]
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(
+        values,
+        "data_dir",
+        "",
+        f"Converted data set; empty: {_NUM_FACES:,} built-in faces, drawn into a "
+        "temporary folder.",
+    )
+    flags.add(values, "image_size", 96, "Height and width of the drawn faces.")
+    flags.add(values, "out", "", "JSON file for all figures; empty: none.")
+    flags.add(
+        values,
+        "all",
+        False,
+        "Try everything: both decoders, float16 and jit on a CPU too (some minutes).",
+    )
+    flags.define(
+        values,
+        config_lib.ModelConfig,
+        config_lib.TrainConfig,
+        data_config_lib.DataConfig,
+    )
+
+
+def main(values):
+    """Examine, and say what to do."""
+    train_config = flags.build(values, config_lib.TrainConfig)
+    data_config = flags.build(values, data_config_lib.DataConfig)
+    if values.out:
+        measuring.check_writable(values.out)
+    flags.import_tensorflow()  # Not before: --help has answered by now.
+    facts = _facts(values)
+    lines = [finding.line() for finding in doctor_report.findings(facts)]
+    print("\n".join(["this machine", *lines, ""]), flush=True)
+    with _data(values) as data_dir:
+        model_config = _model_config(values, data_dir, data_config)
+        settings = {
+            case: _setting(case, model_config, train_config, data_config, data_dir)
+            for case in _step_cases(values, train_config, bool(facts.accelerators))
+        }
+        reading, steps = _measure(data_dir, data_config, facts, settings)
+    print(doctor_report.reading_table(reading), end="\n\n")
+    print(doctor_report.steps_table(steps), end="\n\n", flush=True)
+    _check_any_ran(steps, values.decoder)
+    if not facts.accelerators and not values.all:
+        print("not tried on a CPU, where they are slower: jit, float16 (--all does)")
+    verdict = doctor_report.judge(
+        reading, steps, values.decoder, shares_cores=not facts.accelerators
+    )
+    print(doctor_report.verdict_text(verdict))
+    if values.out:
+        found = {
+            "facts": facts,
+            "settings": {name: values[name].value for name in values},
+            "reading": reading,
+            "steps": [attrs.asdict(c) | attrs.asdict(r) for c, r in steps.items()],
+            "verdict": verdict,
+        }
+        measuring.save(values.out, found)
+
+
+def _facts(values) -> doctor_report.Facts:
+    """Ask the machine."""
+    import tensorflow as tf
+
+    from pipelines.native import loader
+
+    devices = [] if values.cpu_only else tf.config.list_physical_devices()
+    details = [
+        tf.config.experimental.get_device_details(device) | {"type": device.device_type}
+        for device in devices
+        if device.device_type != "CPU"
+    ]
+    no_native = "--native=false was given." if values.native == "false" else ""
+    if not no_native and isinstance(loader.library(), Exception):
+        no_native = str(loader.library())
+    return doctor_report.Facts(
+        machine=measuring.machine("tensorflow", "keras"),
+        cpu_flags=_words("/proc/cpuinfo", "flags"),
+        quota_cores=_quota_cores(),
+        free_mb=int(_words("/proc/meminfo", "MemAvailable")[0]) * 1024 / 1e6,
+        accelerators=[found.get("device_name", found["type"]) for found in details],
+        driver=os.path.exists("/proc/driver/nvidia/version"),
+        no_native=no_native,
+        onednn_off=os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0",
+    )
+
+
+def _words(path: str, name: str) -> list[str]:
+    """Return what follows `name:` in a file of /proc."""
+    for line in pathlib.Path(path).read_text().splitlines():
+        key, _, text = line.partition(":")
+        if key.strip() == name:
+            return text.split()
+    return ["0"]
+
+
+def _quota_cores() -> float:
+    """Return how many cores' time the control group allows; 0: no limit."""
+    try:
+        quota, period = pathlib.Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return 0.0 if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):  # No control groups, or of another version.
+        return 0.0
+
+
+@contextlib.contextmanager
+def _data(values) -> Iterator[str]:
+    """Give the folder of the data set to read."""
+    from tools import input_cases
+
+    with tempfile.TemporaryDirectory() as folder:
+        if values.data_dir:
+            yield values.data_dir
+            return
+        try:
+            config = data_config_lib.ConvertConfig(
+                image_size=values.image_size,
+                limit=max(_NUM_FACES, _BATCHES_DRAWN * values.batch_size),
+                shards=_FACE_SHARDS,
+            )
+        except ValueError as error:
+            raise flags.UsageError(f"Flag refused: {error.args[0]}") from error
+        yield input_cases.draw(os.path.join(folder, "faces"), config)
+
+
+def _model_config(values, data_dir: str, data_config) -> config_lib.ModelConfig:
+    """Return the model for the images there are, at least a batch of them."""
+    from pipelines import dataset, shards
+
+    manifest = shards.load_manifest(data_dir)
+    dataset.steps_per_epoch(manifest, data_config)
+    shape = dataset.image_shape(manifest, data_config)
+    return flags.build(values, config_lib.ModelConfig, image_shape=shape)
+
+
+def _step_cases(
+    values, train_config: config_lib.TrainConfig, accelerator: bool
+) -> list[doctor_report.StepCase]:
+    """Return what is worth trying here, the plainest first."""
+    everything = accelerator or values.all
+    others = [name for name in DECODERS if name != values.decoder and values.all]
+    precisions = config_lib.PRECISIONS if everything else ("float32", "bfloat16")
+    jits = (False, True) if everything and not train_config.deterministic else (False,)
+    found = itertools.product([values.decoder, *others], precisions, jits)
+    return [doctor_report.StepCase(*case) for case in found]
+
+
+def _setting(
+    case: doctor_report.StepCase, model_config, train_config, data_config, data_dir: str
+) -> dict:
+    """Return the arguments of a `step_cases.Setting`."""
+    return {
+        "model": "ours",
+        "model_config": attrs.evolve(model_config, decoder=case.decoder),
+        "train_config": attrs.evolve(
+            train_config,
+            mixed_precision=case.precision,
+            jit_compile="true" if case.jit else "false",
+            steps_per_execution=1,  # So that each call is a step.
+        ),
+        "data_config": attrs.evolve(data_config, cache=False),
+        "data_dir": data_dir,
+    }
+
+
+def _measure(
+    data_dir: str,
+    data_config: data_config_lib.DataConfig,
+    facts: doctor_report.Facts,
+    settings: Mapping[doctor_report.StepCase, dict],
+) -> tuple[
+    doctor_report.Reading, dict[doctor_report.StepCase, doctor_report.StepRates]
+]:
+    """Measure reading, then each step."""
+    arguments = {
+        "data_dir": data_dir,
+        "data_config": data_config,
+        "pipelines": ("twin",) if facts.no_native else ("op", "twin"),
+    }
+    case = measuring.Case("reading", doctor_cases.prepare_reading, arguments)
+    with progress.Progress("measurements", line_seconds=5.0) as show:
+        total = 1 + len(settings)
+        show(0, total)
+        reading = measuring.run(case).result
+        steps = {}
+        for case, setting in settings.items():
+            show(1 + len(steps), total)
+            steps[case] = _measure_step(case, setting)
+        show(total, total)
+    return reading, steps
+
+
+def _measure_step(
+    step: doctor_report.StepCase, setting: dict
+) -> doctor_report.StepRates:
+    """Measure a step; a combination that can't be had is no reason to stop."""
+    import tensorflow as tf
+
+    case = measuring.Case(step.name, doctor_cases.prepare_step, setting)
+    try:
+        return measuring.run(case).result
+    except (data_errors.DataError, run_errors.RunError, tf.errors.OpError) as error:
+        return doctor_report.StepRates(failed=str(error).splitlines()[0])
+
+
+def _check_any_ran(steps: _Steps, decoder: str) -> None:
+    """Refuse to conclude from nothing.
+
+    Raises:
+        RunError: No step of the decoder ran.
+    """
+    own = [rates.failed for case, rates in steps.items() if case.decoder == decoder]
+    if all(own):
+        raise run_errors.RunError(
+            f"Expected a train step to run, none did: {'; '.join(dict.fromkeys(own))}"
+        )
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()
