@@ -293,6 +293,12 @@ class TrainConfig:
         _not_negative,
         may_change=True,
     )
+    compile_cache: str = _setting(
+        "",
+        "Folder in which XLA keeps what it compiled, so that a later run, or a resumed "
+        "one, begins sooner; empty: none.",
+        may_change=True,
+    )
     strategy: str = _setting(
         "none",
         "none: one device; mirrored: all GPUs of this machine.",

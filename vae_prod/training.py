@@ -54,11 +54,16 @@ class Data:
 
 
 def set_up_devices(config: config_lib.TrainConfig) -> None:
-    """Apply threads, memory limit, determinism and seed, before anything runs.
+    """Apply threads, memory, determinism, cache and seed, before anything runs.
 
     Raises:
         RunError: TensorFlow has already been running in this process.
     """
+    if config.compile_cache:
+        # TensorFlow reads this when it looks for devices, and makes the folder.
+        cache = f"--tf_xla_persistent_cache_directory={config.compile_cache}"
+        flags = os.environ.get("TF_XLA_FLAGS", "")
+        os.environ["TF_XLA_FLAGS"] = f"{flags} {cache}".strip()
     try:
         if config.cpu_only:
             tf.config.set_visible_devices([], "GPU")

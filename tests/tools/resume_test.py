@@ -72,6 +72,12 @@ _MORE_VARIANTS = {
     "jit_accumulation": ("--jit_compile=true", *_VARIANTS["graph"][1:]),
     "float16": ("--jit_compile=false", *_FLOAT16, *_VARIANTS["graph"][1:]),
     "early_stopping": ("--learning_rate=1e-30", "--early_stopping=1"),
+    "schedule": (
+        "--learning_rate_schedule=cosine",
+        "--learning_rate_warmup_steps=3",
+        "--gradient_clip_norm=0.5",
+        "--steps_per_execution=3",
+    ),
 }
 
 

@@ -2,6 +2,8 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from unittest import mock
 
@@ -450,6 +452,18 @@ class ResumeTest(_RunCase):
 
 
 class JitTest(tf.test.TestCase, parameterized.TestCase):
+    def test_what_was_compiled_is_kept(self):
+        folder = os.path.join(self.create_tempdir().full_path, "cache")
+        # In a process of its own: the cache is set up before anything runs.
+        program = f"""
+import tensorflow as tf
+from vae_prod import config, training
+training.set_up_devices(config.TrainConfig(compile_cache={folder!r}))
+tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
+"""
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+        self.assertLen(os.listdir(folder), 1)
+
     @parameterized.parameters(
         ("true", False, True),
         ("false", False, False),
