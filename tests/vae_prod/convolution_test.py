@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -26,7 +28,9 @@ def _value_and_gradients(function, *arguments, jit: bool = False) -> list[tf.Ten
 
 
 class UpsampledConvolutionTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.product(size=(1, 2, 3, 4, 5), factor=(2, 3), jit=(False, True))
+    @parameterized.parameters(
+        *itertools.product((1, 2, 3, 4, 5), (2, 3), (False,)), (3, 2, True)
+    )
     def test_equals_the_textbook(self, size, factor, jit):
         maps = tf.random.stateless_normal([2, 5, 4, 3], [1, 2])
         kernel = tf.random.stateless_normal([size, size, 3, 2], [3, 4])

@@ -1,0 +1,113 @@
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from vae_prod import measures
+
+
+class MomentsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(([10],), ([4, 4, 2],), ([1] * 10,), ([0, 7, 0, 3],))
+    def test_are_those_of_all_rows_whatever_the_batches(self, sizes):
+        rows = np.random.default_rng(0).normal(3.0, 2.0, (10, 5))
+        moments = measures.Moments()
+        for batch in np.split(rows, np.cumsum(sizes)[:-1]):
+            moments.update(batch)
+        self.assertEqual(moments.count, 10)
+        self.assertAllClose(moments.mean, rows.mean(axis=0), rtol=1e-12)
+        self.assertAllClose(moments.variance, rows.var(axis=0), rtol=1e-12)
+
+    def test_large_mean_costs_no_digits(self):
+        moments = measures.Moments()
+        for _ in range(100):
+            moments.update(np.array([1e8 - 1.0, 1e8 + 1.0]))
+        self.assertAllClose(moments.variance, 1.0, rtol=1e-12)
+
+    def test_scalars(self):
+        moments = measures.Moments()
+        moments.update(np.float32([1.0, 2.0]))
+        moments.update(np.float32([6.0]))
+        self.assertEqual(moments.mean, 3.0)  # Not 3.75, the mean of the batches' means.
+
+
+class PsnrTest(tf.test.TestCase):
+    def test_known_errors(self):
+        errors = np.array([1.0, 0.01, 0.25**2, 0.0])
+        expected = [0.0, 20.0, 20 * np.log10(4.0), 100.0]
+        self.assertAllClose(measures.psnr(errors), expected)
+
+
+class DrawNormalTest(tf.test.TestCase):
+    def test_is_standard_normal_by_seed(self):
+        z = measures.draw_normal(tf.range(200, dtype=tf.int64), 100).numpy()
+        # Four standard errors over 20,000 coordinates.
+        self.assertAllClose(z.mean(), 0.0, atol=4 / np.sqrt(2e4))
+        again = measures.draw_normal(tf.constant([7], tf.int64), 100)
+        self.assertAllEqual(again[0], z[7])
+
+
+class ImportanceWeightedBoundTest(tf.test.TestCase, parameterized.TestCase):
+    """On a model whose answer is known: z ~ N(0, I), x ~ N(z, s^2 I).
+
+    Then x ~ N(0, (1 + s^2) I), and the posterior is normal with mean x / (1 + s^2) and
+    variance s^2 / (1 + s^2).
+    """
+
+    dim, variance = 4, 0.5
+
+    def setUp(self):
+        super().setUp()
+        total = 1 + self.variance
+        self.x = np.random.default_rng(0).normal(0, np.sqrt(total), (200, self.dim))
+        self.evidence = self._log_normal(self.x, total)
+        self.mean = (self.x / total).astype(np.float32)
+        self.log_var = np.full_like(self.mean, np.log(self.variance / total))
+
+    def _log_normal(self, error, variance):
+        terms = np.log(2 * np.pi * variance) + np.square(error) / variance
+        return -0.5 * terms.sum(axis=1)
+
+    def _bound(self, mean, log_var, num_samples):
+        return measures.importance_weighted_bound(
+            mean,
+            log_var,
+            lambda z: self._log_normal(self.x - z, self.variance),
+            num_samples,
+            tf.range(len(mean), dtype=tf.int64) * num_samples,
+        )
+
+    @parameterized.parameters(1, 2, 7)
+    def test_is_the_evidence_with_the_true_posterior(self, num_samples):
+        bound = self._bound(self.mean, self.log_var, num_samples)
+        # z is rounded to float32 for the likelihood.
+        self.assertAllClose(bound, self.evidence, atol=1e-4)
+
+    def test_rises_with_the_samples_towards_the_evidence(self):
+        wrong = self.mean + 0.5, self.log_var + 0.5
+        bounds = [self._bound(*wrong, k).mean() for k in (1, 10, 300)]
+        self.assertLess(bounds[0], bounds[1] - 0.3)
+        self.assertLess(bounds[1], bounds[2] - 0.05)
+        self.assertAllClose(bounds[2], self.evidence.mean(), atol=0.05)
+
+    def test_one_sample_gives_the_elbo(self):
+        shift, log_var = 0.5, self.log_var + 0.5
+        bound = self._bound(self.mean + shift, log_var, 1)
+        # The evidence less the KL between the two normals.
+        ratio = np.exp(0.5)
+        true_variance = self.variance / (1 + self.variance)
+        kl = 0.5 * self.dim * (ratio + shift**2 / true_variance - 1 - 0.5)
+        error = 4 * (bound - self.evidence).std() / np.sqrt(len(bound))
+        self.assertAllClose((bound - self.evidence).mean(), -kl, atol=error)
+
+    def test_survives_densities_beyond_the_range_of_floats(self):
+        bound = measures.importance_weighted_bound(
+            self.mean,
+            self.log_var,
+            lambda z: self._log_normal(self.x - z, self.variance) - 1e5,
+            3,
+            tf.zeros([len(self.mean)], tf.int64),
+        )
+        self.assertAllClose(bound + 1e5, self.evidence, atol=1e-4)
+
+
+if __name__ == "__main__":
+    tf.test.main()
