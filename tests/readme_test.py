@@ -16,6 +16,7 @@ _PROGRAMS = (
     "convert_celeba",
     "verify_shards",
     "train",
+    "tune",
     "generate",
     "encode",
     "export",
@@ -26,7 +27,7 @@ _PROGRAMS = (
     "doctor",
 )
 # Programs that take another one's flags beside their own.
-_FLAGS_OF = {"doctor": "train"}
+_FLAGS_OF = {"doctor": "train", "tune": "train"}
 _BEGIN, _END = "<!-- flags: begin -->", "<!-- flags: end -->"
 
 

@@ -30,10 +30,10 @@ def main(values):
     flags.require_not_negative(values, "recompute_batch_norm")
     flags.import_tensorflow()
     from pipelines import dataset
-    from tools import runs
+    from tools import models, runs
     from vae_prod import latent
 
-    trained = runs.open_trained(values)
+    trained = models.open_trained(values)
     out = values.out or os.path.join(trained.out, "encodings", values.split)
     data_dir, manifest = runs.open_data(trained.run, values.data_dir)
     batches = dataset.eval_batches(

@@ -23,14 +23,14 @@ def main(values):
     flags.require(values, "run_dir")
     flags.require_not_negative(values, "recompute_batch_norm")
     flags.import_tensorflow()
-    from tools import runs
+    from tools import models
     from vae_prod import export
 
-    _, model = runs.load_model(
+    _, model = models.load_model(
         values.run_dir, values.weights, values.recompute_batch_norm
     )
     path = export.next_version(values.out or os.path.join(values.run_dir, "export"))
-    export.export(model, path, runs.settings_files(values.run_dir))
+    export.export(model, path, models.settings_files(values.run_dir))
     print(f"exported: {path}")
 
 

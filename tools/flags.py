@@ -58,7 +58,8 @@ class _TupleSerializer(flags.ArgumentSerializer):
 
 
 def _tuple_items(field: attrs.Attribute) -> type | None:
-    return {tuple[int, ...]: int, tuple[float, ...]: float}.get(field.type)
+    kinds = {tuple[int, ...]: int, tuple[float, ...]: float, tuple[str, ...]: str}
+    return kinds.get(field.type)
 
 
 def is_flag(field: attrs.Attribute) -> bool:
@@ -136,10 +137,10 @@ def add_trained(values: flags.FlagValues) -> None:
 
 
 def build(values: flags.FlagValues, config: type, **given):
-    """Make a config from the parsed flags and from the facts given beside them."""
+    """Make a config from the parsed flags and from what is given in their place."""
     chosen = {f.name: values[f.name].value for f in attrs.fields(config) if is_flag(f)}
     try:
-        return config(**chosen, **given)
+        return config(**(chosen | given))
     except (ValueError, TypeError) as error:
         raise UsageError(f"Flag refused: {error.args[0]}") from error
 
@@ -167,6 +168,19 @@ def to_flagfile(values: flags.FlagValues, without: Sequence[str] = ()) -> str:
     own = [values[name] for name in sorted(values) if name not in without]
     lines = [flag.serialize() for flag in own if flag.value not in (None, "")]
     return "".join(f"{line}\n" for line in lines if line)
+
+
+def from_configs(*configs: attrs.AttrsInstance, **more: str) -> str:
+    """Return configs, and flags beside them, as the text of a flagfile."""
+    values = flags.FlagValues()
+    for name, value in more.items():
+        add(values, name, "", "")
+        values[name].value = value
+    define(values, *map(type, configs))
+    for config in configs:
+        for field in filter(is_flag, attrs.fields(type(config))):
+            values[field.name].value = getattr(config, field.name)
+    return to_flagfile(values)
 
 
 def _expand(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:

@@ -47,9 +47,9 @@ def main(values):
     """Draw what the flags say."""
     _check(values)
     flags.import_tensorflow()
-    from tools import runs
+    from tools import models
 
-    trained = runs.open_trained(values)
+    trained = models.open_trained(values)
     out = values.out or os.path.join(trained.out, "generated")
     drawn = []
     for kind in values.kinds:
@@ -99,12 +99,12 @@ def _uniform(values, trained):
 
 
 def _reconstructions(values, trained):
-    from tools import runs
+    from tools import models
     from vae_prod import plots
 
     for split in values.splits:
         count = values.rows * values.columns
-        chosen = runs.choose_images(
+        chosen = models.choose_images(
             trained.run, values.data_dir, split, count, values.seed
         )
         inputs = chosen["image"]
@@ -119,11 +119,11 @@ def _reconstructions(values, trained):
 
 
 def _interpolation(values, trained):
-    from tools import runs
+    from tools import models
     from vae_prod import sampling
 
     for split in values.splits:
-        chosen = runs.choose_images(
+        chosen = models.choose_images(
             trained.run, values.data_dir, split, 2 * values.rows, values.seed
         )
         z = trained.codec.encode(chosen["image"])["z_mean"]

@@ -1,4 +1,4 @@
-"""The run directory: from its files to configs, datasets and models, and back."""
+"""The run directory: its settings, its data, its training."""
 
 import contextlib
 import hashlib
@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from importlib import metadata
 
 import attrs
-import numpy as np
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
 from pipelines import damage, dataset, shards
 from pipelines import errors as data_errors
-from tools import flags
-from vae_prod import batch_norm, errors, training
-from vae_prod import codec as codec_lib
 from vae_prod import config as config_lib
+from vae_prod import errors, training
 from vae_prod import vae as vae_lib
 
 _SECTIONS = {
@@ -89,13 +86,22 @@ def load(run_dir: str) -> Run:
         with open(path) as file:
             values = json.load(file)
         values.pop("made_by")
-        configs = {name: kind(**values.pop(name)) for name, kind in _SECTIONS.items()}
-        return Run(**configs, **values)
+        return from_values(values)
     except (ValueError, KeyError, TypeError) as error:
         raise errors.RunError(
             f"Expected the settings of a run in {path}, they can't be read ({error}). "
             "Use the package version that wrote them."
         ) from error
+
+
+def from_values(values: dict) -> Run:
+    """Make a run of what `attrs.asdict` made of it.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is another version's, or damaged.
+    """
+    configs = {name: kind(**values.pop(name)) for name, kind in _SECTIONS.items()}
+    return Run(**configs, **values)
 
 
 def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
@@ -119,7 +125,7 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
                 "another --run_dir."
             )
         old = load(run_dir)
-        _check_unchanged(run_dir, old, run)
+        check_unchanged(run_dir, old, run)
         run = attrs.evolve(run, init_from=old.init_from)
     elif os.path.isdir(run_dir) and os.listdir(run_dir):
         raise errors.RunError(
@@ -137,24 +143,37 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
     return run
 
 
-def _check_unchanged(run_dir: str, old: Run, new: Run) -> None:
-    """Refuse, by name, a changed setting that changes the mathematics."""
+def check_unchanged(directory: str, old: Run, new: Run) -> None:
+    """Refuse, by name, a changed setting or data set that changes the mathematics.
+
+    Raises:
+        RunError: Naming the flag.
+    """
     if old.data_digest != new.data_digest:
         raise errors.RunError(
-            f"The run in {run_dir} was trained on another conversion than --data_dir="
+            f"The run in {directory} was trained on another conversion than --data_dir="
             f"{new.data_dir} holds now. Resume with {old.data_dir} as it was, or start "
-            "in another --run_dir."
+            "in another directory."
         )
-    for section, kind in _SECTIONS.items():
-        for field in attrs.fields(kind):
-            before = getattr(getattr(old, section), field.name)
-            now = getattr(getattr(new, section), field.name)
-            fixed = not config_lib.may_change(getattr(old, section), field.name)
-            if before != now and fixed:
-                raise errors.RunError(
-                    f"--{field.name} is {before} in {run_dir}, received {now}. Resume "
-                    "with the same value, or start in another --run_dir."
-                )
+    for section in _SECTIONS:
+        check_same(directory, getattr(old, section), getattr(new, section))
+
+
+def check_same(
+    directory: str, old: attrs.AttrsInstance, new: attrs.AttrsInstance
+) -> None:
+    """Refuse, by name, a setting that may not change and has.
+
+    Raises:
+        RunError: Naming the flag.
+    """
+    for field in attrs.fields(type(old)):
+        before, now = getattr(old, field.name), getattr(new, field.name)
+        if before != now and not config_lib.may_change(old, field.name):
+            raise errors.RunError(
+                f"--{field.name} is {before} in {directory}, received {now}. Go on "
+                "with the same value, or start in another directory."
+            )
 
 
 def training_data(
@@ -185,6 +204,38 @@ def training_data(
     )
 
 
+def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
+    """Train in a run directory: make it, or go on from its newest checkpoint.
+
+    Args:
+        run_dir: The run directory.
+        run: What to train.
+        flagfile: The same as a flagfile's text, which the run keeps.
+        resume: Go on with a run that is there already; without, it is refused.
+
+    Returns:
+        The trained model, with the weights that training would go on with.
+
+    Raises:
+        RunError: The directory or the settings can't be used, or training failed.
+        DataError: The data set is missing or damaged, or another than the run's.
+        Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
+    """
+    manifest = shards.load_manifest(run.data_dir)
+    data = training_data(run.data_dir, manifest, run.data)
+    run = prepare(run_dir, run, flagfile, resume)
+    with reading(run.data_dir):
+        return training.run(
+            run.model,
+            run.train,
+            data,
+            run_dir,
+            init_from=run.init_from,
+            description=f"```\n{flagfile}```",
+            configuration=run.digest(),
+        )
+
+
 def weights_path(path: str, which: str = "best") -> str:
     """Return the weights file of a run directory; a file's path stays as it is.
 
@@ -196,31 +247,6 @@ def weights_path(path: str, which: str = "best") -> str:
     if not os.path.isfile(path):
         raise errors.RunError(f"Expected saved weights in {path}, found no such file.")
     return path
-
-
-def load_model(
-    run_dir: str, which: str = "best", recompute_batch_norm: int = 0
-) -> tuple[Run, vae_lib.VAE]:
-    """Load a run's trained model, in float32.
-
-    Args:
-        run_dir: The run directory.
-        which: `best` or `last` weights.
-        recompute_batch_norm: Training batches over which batch-norm statistics are
-            recomputed; 0: the moving statistics as they were saved.
-
-    Raises:
-        RunError: There is no such run, or it has no such weights yet.
-        DataError: Statistics are to be recomputed, and the run's data is gone.
-    """
-    run = load(run_dir)
-    model = vae_lib.VAE(run.model, run.train.seed)
-    training.load_weights(model, weights_path(run_dir, which))
-    if recompute_batch_norm:
-        data_dir, manifest = open_data(run)
-        batches = dataset.train_batches(data_dir, manifest, run.data)
-        batch_norm.recompute(model, batches.take(recompute_batch_norm))
-    return run, model
 
 
 def open_data(run: Run, data_dir: str = "") -> tuple[str, shards.Manifest]:
@@ -255,64 +281,3 @@ def reading(data_dir: str) -> Iterator[None]:
         if found := damage.sentence(error):
             raise data_errors.DataError(found) from error
         raise
-
-
-def settings_files(run_dir: str) -> dict[str, bytes]:
-    """Read the files that say how a run was made, by name."""
-    files = {}
-    for name in ("config.json", "flags.txt"):
-        with open(os.path.join(run_dir, name), "rb") as file:
-            files[name] = file.read()
-    return files
-
-
-@attrs.frozen
-class Trained:
-    """A trained model with the settings it was made with, from a run or an export.
-
-    Attributes:
-        out: Where what is made from it goes: the run directory, or the working
-            directory for an export, which is finished.
-        run: Its settings.
-        codec: Its encoder and decoder.
-    """
-
-    out: str
-    run: Run
-    codec: codec_lib.Codec
-
-
-def open_trained(values: flags.flags.FlagValues) -> Trained:
-    """Open a run's weights or an export, as the flags of `flags.add_trained` say.
-
-    Raises:
-        RunError: Not exactly one of them is given, or it can't be read.
-    """
-    run_dir, export_dir = values.run_dir, values.export_dir
-    if bool(run_dir) == bool(export_dir):
-        raise errors.RunError(
-            "Expected one of --run_dir and --export_dir, received "
-            f"{'both' if run_dir else 'neither'}."
-        )
-    if run_dir:
-        run, model = load_model(run_dir, values.weights, values.recompute_batch_norm)
-        return Trained(run_dir, run, codec_lib.from_model(model))
-    codec = codec_lib.from_export(export_dir)
-    settings = os.path.join(export_dir, os.path.dirname(codec_lib.CONFIG_IN_EXPORT))
-    return Trained("", load(settings), codec)
-
-
-def choose_images(
-    run: Run, data_dir: str, split: str, count: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Pick images of a split at random, always the same for the same seed.
-
-    Returns:
-        `image` and, where the run corrupts its input, `target`: uint8 [count, H, W,
-        C], fewer where the split is smaller.
-    """
-    data_dir, manifest = open_data(run, data_dir)
-    total = manifest.split(split).num_examples
-    picked = np.random.default_rng(seed).permutation(total)[:count]
-    with reading(data_dir):
-        return dataset.examples(data_dir, manifest, split, picked, run.data)

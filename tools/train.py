@@ -62,7 +62,6 @@ def main(values):
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
     model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
-    data = runs.training_data(values.data_dir, manifest, data_config)
     flagfile = flags.to_flagfile(values, without=_NOT_KEPT)
     run = runs.Run(
         model_config,
@@ -72,18 +71,8 @@ def main(values):
         manifest.digest(),
         values.init_from and os.path.abspath(runs.weights_path(values.init_from)),
     )
-    run = runs.prepare(values.run_dir, run, flagfile, values.resume)
     try:
-        with runs.reading(values.data_dir):
-            training.run(
-                model_config,
-                train_config,
-                data,
-                values.run_dir,
-                init_from=run.init_from,
-                description=f"```\n{flagfile}```",
-                configuration=run.digest(),
-            )
+        runs.train(values.run_dir, run, flagfile, values.resume)
     except callbacks.Stopped:
         print("stopped on request; a checkpoint is saved, go on with --resume")
         sys.exit(flags.STOPPED)

@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user of the model side can mend."""
+"""Exceptions for mistakes that a user of the model side can mend."""
 
 
 class RunError(Exception):
@@ -7,3 +7,7 @@ class RunError(Exception):
     The message is one sentence or two: what was expected, what was received and
     what to do. Programs print it without a traceback and exit with status 1.
     """
+
+
+class DivergedError(RunError):
+    """Training met too many losses or gradients in a row that weren't finite."""

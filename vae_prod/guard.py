@@ -88,14 +88,14 @@ class Guard:
         """Read the counts from the device; return the bad steps so far.
 
         Raises:
-            RunError: `limit` steps in a row were bad.
+            DivergedError: `limit` steps in a row were bad.
         """
         total, _, failed = (int(count) for count in self.counts.numpy())
         if failed:
             epoch = ""
             if self.steps_per_epoch:
                 epoch = f" of epoch {(failed - 1) // self.steps_per_epoch + 1}"
-            raise errors.RunError(
+            raise errors.DivergedError(
                 f"Loss or gradients were not finite in {self.limit} steps in a row, "
                 f"from step {failed:,}{epoch} on; the last checkpoint is from before "
                 "that and holds. Look at the images of these steps, or start another "

@@ -54,7 +54,7 @@ class Data:
 
 
 def set_up_devices(config: config_lib.TrainConfig) -> None:
-    """Apply threads, memory, determinism, cache and seed, before anything runs.
+    """Apply threads, memory, determinism and cache, before anything runs.
 
     Raises:
         RunError: TensorFlow has already been running in this process.
@@ -82,7 +82,6 @@ def set_up_devices(config: config_lib.TrainConfig) -> None:
         ) from error
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(config.seed)
 
 
 def has_accelerator() -> bool:
@@ -238,6 +237,8 @@ def run(
         RunError: Settings, weights or checkpoint can't be used, or too many steps in
             a row were not finite.
     """
+    # Here, not only at the process's start: it may train several runs.
+    keras.utils.set_random_seed(config.seed)
     with make_strategy(config).scope():
         model = build(model_config, config, data.steps_per_epoch)
         saved = checkpoints.Checkpoints(

@@ -13,7 +13,7 @@ from absl.testing import parameterized
 from PIL import Image
 
 from tests.pipelines import shard_fixtures
-from tools import encode, export, flags, generate, runs, train
+from tools import encode, export, flags, generate, models, runs, train
 
 _TINY = (
     "--filters=4,6",
@@ -156,11 +156,11 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         code, out, err = run_program(train, *argv, "--resume")
         self.assertEqual(code, 0, err)
         self.assertNotIn("resuming", out)
-        models = [
-            runs.load_model(path, which)[1]
+        loaded = [
+            models.load_model(path, which)[1]
             for path, which in ((self.run_dir, "best"), (run_dir, "last"))
         ]
-        for one, two in zip(*(m.trainable_weights for m in models), strict=True):
+        for one, two in zip(*(m.trainable_weights for m in loaded), strict=True):
             self.assertAllClose(one, two, atol=1e-6)
 
     def test_checkpoints_of_another_run_are_refused(self):

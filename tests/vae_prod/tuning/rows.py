@@ -1,0 +1,45 @@
+"""Trials made by hand, which the tests of what a search shows share."""
+
+from vae_prod.tuning import leaderboard
+
+DISTANCE = leaderboard.Objective("distance", minimize=True)
+
+
+def row(
+    trial: int,
+    sample: float | None = 60.0,
+    reconstruction: float | None = 40.0,
+    status: str = "completed",
+    epochs: int = 9,
+    message: str = "",
+    settings: dict | None = None,
+    **figures,
+) -> leaderboard.Row:
+    """Return a trial whose `fact` is its number + 1, unless `settings` are given."""
+    if status == "completed":
+        both = (sample, reconstruction)
+        distance = None if None in both else sum(both)
+        figures = {
+            "distance": distance,
+            "sample_distance": sample,
+            "reconstruction_distance": reconstruction,
+            "psnr": 18.0,
+            "kl": 100.0,
+            "elbo": None,
+            "active_units": 20,
+        } | figures
+    if settings is None:
+        settings = {"fact": trial + 1.0, "z_dim": 32, "decoder": "conv2d_transpose"}
+    return leaderboard.Row(
+        f"{trial:04d}", status, settings, epochs, 30.0, figures, message
+    )
+
+
+def failed(trial: int, message: str = "not finite") -> leaderboard.Row:
+    """Return a trial that failed."""
+    return row(trial, status="failed", message=message)
+
+
+def running(trial: int) -> leaderboard.Row:
+    """Return a trial that still runs."""
+    return row(trial, status="running", epochs=2)

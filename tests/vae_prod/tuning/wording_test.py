@@ -1,0 +1,153 @@
+import tensorflow as tf
+
+from tests.vae_prod.tuning import rows as made
+from vae_prod.tuning import leaderboard, wording
+
+
+class TableTest(tf.test.TestCase):
+    def test_shows_the_best_and_what_runs(self):
+        rows = [made.row(i, sample=60.0 - i) for i in range(4)]
+        rows += [made.running(4), *(made.failed(i) for i in (5, 6))]
+        lines = wording.table(rows, made.DISTANCE, top=2).split("\n")
+        self.assertEqual(
+            lines[0],
+            "7 trials: 4 completed, 1 running, 2 failed; ranked by distance, lower is "
+            "better",
+        )
+        expected = (
+            "rank trial epochs fact z_dim decoder distance sample recon PSNR KL active",
+            "1 0003 9 4 32 transpose 97.00 57.0 40.0 18.0 100.0 20",
+            "2 0002 9 3 32 transpose 98.00 58.0 40.0 18.0 100.0 20",
+            "0004 2 5 32 transpose running",
+            "and 2 more completed",
+            "failed: 0005, 0006: not finite",
+        )
+        self.assertEqual([" ".join(line.split()) for line in lines[1:]], [*expected])
+        ends = [
+            line.index(cell) + len(cell)
+            for line, cell in zip(
+                lines[1:4], ("distance", "97.00", "98.00"), strict=True
+            )
+        ]
+        self.assertEqual(ends, ends[:1] * 3)
+
+    def test_keeps_its_width(self):
+        long = {"learning_rate": 0.000123456, "filters": "32-64-128-256"}
+        settings = {**made.row(0).settings, **long}
+        rows = [made.row(i, settings=settings) for i in range(3)]
+        rows += [made.failed(i, "word " * 50) for i in range(3, 20)]
+        lines = wording.table(rows, made.DISTANCE).split("\n")
+        self.assertLessEqual(max(map(len, lines)), 100)
+        self.assertIn("distance  sample", lines[1])
+        self.assertNotIn("active", lines[1])
+        self.assertIn(
+            "failed: 0003, 0004, 0005, 0006, 0007 and 12 more: word", lines[5]
+        )
+
+    def test_names_the_most_frequent_reasons(self):
+        rows = [made.failed(i, reason) for i, reason in enumerate("abbbccddde")]
+        text = wording.table(rows, made.DISTANCE)
+        self.assertEqual(
+            text.split("\n")[1:],
+            [
+                "failed: 0001, 0002, 0003: b",
+                "failed: 0006, 0007, 0008: d",
+                "failed: 0004, 0005: c",
+                "failed for other reasons: 2",
+            ],
+        )
+
+
+class ReasonTest(tf.test.TestCase):
+    def _reason(self, *rows, objective=made.DISTANCE):
+        return wording.reason(rows, objective)
+
+    def test_tells_settings_lead_and_places(self):
+        text = self._reason(
+            made.row(0, 50.0, 45.0, psnr=17.0),
+            made.row(1, 40.0, 40.0, psnr=18.5),
+            made.row(2, 80.0, 20.0, psnr=19.0),
+        )
+        self.assertEqual(
+            text,
+            "Trial 0001 (fact 2, z_dim 32, decoder conv2d_transpose, 9 epochs) has the "
+            "lowest distance, 80.00, 15.8 % ahead of the next settings, 0000 (fact 1, "
+            "z_dim 32, decoder conv2d_transpose, 9 epochs) with 95.00. It is number 1 "
+            "of 3 in sample_distance (40.0) and number 2 of 3 in "
+            "reconstruction_distance (40.0) and number 2 of 3 in psnr (18.5).",
+        )
+
+    def test_small_leads_may_turn(self):
+        warning = "another seed could turn so small a lead"
+        small = made.row(0, 60.0), made.row(1, 61.9)
+        self.assertIn("1.86 % ahead of the next settings, 0001", self._reason(*small))
+        self.assertIn(warning, self._reason(*small))
+        large = made.row(0, 60.0), made.row(1, 62.1)
+        self.assertNotIn(warning, self._reason(*large))
+        equal = self._reason(made.row(0), made.row(1))
+        self.assertIn("100.00, 0 % ahead", equal)
+        self.assertIn(warning, equal)
+
+    def test_likelihoods_compare_on_a_finer_scale(self):
+        elbo = leaderboard.Objective("elbo", minimize=False)
+        rows = made.row(0, elbo=-5000.0), made.row(1, elbo=-5050.0)
+        text = self._reason(*rows, objective=elbo)
+        self.assertIn("the highest elbo, -5000.00, 0.99 % ahead", text)
+        self.assertNotIn("another seed", text)
+
+    def test_the_same_settings_are_not_the_next(self):
+        same = {"fact": 3.0}
+        text = self._reason(
+            made.row(0, 50.0, settings=same),
+            made.row(1, 49.0, settings=same),
+            made.row(2, 60.0, settings={"fact": 4.0}, epochs=3),
+        )
+        self.assertIn("ahead of the next settings, 0002 (fact 4, 3 epochs)", text)
+        self.assertIn("which trained less: part of the lead may be its epochs", text)
+
+    def test_fewer_epochs_are_told(self):
+        text = self._reason(
+            made.row(0, 50.0, epochs=1), made.row(1, 58.0), made.row(2, 55.0)
+        )
+        self.assertIn(
+            "It trained for 1 epoch, others for 9: they don't compare fairly. Of the "
+            "longest, 0002 is best, with distance 95.00.",
+            text,
+        )
+        self.assertNotIn("compare fairly", self._reason(made.row(0), made.row(1)))
+
+    def test_fact_at_an_edge(self):
+        def text(best, *others):
+            return self._reason(made.row(best, 50.0), *others)
+
+        others = made.row(1), made.failed(2), made.row(3)
+        self.assertIn(
+            "Its fact is the lowest that was tried (1 to 4)", text(0, *others)
+        )
+        self.assertIn(
+            "Its fact is the highest that was tried (2 to 9)", text(8, *others)
+        )
+        self.assertNotIn("Its fact", text(2, *others))
+        self.assertNotIn("Its fact", text(0, made.row(1)))
+
+    def test_total_loss_is_no_rank(self):
+        objective = leaderboard.Objective("total_loss", minimize=True)
+        rows = [made.row(i, total_loss=100.0 + i) for i in range(4)]
+        text = self._reason(*rows, objective=objective)
+        self.assertIn("total_loss falls with fact by construction, so it doesn't", text)
+        self.assertNotIn("widen", text)
+
+    def test_alone_or_none(self):
+        text = self._reason(made.row(0), made.failed(1))
+        self.assertIn("so nothing compares with it.", text)
+        self.assertNotIn("number", text)
+        text = self._reason(made.failed(0), made.running(1))
+        self.assertEqual(
+            text,
+            "No trial has a rank: 2 trials: 0 completed, 1 running, 1 failed. failed: "
+            "0000: not finite",
+        )
+
+
+if __name__ == "__main__":
+    tf.test.main()

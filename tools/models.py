@@ -1,0 +1,98 @@
+"""A trained model with its settings, from a run directory or an export."""
+
+import os
+
+import attrs
+import numpy as np
+
+from pipelines import dataset
+from tools import flags, runs
+from vae_prod import batch_norm, errors, training
+from vae_prod import codec as codec_lib
+from vae_prod import vae as vae_lib
+
+
+def load_model(
+    run_dir: str, which: str = "best", recompute_batch_norm: int = 0
+) -> tuple[runs.Run, vae_lib.VAE]:
+    """Load a run's trained model, in float32.
+
+    Args:
+        run_dir: The run directory.
+        which: `best` or `last` weights.
+        recompute_batch_norm: Training batches over which batch-norm statistics are
+            recomputed; 0: the moving statistics as they were saved.
+
+    Raises:
+        RunError: There is no such run, or it has no such weights yet.
+        DataError: Statistics are to be recomputed, and the run's data is gone.
+    """
+    run = runs.load(run_dir)
+    model = vae_lib.VAE(run.model, run.train.seed)
+    training.load_weights(model, runs.weights_path(run_dir, which))
+    if recompute_batch_norm:
+        data_dir, manifest = runs.open_data(run)
+        batches = dataset.train_batches(data_dir, manifest, run.data)
+        batch_norm.recompute(model, batches.take(recompute_batch_norm))
+    return run, model
+
+
+def settings_files(run_dir: str) -> dict[str, bytes]:
+    """Read the files that say how a run was made, by name."""
+    files = {}
+    for name in ("config.json", "flags.txt"):
+        with open(os.path.join(run_dir, name), "rb") as file:
+            files[name] = file.read()
+    return files
+
+
+@attrs.frozen
+class Trained:
+    """A trained model with the settings it was made with, from a run or an export.
+
+    Attributes:
+        out: Where what is made from it goes: the run directory, or the working
+            directory for an export, which is finished.
+        run: Its settings.
+        codec: Its encoder and decoder.
+    """
+
+    out: str
+    run: runs.Run
+    codec: codec_lib.Codec
+
+
+def open_trained(values: flags.flags.FlagValues) -> Trained:
+    """Open a run's weights or an export, as the flags of `flags.add_trained` say.
+
+    Raises:
+        RunError: Not exactly one of them is given, or it can't be read.
+    """
+    run_dir, export_dir = values.run_dir, values.export_dir
+    if bool(run_dir) == bool(export_dir):
+        raise errors.RunError(
+            "Expected one of --run_dir and --export_dir, received "
+            f"{'both' if run_dir else 'neither'}."
+        )
+    if run_dir:
+        run, model = load_model(run_dir, values.weights, values.recompute_batch_norm)
+        return Trained(run_dir, run, codec_lib.from_model(model))
+    codec = codec_lib.from_export(export_dir)
+    settings = os.path.join(export_dir, os.path.dirname(codec_lib.CONFIG_IN_EXPORT))
+    return Trained("", runs.load(settings), codec)
+
+
+def choose_images(
+    run: runs.Run, data_dir: str, split: str, count: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Pick images of a split at random, always the same for the same seed.
+
+    Returns:
+        `image` and, where the run corrupts its input, `target`: uint8 [count, H, W,
+        C], fewer where the split is smaller.
+    """
+    data_dir, manifest = runs.open_data(run, data_dir)
+    total = manifest.split(split).num_examples
+    picked = np.random.default_rng(seed).permutation(total)[:count]
+    with runs.reading(data_dir):
+        return dataset.examples(data_dir, manifest, split, picked, run.data)

@@ -1,0 +1,28 @@
+"""Settings of the model, of its training and of a search for better ones.
+
+Each field carries its default, its allowed values and its help text once; the
+programs generate their flags from the fields. Nothing here imports TensorFlow, so
+``--help`` stays instant.
+"""
+
+from vae_prod.config.model import ACTIVATIONS, RECONSTRUCTIONS, ModelConfig
+from vae_prod.config.search import OBJECTIVES, SearchConfig, check_space
+from vae_prod.config.train import (
+    PRECISIONS,
+    TrainConfig,
+    check_precision,
+    may_change,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "OBJECTIVES",
+    "PRECISIONS",
+    "RECONSTRUCTIONS",
+    "ModelConfig",
+    "SearchConfig",
+    "TrainConfig",
+    "check_precision",
+    "check_space",
+    "may_change",
+]

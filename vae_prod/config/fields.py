@@ -1,0 +1,26 @@
+"""What a setting is made of: default, rules and help, in one field."""
+
+import attrs
+from attrs import validators
+
+positive = validators.ge(1)
+not_negative = validators.ge(0)
+_all_positive = validators.deep_iterable(validators.ge(1))
+
+
+def setting(default, text, *rules, may_change=False, **kwargs):
+    """Make a field that holds its default, its rules and its help.
+
+    `may_change` says that a resumed run may have another value: the mathematics
+    don't depend on it.
+    """
+    validator = None if not rules else rules[0] if len(rules) == 1 else [*rules]
+    metadata = {"help": text, "may_change": may_change}
+    return attrs.field(
+        default=default, validator=validator, metadata=metadata, **kwargs
+    )
+
+
+def sizes(default, text, may_change=False):
+    """Make a field of numbers that are at least 1."""
+    return setting(default, text, _all_positive, may_change=may_change, converter=tuple)

@@ -1,0 +1,200 @@
+"""What the model computes."""
+
+import attrs
+from attrs import validators
+
+from vae_prod.config import fields
+
+ACTIVATIONS = ("leaky_relu", "relu", "elu", "selu", "gelu", "silu", "tanh")
+RECONSTRUCTIONS = ("bce", "mse", "gaussian_sigma", "continuous_bernoulli")
+
+
+@attrs.frozen
+class ModelConfig:
+    """What the model computes: its networks and its objective.
+
+    Attributes:
+        image_shape: (height, width, channels); a fact of the data, not a flag.
+    """
+
+    image_shape: tuple[int, int, int] = attrs.field(
+        default=(96, 96, 3), converter=tuple
+    )
+    mode: str = fields.setting(
+        "vae",
+        "vae, or ae for a plain autoencoder (no sampling, no KL loss).",
+        validators.in_(("vae", "ae")),
+    )
+    z_dim: int = fields.setting(256, "Dimensions of the latent space.", fields.positive)
+    filters: tuple[int, ...] = fields.sizes(
+        (32, 64, 128, 256), "Filters of the encoder's convolutions, one per level."
+    )
+    kernel_sizes: tuple[int, ...] = fields.sizes(
+        (3,), "Kernel sizes of the encoder's levels; one number serves all levels."
+    )
+    strides: tuple[int, ...] = fields.sizes(
+        (2,), "Strides of the encoder's levels; one number serves all levels."
+    )
+    blocks: str = fields.setting(
+        "plain",
+        "One convolution a level, or a residual block.",
+        validators.in_(("plain", "residual")),
+    )
+    encoder_dense: int = fields.setting(
+        0,
+        "Units of a dense layer before the latent heads; 0: none.",
+        fields.not_negative,
+    )
+    decoder: str = fields.setting(
+        "conv2d_transpose",
+        "How the decoder enlarges maps.",
+        validators.in_(("conv2d_transpose", "upsampling")),
+    )
+    upsampling: str = fields.setting(
+        "nearest",
+        "Interpolation of the upsampling decoder.",
+        validators.in_(("nearest", "bilinear")),
+    )
+    decoder_filters: tuple[int, ...] = fields.sizes(
+        (),
+        "Filters of the decoder's levels, before the image: one per level with "
+        "decoder_output=extra_conv, one fewer with last. Default: the encoder's, "
+        "mirrored.",
+    )
+    decoder_output: str = fields.setting(
+        "last",
+        "last: the last level gives the image; extra_conv: a convolution of stride 1 "
+        "after it does.",
+        validators.in_(("last", "extra_conv")),
+    )
+    activation: str = fields.setting(
+        "leaky_relu",
+        "Activation after each convolution (leaky_relu has slope 0.3).",
+        validators.in_(ACTIVATIONS),
+    )
+    batch_norm: bool = fields.setting(
+        True, "Batch normalisation between convolution and activation."
+    )
+    group_norm: int = fields.setting(
+        0,
+        "Groups of group normalisation, which then takes the place of batch "
+        "normalisation (for batches of a few images, and for float16; try 8); 0: none.",
+        fields.not_negative,
+    )
+    dropout: float = fields.setting(
+        0.0,
+        "Fraction dropped after each activation.",
+        fields.not_negative,
+        validators.lt(1.0),
+    )
+    reconstruction: str = fields.setting(
+        "bce",
+        "Reconstruction likelihood. bce: binary cross-entropy; mse: squared error; "
+        "gaussian_sigma: Gaussian whose sigma is optimal for the batch; "
+        "continuous_bernoulli: bce with its normalising constant.",
+        validators.in_(RECONSTRUCTIONS),
+    )
+    reconstruction_weight: float = fields.setting(
+        0.0,
+        "0: the loss is averaged over channels and summed over pixels; w > 0: w times "
+        "the mean over all elements.",
+        fields.not_negative,
+    )
+    fact: float = fields.setting(
+        5.0,
+        "Weight of the KL loss (try 1.5 to 6 with bce, 0.01 to 0.05 with mse).",
+        fields.not_negative,
+    )
+    fact_schedule: str = fields.setting(
+        "constant",
+        "How fact is reached: constant; linear: from 0 over fact_warmup_steps; "
+        "cyclical: that ramp, held as long again, repeated.",
+        validators.in_(("constant", "linear", "cyclical")),
+    )
+    fact_warmup_steps: int = fields.setting(
+        1000, "Steps of one ramp of fact_schedule.", fields.positive
+    )
+    free_bits: float = fields.setting(
+        0.0,
+        "Nats per latent dimension (batch mean) that the KL loss doesn't charge for.",
+        fields.not_negative,
+    )
+    epsilon_limit: float = fields.setting(
+        5.0,
+        "Limit of |epsilon| in the latent noise; 0: unlimited.",
+        fields.not_negative,
+    )
+
+    def __attrs_post_init__(self) -> None:
+        levels = len(self.filters)
+        if not levels:
+            raise ValueError("'filters' must name at least one level, received none.")
+        for name in ("kernel_sizes", "strides"):
+            if len(getattr(self, name)) not in (1, levels):
+                raise ValueError(
+                    f"'{name}' must hold one number or {levels}, one per level of "
+                    f"'filters', received {len(getattr(self, name))}."
+                )
+        wanted = levels - (self.decoder_output == "last")
+        if self.decoder_filters and len(self.decoder_filters) != wanted:
+            raise ValueError(
+                f"'decoder_filters' must hold {wanted} numbers with {levels} levels "
+                f"and decoder_output={self.decoder_output}, received "
+                f"{len(self.decoder_filters)}."
+            )
+        self._check_groups()
+        self._check_image()
+
+    def _check_groups(self) -> None:
+        if not self.group_norm:
+            return
+        for filters in (*self.filters, *self.level_decoder_filters):
+            if filters % self.group_norm:
+                raise ValueError(
+                    f"'group_norm' must divide the filters of every level, received "
+                    f"{self.group_norm} groups for {filters} filters."
+                )
+
+    def _check_image(self) -> None:
+        total = 1
+        for stride in self.level_strides:
+            total *= stride
+        height, width, channels = self.image_shape
+        if height % total or width % total:
+            raise ValueError(
+                f"'strides' {self.level_strides} need an image size divisible by "
+                f"{total}, received {height}x{width}. Convert to another size or "
+                "change the strides."
+            )
+        if channels not in (1, 3):
+            raise ValueError(f"Images must have 1 or 3 channels, received {channels}.")
+
+    def _per_level(self, values: tuple[int, ...]) -> tuple[int, ...]:
+        return values * len(self.filters) if len(values) == 1 else values
+
+    @property
+    def level_kernel_sizes(self) -> tuple[int, ...]:
+        """Kernel size of each encoder level."""
+        return self._per_level(self.kernel_sizes)
+
+    @property
+    def level_strides(self) -> tuple[int, ...]:
+        """Stride of each encoder level."""
+        return self._per_level(self.strides)
+
+    @property
+    def level_decoder_filters(self) -> tuple[int, ...]:
+        """Filters of each decoder level, without the image's channels."""
+        mirrored = self.filters[::-1]
+        default = mirrored[1:] if self.decoder_output == "last" else mirrored
+        return self.decoder_filters or default
+
+    @property
+    def uses_batch_norm(self) -> bool:
+        """Whether the model normalises by statistics of the batch."""
+        return self.batch_norm and not self.group_norm
+
+    @property
+    def is_vae(self) -> bool:
+        """Whether there is a posterior to sample from (not a plain autoencoder)."""
+        return self.mode == "vae"

@@ -1,0 +1,270 @@
+"""What a hyperparameter search tries, and what it ranks by."""
+
+import math
+
+import attrs
+from attrs import validators
+
+from vae_prod.config import fields
+from vae_prod.config import model as model_lib
+
+# Figures that a search can rank by, and whether lower is better.
+OBJECTIVES = {
+    "distance": True,
+    "sample_distance": True,
+    "reconstruction_distance": True,
+    "psnr": False,
+    "reconstruction_nats": True,
+    "elbo": False,
+    "bits_per_dim": True,
+    "importance_bound": False,
+    "total_loss": True,
+}
+
+
+def _range(default, text):
+    return fields.setting(default, text, converter=tuple)
+
+
+def _choices(default, text, *rules):
+    rule = [validators.deep_iterable(rule) for rule in rules]
+    return fields.setting(default, text, *rule, converter=tuple)
+
+
+@attrs.frozen
+class SearchConfig:
+    """The space of a search, its method and its objective."""
+
+    tuner: str = fields.setting(
+        "hyperband",
+        "hyperband: many short trials, of which the best are trained on; bayesian: a "
+        "Gaussian process suggests the next trial; random.",
+        validators.in_(("hyperband", "bayesian", "random")),
+    )
+    objective: str = fields.setting(
+        "distance",
+        "What ranks the trials, measured on the validation split. distance: "
+        "sample_distance + reconstruction_distance_weight x reconstruction_distance; "
+        "total_loss falls with fact by construction, so it can't compare models of "
+        "different fact.",
+        validators.in_(tuple(OBJECTIVES)),
+    )
+    reconstruction_distance_weight: float = fields.setting(
+        1.0,
+        "Weight of the reconstructions in the objective distance; above 1, detail of "
+        "reconstructions counts for more than random samples.",
+        fields.not_negative,
+    )
+    max_trials: int = fields.setting(
+        0,
+        "Most trials; 0: as many as Hyperband makes of max_epochs, else 20.",
+        fields.not_negative,
+        may_change=True,
+    )
+    max_epochs: int = fields.setting(
+        0, "Epochs of the longest trial; 0: those of --epochs.", fields.not_negative
+    )
+    executions_per_trial: int = fields.setting(
+        1,
+        "Trainings of each trial, with seeds of their own, whose figures are averaged.",
+        fields.positive,
+    )
+    hyperband_factor: int = fields.setting(
+        3,
+        "Hyperband trains the best one in this many trials on, for as many times the "
+        "epochs.",
+        validators.ge(2),
+    )
+    hyperband_iterations: int = fields.setting(
+        1, "Times that Hyperband runs all its brackets.", fields.positive
+    )
+    search_fact: tuple[float, ...] = _range(
+        (0.05, 20.0),
+        "Lowest and highest fact, searched on a log scale; empty: --fact.",
+    )
+    search_learning_rate: tuple[float, ...] = _range(
+        (),
+        "Lowest and highest learning rate, searched on a log scale; empty: "
+        "--learning_rate.",
+    )
+    search_z_dim: tuple[int, ...] = _choices(
+        (32, 64, 128, 256),
+        "Latent dimensions to try; empty: --z_dim.",
+        validators.ge(1),
+    )
+    search_filters: tuple[str, ...] = _choices(
+        ("narrow:16-32-64-128", "wide:32-64-128-256"),
+        "Filters to try, each NAME:16-32-64-128 or 16-32-64-128; empty: --filters.",
+    )
+    search_decoder: tuple[str, ...] = _choices(
+        ("conv2d_transpose", "upsampling"), "Decoders to try; empty: --decoder."
+    )
+    search_blocks: tuple[str, ...] = _choices(
+        (), "Blocks to try, such as plain,residual; empty: --blocks."
+    )
+    search_encoder_dense: tuple[int, ...] = _choices(
+        (),
+        "Units of the dense layer before the latent heads to try; empty: "
+        "--encoder_dense.",
+        validators.ge(0),
+    )
+    search_reconstruction: tuple[str, ...] = _choices(
+        (),
+        "Likelihoods to try; empty: --reconstruction. fact has another useful range "
+        "for mse than for the others.",
+    )
+    distance_images: int = fields.setting(
+        2000,
+        "Validation images behind each distance, the same number for all trials; all "
+        "if there are fewer.",
+        fields.positive,
+    )
+    importance_samples: int = fields.setting(
+        0,
+        "Samples an image of the importance-weighted bound, each as much work as "
+        "decoding the validation split; 0: no bound.",
+        fields.not_negative,
+    )
+    measure_batch_norm: int = fields.setting(
+        20,
+        "Training batches over which batch-norm statistics are recomputed before a "
+        "trial is measured; 0: the moving statistics, which lag in short trials.",
+        fields.not_negative,
+    )
+    max_failed_in_a_row: int = fields.setting(
+        10,
+        "Failed trials in a row that end the search; 0: they never do.",
+        fields.not_negative,
+        may_change=True,
+    )
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("search_fact", "search_learning_rate"):
+            self._check_range(name)
+        for name in _SEARCHED:
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(
+                    f"'{name}' must name each value once, received {values}."
+                )
+        if not any(getattr(self, name) for name in _SEARCHED):
+            raise ValueError(
+                "At least one search_* setting must hold values, received only empty "
+                "ones: nothing to search."
+            )
+        self.filter_sequences()
+        if self.objective == "importance_bound" and not self.importance_samples:
+            raise ValueError(
+                "'importance_samples' must be at least 1 for "
+                "objective=importance_bound, received 0."
+            )
+
+    def _check_range(self, name: str) -> None:
+        values = getattr(self, name)
+        if not values:
+            return
+        low_high = len(values) == 2 and all(map(math.isfinite, values))
+        if not low_high or not 0 < values[0] < values[1]:
+            raise ValueError(
+                f"'{name}' must hold a lowest and a highest value, 0 < lowest < "
+                f"highest, received {values}."
+            )
+
+    def filter_sequences(self) -> dict[str, tuple[int, ...]]:
+        """Return the filters to try by name.
+
+        Raises:
+            ValueError: One of them can't be read, or two have the same name.
+        """
+        sequences = {}
+        for text in self.search_filters:
+            name, _, numbers = text.rpartition(":")
+            try:
+                sequence = tuple(int(number) for number in numbers.split("-"))
+            except ValueError as error:
+                raise ValueError(
+                    "'search_filters' must hold sequences such as 16-32-64 or "
+                    f"small:16-32-64, received {text!r}."
+                ) from error
+            if (name or numbers) in sequences:
+                raise ValueError(
+                    f"'search_filters' must name each sequence once, received "
+                    f"{name or numbers!r} twice."
+                )
+            sequences[name or numbers] = sequence
+        return sequences
+
+    def choices(self) -> dict[str, tuple]:
+        """Return what is chosen from, by the model's setting; filters by name."""
+        names = ("z_dim", "filters", "decoder", "blocks", "encoder_dense")
+        names += ("reconstruction",)
+        found = {name: getattr(self, f"search_{name}") for name in names}
+        found["filters"] = tuple(self.filter_sequences())
+        return {name: values for name, values in found.items() if values}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return what is drawn from between two values, on a log scale."""
+        found = {name: getattr(self, f"search_{name}") for name in _RANGES}
+        return {name: values for name, values in found.items() if values}
+
+    @property
+    def minimize(self) -> bool:
+        """Whether the objective is better when lower."""
+        return OBJECTIVES[self.objective]
+
+
+_RANGES = ("fact", "learning_rate")
+_SEARCHED = tuple(
+    name for name in attrs.fields_dict(SearchConfig) if name.startswith("search_")
+)
+
+
+def check_space(search: SearchConfig, model: model_lib.ModelConfig) -> None:
+    """Refuse a space with models that can't be built or can't be ranked.
+
+    Args:
+        search: The space.
+        model: The settings that aren't searched, and the image's shape.
+
+    Raises:
+        ValueError: Naming the setting.
+    """
+    if model.mode == "ae" and search.search_fact:
+        raise ValueError(
+            "'search_fact' must be empty with mode=ae, which has no KL loss, received "
+            f"{search.search_fact}."
+        )
+    _check_objective(search, model)
+    for name, values in search.choices().items():
+        for value in values:
+            changed = search.filter_sequences()[value] if name == "filters" else value
+            try:
+                attrs.evolve(model, **{name: changed})
+            except (ValueError, TypeError) as error:
+                raise ValueError(
+                    f"'search_{name}' holds {value}, of which no model can be made: "
+                    f"{error.args[0]}"
+                ) from error
+
+
+def _check_objective(search: SearchConfig, model: model_lib.ModelConfig) -> None:
+    likelihoods = search.search_reconstruction or (model.reconstruction,)
+    needed = {
+        "elbo": {"bce", "gaussian_sigma", "continuous_bernoulli"},
+        "importance_bound": {"bce", "gaussian_sigma", "continuous_bernoulli"},
+        "bits_per_dim": {"gaussian_sigma", "continuous_bernoulli"},
+    }
+    allowed = needed.get(search.objective)
+    if allowed and (model.mode == "ae" or not set(likelihoods) <= allowed):
+        raise ValueError(
+            f"'objective' must have a value for every trial: {search.objective} needs "
+            f"mode=vae and reconstruction among {', '.join(sorted(allowed))}, received "
+            f"mode={model.mode} and {', '.join(likelihoods)}."
+        )
+    compared = search.objective in (*needed, "reconstruction_nats", "total_loss")
+    if compared and len(likelihoods) > 1:
+        raise ValueError(
+            f"'objective' must mean the same for every trial: {search.objective} "
+            "doesn't between several likelihoods. Take distance, sample_distance, "
+            "reconstruction_distance or psnr, or leave 'search_reconstruction' empty."
+        )

@@ -1,0 +1,180 @@
+"""The trials of a search in order, and the files that tell of them.
+
+Nothing here knows how trials are run: a `Row` is what is known of one.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable
+
+import attrs
+
+_COLUMNS = ("rank", "trial", "status", "epochs", "seconds")
+STATUSES = ("completed", "running", "failed")
+
+
+@attrs.frozen
+class Objective:
+    """What ranks the trials.
+
+    Attributes:
+        name: Its name in `Row.figures`.
+        minimize: Whether lower is better.
+    """
+
+    name: str
+    minimize: bool
+
+    def key(self, row: "Row") -> float | None:
+        """Return what sorts a completed trial, lower first; None without a figure."""
+        value = finite(row.figures.get(self.name))
+        return value if value is None or self.minimize else -value
+
+
+@attrs.frozen
+class Row:
+    """What is known of one trial.
+
+    Attributes:
+        trial: Its id, such as "0007"; ids sort in the order of starting.
+        status: running, completed or failed.
+        settings: What was searched, by name.
+        epochs: Epochs it trained in all, also those of the trial it goes on from.
+        seconds: Time spent on it, training and measuring.
+        figures: What was measured, see `evaluation.Quality`; empty unless completed,
+            None where a figure has no meaning.
+        message: Why it failed.
+        continues: The trial that it goes on from, empty for none.
+    """
+
+    trial: str
+    status: str
+    settings: dict[str, object]
+    epochs: int
+    seconds: float
+    figures: dict[str, float | None]
+    message: str = ""
+    continues: str = ""
+
+
+def ranked(rows: Iterable[Row], objective: Objective) -> list[Row]:
+    """Return all trials: completed ones, best first, then running, then failed ones.
+
+    Ties go by id. A completed trial whose objective is missing or isn't finite can't
+    be ranked: it is returned as failed.
+    """
+    rows = [_with_objective(row, objective) for row in rows]
+    return sorted(
+        rows,
+        key=lambda row: (
+            STATUSES.index(row.status),
+            objective.key(row) if row.status == "completed" else 0.0,
+            row.trial,
+        ),
+    )
+
+
+def completed(rows: Iterable[Row], objective: Objective) -> list[Row]:
+    """Return the trials that have a rank, best first."""
+    return of_status(ranked(rows, objective), "completed")
+
+
+def pareto_optimal(rows: Iterable[Row]) -> list[Row]:
+    """Return the completed trials that no other one beats in both distances.
+
+    A trial is beaten by one with `sample_distance` and `reconstruction_distance` at
+    most as high and not both equal.
+
+    Returns:
+        Rows, lowest `reconstruction_distance` first.
+    """
+
+    def distances(row):
+        names = ("reconstruction_distance", "sample_distance")
+        return tuple(finite(row.figures.get(name)) for name in names)
+
+    measured = [
+        row for row in of_status(rows, "completed") if None not in distances(row)
+    ]
+    front = []
+    for row in sorted(measured, key=lambda row: (distances(row), row.trial)):
+        if (
+            not front
+            or distances(row)[1] < distances(front[-1])[1]
+            or distances(row) == distances(front[-1])
+        ):
+            front.append(row)
+    return front
+
+
+def write(rows: Iterable[Row], objective: Objective, directory: str) -> None:
+    """Write `leaderboard.csv` and `leaderboard.json`, in the order of `ranked`.
+
+    Figures that are None or not finite are empty in the one and null in the other.
+    """
+    rows = ranked(rows, objective)
+    lines = [_line(rank, row) for rank, row in enumerate(rows, 1)]
+    value = {
+        "objective": objective.name,
+        "direction": "min" if objective.minimize else "max",
+        "rows": lines,
+    }
+    text = json.dumps(value, indent=1, allow_nan=False)
+    flat = [_flat(line) for line in lines]
+    buffer = io.StringIO(newline="")
+    names = list(dict.fromkeys((*_COLUMNS, *(name for line in flat for name in line))))
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    os.makedirs(directory, exist_ok=True)
+    _write_aside(os.path.join(directory, "leaderboard.json"), f"{text}\n")
+    _write_aside(os.path.join(directory, "leaderboard.csv"), buffer.getvalue())
+
+
+def text_of(value: object) -> str:
+    """Write the value of a setting, numbers to three digits."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a figure, None where it is missing or not finite."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def of_status(rows: Iterable[Row], status: str) -> list[Row]:
+    """Return the rows of a status, in their order."""
+    return [row for row in rows if row.status == status]
+
+
+def _with_objective(row: Row, objective: Objective) -> Row:
+    if row.status != "completed" or objective.key(row) is not None:
+        return row
+    value = row.figures.get(objective.name)
+    message = row.message or f"its {objective.name} is {value}"
+    return attrs.evolve(row, status="failed", message=message)
+
+
+def _line(rank: int, row: Row) -> dict:
+    figures = {name: finite(value) for name, value in row.figures.items()}
+    ranks = {"rank": rank if row.status == "completed" else None}
+    return ranks | attrs.asdict(row) | {"figures": figures}
+
+
+def _flat(line: dict) -> dict:
+    """Return a row's columns: a setting and a figure have one each."""
+    nested = {**line["settings"], **line["figures"]}
+    texts = {name: line[name] for name in ("continues", "message")}
+    return {name: line[name] for name in _COLUMNS} | nested | texts
+
+
+def _write_aside(path: str, text: str) -> None:
+    with open(f"{path}.tmp", "w", newline="", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.tmp", path)

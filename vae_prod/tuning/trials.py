@@ -1,0 +1,183 @@
+"""A trial on disk: what it is to do, what came of it, and its row of the leaderboard.
+
+A trial's directory holds KerasTuner's `trial.json`, a run directory for each training
+(`run_0`, ...), and `result.json` once it has ended. `result.json` is written before the
+oracle hears of the end: a trial that has one never runs again.
+"""
+
+import contextlib
+import csv
+import fcntl
+import glob
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+import tensorflow as tf
+
+from vae_prod import errors
+from vae_prod.tuning import leaderboard, oracles
+
+# KerasTuner's names for what Hyperband tells a trial.
+_CONTINUES, _EPOCHS, _PRIVATE = "tuner/trial_id", "tuner/epochs", "tuner/"
+
+
+@attrs.frozen
+class Plan:
+    """What a trial is to do.
+
+    Attributes:
+        trial: Its id.
+        directory: Its directory, which exists.
+        values: The values of what is searched.
+        epochs: Epochs in all.
+        previous: Directory of the trial whose training it goes on with; empty: none.
+    """
+
+    trial: str
+    directory: str
+    values: Mapping[str, object]
+    epochs: int
+    previous: str
+
+    def run_dir(self, execution: int) -> str:
+        """Return the run directory of one of the trial's trainings.
+
+        That of the trial it goes on with is copied, whole or not at all.
+        """
+        path = os.path.join(self.directory, f"run_{execution}")
+        if self.previous and not os.path.isdir(path):
+            aside = f"{path}.tmp"
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.copytree(os.path.join(self.previous, f"run_{execution}"), aside)
+            os.rename(aside, path)
+        return path
+
+
+@attrs.frozen
+class Result:
+    """How a trial ended.
+
+    Attributes:
+        figures: By name; None where a figure has no meaning. Empty if it failed.
+        seconds: Spent by the process that ended it.
+        message: Why it failed; empty otherwise.
+    """
+
+    figures: dict[str, float | None]
+    seconds: float
+    message: str = ""
+
+
+def plan(search_dir: str, trial_id: str, values: Mapping, epochs: int) -> Plan:
+    """Read a plan from what the oracle gave a trial.
+
+    Args:
+        search_dir: The search's directory.
+        trial_id: The trial's id.
+        values: KerasTuner's values, with Hyperband's own among them.
+        epochs: Epochs where Hyperband says nothing.
+    """
+    own = {k: v for k, v in values.items() if not k.startswith(_PRIVATE)}
+    previous = values.get(_CONTINUES, "")
+    return Plan(
+        trial_id,
+        directory(search_dir, trial_id),
+        own,
+        values.get(_EPOCHS, epochs),
+        previous and directory(search_dir, previous),
+    )
+
+
+def directory(search_dir: str, trial_id: str) -> str:
+    """Return a trial's directory."""
+    return os.path.join(search_dir, oracles.PROJECT, f"trial_{trial_id}")
+
+
+def finish(
+    plan: Plan,
+    run: Callable[[Plan], Mapping[str, float | None]],
+    objective: str,
+) -> Result:
+    """Run a trial to its end, unless it has been there already.
+
+    A trial whose training diverges, that doesn't fit into memory or whose objective
+    isn't finite has failed; other errors are passed on, for the next trial would meet
+    them too.
+
+    Args:
+        plan: What to do.
+        run: Trains, or goes on, and returns the figures.
+        objective: The figure that must be finite.
+    """
+    path = os.path.join(plan.directory, "result.json")
+    with _alone(plan.directory):
+        if os.path.isfile(path):
+            return _read_result(path)
+        begun, figures, message = time.monotonic(), {}, ""
+        try:
+            figures = dict(run(plan))
+        except errors.DivergedError as error:
+            message = str(error)
+        except tf.errors.ResourceExhaustedError as error:
+            message = f"out of memory: {str(error).splitlines()[0]}"
+        value = figures.get(objective)
+        if not message and (value is None or not math.isfinite(value)):
+            message = f"{objective} is {value}, not a finite number"
+            figures = {}
+        result = Result(figures, time.monotonic() - begun, message)
+        oracles.write_json(path, attrs.asdict(result))
+        return result
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Wait until no other process has the trial; one that dies lets go of it."""
+    with open(os.path.join(path, "lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _read_result(path: str) -> Result:
+    with open(path) as file:
+        return Result(**json.load(file))
+
+
+def rows(search_dir: str) -> list[leaderboard.Row]:
+    """Return a row for each trial of a search, in the order of their ids."""
+    pattern = os.path.join(search_dir, oracles.PROJECT, "trial_*", "trial.json")
+    return [_row(path) for path in sorted(glob.glob(pattern))]
+
+
+def _row(path: str) -> leaderboard.Row:
+    with open(path) as file:
+        trial = json.load(file)
+    values = trial["hyperparameters"]["values"]
+    folder = os.path.dirname(path)
+    ended = os.path.join(folder, "result.json")
+    result = _read_result(ended) if os.path.isfile(ended) else Result({}, 0.0)
+    status = "running"
+    if os.path.isfile(ended):
+        status = "failed" if result.message else "completed"
+    return leaderboard.Row(
+        trial["trial_id"],
+        status,
+        {k: v for k, v in values.items() if not k.startswith(_PRIVATE)},
+        _epochs_done(folder),
+        result.seconds,
+        result.figures,
+        result.message,
+        values.get(_CONTINUES, ""),
+    )
+
+
+def _epochs_done(folder: str) -> int:
+    histories = glob.glob(os.path.join(folder, "run_*", "history.csv"))
+    if not histories:
+        return 0
+    with open(max(histories)) as file:
+        return sum(1 for _ in csv.DictReader(file))
