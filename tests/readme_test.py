@@ -19,6 +19,9 @@ _PROGRAMS = (
     "tune",
     "generate",
     "encode",
+    "fit_sampler",
+    "evaluate",
+    "study",
     "export",
     "build_ops",
     "benchmark_input",
@@ -27,7 +30,7 @@ _PROGRAMS = (
     "doctor",
 )
 # Programs that take another one's flags beside their own.
-_FLAGS_OF = {"doctor": "train", "tune": "train"}
+_FLAGS_OF = {"doctor": "train", "tune": "train", "study": "train"}
 _BEGIN, _END = "<!-- flags: begin -->", "<!-- flags: end -->"
 
 
@@ -41,7 +44,7 @@ def _table(program: str) -> str:
     values = _flags(program)
     rows = [f"### {program}", "", "| flag | default | what it does |", "|---|---|---|"]
     other = _FLAGS_OF.get(program)
-    shared = set(_flags(other)) - {"data_dir"} if other else set()
+    shared = set(_flags(other)) - {"data_dir", "run_dir"} if other else set()
     for name in (name for name in values if name not in shared):
         flag = values[name]
         text, _, default = flags.describe(flag).partition(" (default: ")

@@ -17,7 +17,7 @@ _FORBIDDEN = {
     "tools": {"tests"},
 }
 _SHARED = {
-    *("flags", "models", "runs", "progress", "measuring"),
+    *("flags", "models", "runs", "progress", "measuring", "studies"),
     *("searches", "search_workers", "trial_runs"),
     *("input_cases", "input_report"),
     *("stock_vae", "step_cases", "step_flops", "step_report", "step_trace"),

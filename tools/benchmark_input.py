@@ -87,40 +87,26 @@ def main(values):
             runs = measuring.interleave(cases, values.repetitions, show)
     results = {one: [run.result for run in runs[one.name]] for one in subjects}
     print(input_report.to_text(results, machine, values.batch_size))
-    if values.out:
-        found = {
-            "machine": machine,
-            "settings": {name: values[name].value for name in values},
-            "cases": input_report.to_json(results),
-            "goals": input_report.find_goals(results),
-        }
-        measuring.save(values.out, found)
+    measuring.save_out(
+        values,
+        machine,
+        cases=input_report.to_json(results),
+        goals=input_report.find_goals(results),
+    )
 
 
 def _check(values) -> None:
     """Refuse flags that can't be measured."""
-    allowed = {
+    choices = {
         "cases": input_report.PIPELINES,
         "encodings": config_lib.ENCODINGS,
         "dtypes": DTYPES,
         "augment": ("on", "off"),
         "threads": range(len(os.sched_getaffinity(0)) + 1),
     }
-    for name, choices in allowed.items():
-        given = values[name].value
-        if not given or set(given) - set(choices):
-            raise flags.UsageError(
-                f"--{name} must be out of {', '.join(map(str, choices))}, received "
-                f"{','.join(map(str, given)) or 'nothing'}."
-            )
-    for name in ("batch_size", "shuffle_buffer", "repetitions", "seconds"):
-        if values[name].value <= 0:
-            raise flags.UsageError(
-                f"--{name} must be above 0, received {values[name].value}."
-            )
+    positive = ("batch_size", "shuffle_buffer", "repetitions", "seconds")
+    measuring.check_flags(values, choices, positive)
     flags.require_not_negative(values, "warmup_seconds")
-    if values.out:
-        measuring.check_writable(values.out)
 
 
 def _that_can_be_had(pipelines: Sequence[str]) -> list[str]:

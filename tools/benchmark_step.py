@@ -95,39 +95,26 @@ def main(values):
         next(iter(configs.values())).image_shape,
     )
     print(step_report.to_text(results, machine, values.top))
-    if values.out:
-        found = {
-            "machine": machine,
-            "settings": {name: values[name].value for name in values},
-            "cases": step_report.to_json(results),
-            "matmul_flops_per_second": results.ceilings,
-            "flops_per_image": results.flops,
-        }
-        measuring.save(values.out, found)
+    measuring.save_out(
+        values,
+        machine,
+        cases=step_report.to_json(results),
+        matmul_flops_per_second=results.ceilings,
+        flops_per_image=results.flops,
+    )
 
 
 def _check(values) -> None:
     """Refuse flags that can't be measured."""
-    allowed = {
+    choices = {
         "decoders": DECODERS,
         "precisions": config_lib.PRECISIONS,
         "modes": step_report.MODES,
         "models": step_report.MODELS,
     }
-    for name, choices in allowed.items():
-        given = values[name].value
-        if not given or set(given) - set(choices):
-            raise flags.UsageError(
-                f"--{name} must be out of {', '.join(choices)}, received "
-                f"{','.join(given) or 'nothing'}."
-            )
-    for name in (
-        *("image_size", "batch_size", "repetitions", "steps", "trace_steps"),
-        "matmul_sizes",
-    ):
-        given = values[name].value
-        if (min(given, default=0) if isinstance(given, tuple) else given) <= 0:
-            raise flags.UsageError(f"--{name} must be above 0, received {given}.")
+    sizes = ("image_size", "batch_size", "matmul_sizes")
+    counts = ("repetitions", "steps", "trace_steps")
+    measuring.check_flags(values, choices, (*sizes, *counts))
     flags.require_not_negative(values, "warmup_steps", "top")
     cores = len(os.sched_getaffinity(0))
     if not 0 <= values.threads <= cores:
@@ -135,8 +122,6 @@ def _check(values) -> None:
             f"--threads must be from 0 to {cores}, the cores there are, received "
             f"{values.threads}."
         )
-    if values.out:
-        measuring.check_writable(values.out)
 
 
 def _model_configs(values) -> dict[str, config_lib.ModelConfig]:

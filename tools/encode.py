@@ -3,7 +3,8 @@
     python -m tools.encode --run_dir=RUN --split=train
 
 Writes RUN/encodings/SPLIT/ with z_mean.npy and z_log_var.npy (float32 [N, z_dim]; an
-autoencoder has no z_log_var) and keys.txt (one key a line, in the same order).
+autoencoder has no z_log_var), label.npy and attributes.npy where the data set has
+them, keys.txt (one key a line, in the same order) and made.json.
 """
 
 import os
@@ -36,12 +37,25 @@ def main(values):
     trained = models.open_trained(values)
     out = values.out or os.path.join(trained.out, "encodings", values.split)
     data_dir, manifest = runs.open_data(trained.run, values.data_dir)
+    held = manifest.record.fields()
     batches = dataset.eval_batches(
-        data_dir, manifest, values.split, trained.run.data, fields=("key",)
+        data_dir,
+        manifest,
+        values.split,
+        trained.run.data,
+        fields=[name for name in ("key", "label", "attributes") if name in held],
     )
+    made = {
+        "split": values.split,
+        "data_digest": manifest.digest(),
+        "weights": values.export_dir or values.weights,
+        "recompute_batch_norm": values.recompute_batch_norm,
+        "label_names": manifest.record.label_names,
+        "attribute_names": manifest.record.attributes,
+    }
     count = manifest.split(values.split).num_examples
     with runs.reading(data_dir), progress.Progress() as show:
-        latent.encode_to_disk(trained.codec, batches, count, out, show)
+        latent.encode_to_disk(trained.codec, batches, count, out, show, made)
     print(f"encoded {count:,} images: {out}")
 
 

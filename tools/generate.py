@@ -5,17 +5,22 @@
 Writes PNG grids to RUN/generated/:
     prior                  images of z ~ N(0, I)
     uniform_R              images of z uniform in [-R, R] per coordinate
+    truncated_R            images of z ~ N(0, I) given that no coordinate is beyond R
+    gaussian, mixture      images of z from a density that tools.fit_sampler fitted
     reconstructions_SPLIT  rows of originals, each above its reconstructions
     interpolation_SPLIT    from one image (left) to another (right), straight through z
 and NAME_sharpness_F for each factor of --sharpness.
 """
 
+import functools
 import os
 import sys
 
 from tools import flags
 
-_KINDS = ("prior", "uniform", "reconstructions", "interpolation")
+_FITTED = ("gaussian", "mixture")
+_DEFAULT = ("prior", "uniform", "reconstructions", "interpolation")
+_KINDS = (*_DEFAULT, "truncated", *_FITTED)
 
 
 def define(values):
@@ -28,12 +33,14 @@ def define(values):
         "Folder for pictures; default: generated in the run directory (of an export: "
         "in the working directory).",
     )
-    flags.add(values, "kinds", _KINDS, "Which pictures to draw.")
+    flags.add(
+        values, "kinds", _DEFAULT, f"Which pictures to draw, of {', '.join(_KINDS)}."
+    )
     flags.add(values, "splits", ("train", "test"), "Splits to take images from.")
     flags.add(values, "rows", 4, "Rows of a picture (pairs, for reconstructions).")
     flags.add(values, "columns", 7, "Images of a row.")
     limits = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 8.0)
-    flags.add(values, "limits", limits, "Values of R for the uniform samples.")
+    flags.add(values, "limits", limits, "Values of R, for uniform and truncated.")
     flags.add(
         values,
         "sharpness",
@@ -53,7 +60,8 @@ def main(values):
     out = values.out or os.path.join(trained.out, "generated")
     drawn = []
     for kind in values.kinds:
-        for name, images in _DRAW[kind](values, trained):
+        draw = _DRAW.get(kind, functools.partial(_fitted, kind))
+        for name, images in draw(values, trained):
             drawn += _save(values, out, name, images)
     print("\n".join(drawn))
 
@@ -98,6 +106,34 @@ def _uniform(values, trained):
         yield f"uniform_{limit:g}", trained.codec.decode_many(z)
 
 
+def _truncated(values, trained):
+    from vae_prod import sampling
+
+    for limit in values.limits:
+        z = sampling.truncated(_seeds(values), trained.codec.z_dim, limit)
+        yield f"truncated_{limit:g}", trained.codec.decode_many(z)
+
+
+def _fitted(kind, values, trained):
+    from vae_prod import densities, errors
+
+    made = ("run_dir", "export_dir", "weights", "recompute_batch_norm")
+    given = [values[name] for name in made]
+    same = " ".join(f.serialize() for f in given if f.value != f.default)
+    remedy = (
+        f"Make it with python -m tools.encode {same}, then python -m "
+        f"tools.fit_sampler --run_dir={trained.out or '.'} --kind={kind}."
+    )
+    path = densities.folder(trained.out, kind)
+    density = densities.load(path, remedy)
+    if density.made.get("model") != trained.codec.weights_digest():
+        raise errors.RunError(
+            f"Expected a sampler fitted to these weights, the one in {path} belongs to "
+            f"others ({density.made.get('weights')}). {remedy}"
+        )
+    yield kind, trained.codec.decode_many(density.sample(_seeds(values)))
+
+
 def _reconstructions(values, trained):
     from tools import models
     from vae_prod import plots
@@ -138,6 +174,7 @@ def _interpolation(values, trained):
 _DRAW = {
     "prior": _prior,
     "uniform": _uniform,
+    "truncated": _truncated,
     "reconstructions": _reconstructions,
     "interpolation": _interpolation,
 }

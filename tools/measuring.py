@@ -16,6 +16,8 @@ second one that does the work to be measured and returns what it has to say:
     print(measuring.table(["case", "images/s"], [["1 core", spread(rates).text()]]))
     measuring.save(path, {"machine": measuring.machine("tensorflow"), ...})
 
+Programs whose figures are set by flags alone have `check_flags` and `save_out`.
+
 Every run is a process of its own, so that nothing of one is left in the next. Linux
 only: processes are pinned and watched through /proc.
 """
@@ -27,7 +29,7 @@ import pathlib
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
 from multiprocessing import connection as connection_lib
 from typing import Any
@@ -35,6 +37,7 @@ from typing import Any
 import attrs
 
 from pipelines import errors
+from tools import flags
 
 _WATCH_SECONDS = 0.1
 
@@ -237,6 +240,36 @@ def machine(*packages: str) -> dict[str, Any]:
     }
 
 
+def check_flags(
+    values, choices: Mapping[str, Collection], positive: Sequence[str]
+) -> None:
+    """Refuse flags that can't be measured, before any work is lost.
+
+    Args:
+        values: The parsed flags.
+        choices: Name of a flag that takes several values to those there are; it needs
+            one of them at least.
+        positive: Names of flags that take a number, or some, above 0.
+
+    Raises:
+        UsageError: The first of them that isn't so.
+        DataError: --out can't be written.
+    """
+    for name, allowed in choices.items():
+        given = values[name].value
+        if not given or set(given) - set(allowed):
+            raise flags.UsageError(
+                f"--{name} must be out of {', '.join(map(str, allowed))}, received "
+                f"{','.join(map(str, given)) or 'nothing'}."
+            )
+    for name in positive:
+        given = values[name].value
+        if (min(given, default=0) if isinstance(given, tuple) else given) <= 0:
+            raise flags.UsageError(f"--{name} must be above 0, received {given}.")
+    if values.out:
+        check_writable(values.out)
+
+
 def check_writable(path: str) -> None:
     """Refuse a results file that can't be written, before any work is lost.
 
@@ -257,3 +290,10 @@ def save(path: str, values: Mapping[str, Any]) -> None:
     aside = f"{path}.{os.getpid()}.tmp"
     pathlib.Path(aside).write_text(text)
     os.replace(aside, path)
+
+
+def save_out(values, machine: Mapping[str, Any], **found) -> None:
+    """Write what was found, with the machine and all flags, where --out says."""
+    if values.out:
+        settings = {name: values[name].value for name in values}
+        save(values.out, {"machine": machine, "settings": settings, **found})

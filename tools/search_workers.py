@@ -10,6 +10,7 @@ import time
 
 import tensorflow as tf
 
+from tools import flags
 from vae_prod import errors
 
 PARENT = "VAE_PROD_PARENT"
@@ -27,8 +28,9 @@ def names(count: int) -> list[str]:
 class Workers:
     """Processes that run trials for the chief in this one.
 
-    A worker that was killed is started again under its name, and gets its trial back;
-    one that ends with an error ends the search. Workers die with this process.
+    A worker that was killed or stopped is started again under its name, and gets its
+    trial back; one that ends with an error ends the search. Workers die with this
+    process.
 
     Args:
         count: How many.
@@ -79,14 +81,14 @@ class Workers:
             code = process.poll()
             if not code or name in self._given_up:
                 continue
-            if code > 0:
+            if code > 0 and code != flags.STOPPED:
                 raise errors.RunError(self._cause(name, code))
             self._restarts[name] += 1
             if self._restarts[name] > _MOST_RESTARTS:
                 self._given_up.add(name)
                 gone.append(name)
                 continue
-            print(f"{name} was killed (signal {-code}): starting it again", flush=True)
+            print(f"{name} ended (exit code {code}): starting it again", flush=True)
             self._processes[name] = self._start(name)
         if len(self._given_up) == len(self._processes):
             raise errors.RunError(

@@ -1,8 +1,9 @@
 """A trained model as two functions, whether it comes from a run or from an export."""
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 import numpy as np
@@ -24,12 +25,15 @@ class Codec:
         encode: uint8 or float32 in [0, 1] [B, H, W, C] to `z_mean` and, of a VAE,
             `z_log_var`, each float32 [B, z_dim].
         decode: float32 [B, z_dim] to images float32 [B, H, W, C] in [0, 1].
+        weights_digest: Gives a sha256 of the weights as they are now, the same of a
+            run and of its export. Latent points of one model mean nothing to another.
     """
 
     image_shape: tuple[int, int, int]
     z_dim: int
     encode: Callable[[np.ndarray], dict[str, np.ndarray]]
     decode: Callable[[np.ndarray], np.ndarray]
+    weights_digest: Callable[[], str]
 
     def decode_many(self, z: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Decode any number of points, a batch at a time."""
@@ -54,6 +58,7 @@ def from_model(model: vae_lib.VAE) -> Codec:
         model.config.z_dim,
         lambda images: _numpy(encode(tf.convert_to_tensor(images))),
         lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
+        lambda: _digest([*model.encoder.variables, *model.decoder.variables]),
     )
 
 
@@ -84,8 +89,22 @@ def from_export(path: str) -> Codec:
     # The signatures don't keep the variables alive by themselves.
     encode_images.loaded = decode_points.loaded = loaded
     shape = tuple(config["image_shape"])
-    return Codec(shape, config["z_dim"], encode_images, decode_points)
+    return Codec(
+        shape,
+        config["z_dim"],
+        encode_images,
+        decode_points,
+        lambda: _digest(loaded.variables),
+    )
 
 
 def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _digest(variables: Iterable) -> str:
+    # In whatever order they come, and without the integers that seed dropout.
+    values = (np.asarray(variable) for variable in variables)
+    weights = (v.astype(np.float32) for v in values if v.dtype.kind not in "iu")
+    parts = sorted(hashlib.sha256(each.tobytes()).digest() for each in weights)
+    return hashlib.sha256(b"".join(parts)).hexdigest()

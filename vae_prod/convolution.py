@@ -65,8 +65,23 @@ def upsampled_convolution(maps: tf.Tensor, kernel: tf.Tensor, factor: int) -> tf
     return tf.nn.conv2d_transpose(maps, kernel, full, factor, "SAME")
 
 
-class _OwnCasts:
-    """Keeps weights in float32 until `call` brings them to the maps' precision."""
+class _Convolution:
+    """What both convolutions have in common, to stand before Keras' layer.
+
+    Weights stay in float32 until `call` brings them to the maps' precision.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        bias_apart: bool = False,
+        **kwargs,
+    ):
+        kwargs["padding"] = "same"
+        super().__init__(filters, kernel_size, strides, **kwargs)
+        self.bias_apart = bias_apart
 
     def add_weight(self, *args, **kwargs):
         """Add a weight that Keras doesn't cast."""
@@ -87,9 +102,13 @@ class _OwnCasts:
             return maps, keras.KerasTensor((self.filters,), self.variable_dtype)
         return maps
 
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        return super().get_config() | {"bias_apart": self.bias_apart}
+
 
 @keras.saving.register_keras_serializable("vae_prod")
-class Conv2D(_OwnCasts, keras.layers.Conv2D):
+class Conv2D(_Convolution, keras.layers.Conv2D):
     """Convolution ("same") with the weights of Keras' layer.
 
     Args:
@@ -107,13 +126,10 @@ class Conv2D(_OwnCasts, keras.layers.Conv2D):
         kernel_size: int,
         strides: int = 1,
         upsampling: int = 1,
-        bias_apart: bool = False,
         **kwargs,
     ):
-        kwargs["padding"] = "same"
         super().__init__(filters, kernel_size, strides, **kwargs)
         self.upsampling = upsampling
-        self.bias_apart = bias_apart
 
     def call(self, inputs):
         """Convolve [B, H, W, in]; return maps, or maps and bias [filters]."""
@@ -131,12 +147,11 @@ class Conv2D(_OwnCasts, keras.layers.Conv2D):
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
-        own = {"upsampling": self.upsampling, "bias_apart": self.bias_apart}
-        return super().get_config() | own
+        return super().get_config() | {"upsampling": self.upsampling}
 
 
 @keras.saving.register_keras_serializable("vae_prod")
-class Conv2DTranspose(_OwnCasts, keras.layers.Conv2DTranspose):
+class Conv2DTranspose(_Convolution, keras.layers.Conv2DTranspose):
     """Transposed convolution ("same") with the weights of Keras' layer.
 
     Args:
@@ -147,18 +162,6 @@ class Conv2DTranspose(_OwnCasts, keras.layers.Conv2DTranspose):
             the normalisation that follows.
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int,
-        strides: int = 1,
-        bias_apart: bool = False,
-        **kwargs,
-    ):
-        kwargs["padding"] = "same"
-        super().__init__(filters, kernel_size, strides, **kwargs)
-        self.bias_apart = bias_apart
-
     def call(self, inputs):
         """Convolve [B, H, W, in]; return maps, or maps and bias [filters]."""
         kernel = tf.cast(self.kernel.value, inputs.dtype)
@@ -168,7 +171,3 @@ class Conv2DTranspose(_OwnCasts, keras.layers.Conv2DTranspose):
         return self.finish(
             tf.nn.conv2d_transpose(inputs, kernel, full, self.strides, "SAME")
         )
-
-    def get_config(self) -> dict:
-        """Return the constructor's arguments."""
-        return super().get_config() | {"bias_apart": self.bias_apart}

@@ -2,37 +2,48 @@
 
 `total_loss` can't rank models with different `fact`: it falls as `fact` falls. What can
 is gathered here, in one pass over held-out images: how close images of random z are to
-real ones, what reconstructions lose, and bounds of the log-likelihood.
+real ones, what reconstructions lose, and bounds of the log-likelihood. `assessment`
+adds what else there is to know of a single model.
+
+Figures are taken from what an export gives as well as a run: latent points, and decoded
+images in [0, 1]. Logits are recovered from these, log(p) - log(1 - p). Close to 1
+float32 is coarse: up to 6, logits come back to 1e-5, at 12 to half a percent, and a
+pixel nearer to 1 than 2^-24 counts as if it were that far, so that black in its place
+costs 16.6 nats and no more. Of the reference VAE (logits up to 5) nats per image are
+the same to 2 in 10 million.
 """
 
 import collections
 import contextlib
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 import numpy as np
 import tensorflow as tf
 
+from vae_prod import codec as codec_lib
+from vae_prod import config as config_lib
 from vae_prod import (
-    codec,
     errors,
     measures,
     objectives,
     ops,
     optimizer,
+    per_dimension,
     plots,
+    sampling,
     wasserstein,
 )
 from vae_prod import vae as vae_lib
 
-# Burda et al. (2016), section 5.1.
-_ACTIVE_VARIANCE = 1e-2
 # Independent streams of draws under one seed; each has 2^40 numbers.
 _POSTERIOR, _SAMPLES, _IMPORTANCE = range(3)
 _NUM_STREAMS = 4
 _STREAM_BITS = 40
+# Probabilities that logits are recovered from: what float32 has between 0 and 1.
+_LEAST, _MOST = np.finfo(np.float32).tiny, 1 - 2.0**-24
 
 
 @attrs.frozen
@@ -48,11 +59,14 @@ class Quality:
         reconstruction_distance: The same of reconstructions from z_mean; lower is
             better. As a set they may be close to the targets without being alike one by
             one, which `psnr` says.
-        psnr: Decibels, of reconstructions from z_mean on [0, 1], the mean of the
-            images' own figures, each at most 100; higher is better.
+        mse: Squared error of reconstructions from z_mean on [0, 1], mean over all
+            elements; lower is better.
+        psnr: Decibels, of the same, the mean of the images' own figures, each at most
+            100; higher is better.
         reconstruction_nats: Nats per image, negative log-likelihood of the targets
             given z drawn from the posterior, summed over pixels and channels (of `mse`,
-            the squared error); lower is better.
+            the squared error); lower is better. None where the likelihood's variance
+            isn't known, see `Subject`, and with it the three figures that need it.
         kl: Nats per image, of the posterior from N(0, I); neither direction is better.
             0 for an autoencoder.
         elbo: Nats per image at beta = 1, -(reconstruction_nats + kl), one z an image;
@@ -74,8 +88,9 @@ class Quality:
     distance_images: int
     sample_distance: wasserstein.Distance
     reconstruction_distance: wasserstein.Distance
+    mse: float
     psnr: float
-    reconstruction_nats: float
+    reconstruction_nats: float | None
     kl: float
     elbo: float | None
     bits_per_dim: float | None
@@ -125,6 +140,34 @@ def combined(
     return sample_distance + weight * reconstruction_distance
 
 
+@attrs.frozen
+class Subject:
+    """A trained model as it is measured, from a run or from an export.
+
+    Attributes:
+        codec: Its encoder and decoder.
+        config: What it computes.
+        variance: sigma^2 of `gaussian_sigma` as training left it; None of the other
+            likelihoods, and where it isn't known (an export doesn't hold it).
+    """
+
+    codec: codec_lib.Codec
+    config: config_lib.ModelConfig
+    variance: float | None = None
+
+    @classmethod
+    def of(cls, model: vae_lib.VAE) -> "Subject":
+        """Take a model in memory, with the weights it has whenever it is measured."""
+        has_variance = model.config.reconstruction == "gaussian_sigma"
+        variance = float(model.variance.numpy()) if has_variance else None
+        return cls(codec_lib.from_model(model), model.config, variance)
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether reconstructions can be given their likelihood."""
+        return self.config.reconstruction != "gaussian_sigma" or bool(self.variance)
+
+
 def evaluate(
     model: vae_lib.VAE,
     batches: Iterable[dict[str, tf.Tensor]],
@@ -132,17 +175,34 @@ def evaluate(
     distance_images: int = 2000,
     importance_samples: int = 0,
 ) -> Quality:
+    """Measure a model in memory, see `measure`.
+
+    Averaged weights are used where there are any, and batch norm's moving statistics.
+    """
+    with _averaged(model):
+        return measure(
+            Subject.of(model), batches, seed, distance_images, importance_samples
+        )
+
+
+def measure(
+    subject: Subject,
+    batches: Iterable[dict[str, tf.Tensor]],
+    seed: int = 1,
+    distance_images: int = 2000,
+    importance_samples: int = 0,
+    also: Iterable[Callable[["Batch"], None]] = (),
+) -> Quality:
     """Measure a trained model in one pass over held-out images.
 
     Every image counts the same, whatever the sizes of the batches, and draws its noise
-    by its number: batches of other sizes give the same figures. Averaged weights are
-    used where there are any, and batch norm's moving statistics.
+    by its number: batches of other sizes give the same figures.
 
     Memory beside the model's is that of the distances' patches (of 2,000 images of
     96x96x3, 1.4 GB) and of a batch, whatever the number of images.
 
     Args:
-        model: The trained model.
+        subject: The trained model.
         batches: Dicts with `image` uint8 [B, H, W, C], or float in [0, 1], and, where
             the input is corrupted, `target` like it; each image once.
         seed: Seed of latent noise, samples, patches and directions.
@@ -150,6 +210,7 @@ def evaluate(
             if there are fewer.
         importance_samples: K of the importance-weighted bound, each as much work as
             decoding all images once; 0: no bound.
+        also: Called with each batch: what else is measured in the same pass.
 
     Returns:
         All figures.
@@ -157,14 +218,12 @@ def evaluate(
     Raises:
         RunError: There is no image.
     """
-    distances = _Distances(model, distance_images, seed)
-    figures = _Figures(model, importance_samples, seed)
-    with _averaged(model):
-        for batch in batches:
-            images = tf.convert_to_tensor(batch["image"])
-            targets = tf.convert_to_tensor(batch.get("target", images))
-            reconstructions = figures.add(images, targets)
-            distances.add(targets.numpy(), reconstructions)
+    figures = _Figures(subject, importance_samples, seed)
+    distances = _Distances(subject.codec.image_shape, distance_images, seed)
+    for values in batches:
+        batch = Batch(subject, values, figures.count, seed)
+        for add in (figures.add, distances.add, *also):
+            add(batch)
     if not figures.count:
         raise errors.RunError(
             "Expected held-out images to measure the model on, received none. Evaluate "
@@ -180,150 +239,171 @@ def _averaged(model: vae_lib.VAE):
     return optimizer.averaged(model)
 
 
-def _seeds(seed: int, stream: int, first: int, size: int, each: int = 1) -> tf.Tensor:
+def _seeds(seed: int, stream: int, first: int, size: int, each: int = 1) -> np.ndarray:
     """Return the seeds of images `first` and on in a stream: int64 [size].
 
     `each` seeds are set apart for an image; the one returned is the first of them.
     """
     start = (seed * _NUM_STREAMS + stream) % 2**22 * 2**_STREAM_BITS
-    return start + each * tf.range(first, first + size, dtype=tf.int64)
+    return start + each * np.arange(first, first + size, dtype=np.int64)
+
+
+class Batch:
+    """A batch of held-out images and what the model makes of it.
+
+    Attributes:
+        first: Number of its first image.
+        images: What the encoder is given: uint8 [B, H, W, C], or float in [0, 1].
+        targets: What it should come to, like them.
+        clean: The targets as float32 in [0, 1].
+        z_mean: float32 [B, z_dim].
+        z_log_var: float32 [B, z_dim]; None of an autoencoder.
+        z: Drawn from the posterior: float32 [B, z_dim]; an autoencoder's is z_mean.
+        reconstructions: Decoded from z_mean: float32 [B, H, W, C] in [0, 1].
+    """
+
+    def __init__(self, subject: Subject, values: dict, first: int, seed: int):
+        self.first = first
+        self.images = np.asarray(values["image"])
+        self.targets = np.asarray(values.get("target", self.images))
+        self.clean = ops.scale_images(tf.convert_to_tensor(self.targets)).numpy()
+        self._codec = subject.codec
+        self._seed = seed
+        self._samples = None
+        posterior = self._codec.encode(self.images)
+        self.z = self.z_mean = posterior["z_mean"]
+        self.z_log_var = posterior.get("z_log_var")
+        if self.z_log_var is not None:
+            seeds = _seeds(seed, _POSTERIOR, first, len(self))
+            noise = sampling.prior(seeds, self._codec.z_dim)
+            self.z = ops.reparameterize(self.z_mean, self.z_log_var, noise).numpy()
+        self.reconstructions = self._codec.decode(self.z_mean)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def samples(self, count: int) -> np.ndarray:
+        """Return images of z ~ N(0, I), one for each of the first `count` images.
+
+        Returns:
+            float32 [count, H, W, C] in [0, 1].
+        """
+        if self._samples is None or len(self._samples) < count:
+            seeds = _seeds(self._seed, _SAMPLES, self.first, count)
+            z = sampling.prior(seeds, self._codec.z_dim)
+            self._samples = self._codec.decode(z)
+        return self._samples[:count]
 
 
 class _Figures:
     """Everything but the distances, averaged over images as they come."""
 
-    def __init__(self, model: vae_lib.VAE, importance_samples: int, seed: int):
-        self.model = model
-        self.seed = seed
+    def __init__(self, subject: Subject, importance_samples: int, seed: int):
         self.count = 0
-        self.has_elbo = model.config.is_vae and objectives.has_nats(model.config)
-        self.importance_samples = importance_samples if self.has_elbo else 0
-        self._moments = collections.defaultdict(measures.Moments)
-        self._measure = tf.function(
-            functools.partial(_measure, model), reduce_retracing=True
+        self._subject = subject
+        self._seed = seed
+        config = subject.config
+        self._has_elbo = (
+            config.is_vae and subject.has_likelihood and objectives.has_nats(config)
         )
-        self._nats = tf.function(functools.partial(_nats, model), reduce_retracing=True)
+        self._importance_samples = importance_samples if self._has_elbo else 0
+        self._moments = collections.defaultdict(measures.Moments)
+        self._dimensions = per_dimension.Moments()
+        self._nats = tf.function(
+            functools.partial(_nats, subject), reduce_retracing=True, autograph=False
+        )
 
-    def add(self, images: tf.Tensor, targets: tf.Tensor) -> np.ndarray:
-        """Add a batch; return its reconstructions, float32 [B, H, W, C] in [0, 1]."""
-        seeds = _seeds(self.seed, _POSTERIOR, self.count, len(images))
-        noise = measures.draw_normal(seeds, self.model.config.z_dim)
-        values = self._measure(images, targets, noise)
-        values = {name: value.numpy() for name, value in values.items()}
-        reconstructions = values.pop("reconstructions")
-        values["psnr"] = measures.psnr(values.pop("error"))
-        z_log_var = values.pop("z_log_var", None)
-        if self.importance_samples:
-            values["bound"] = self._bound(values["z_mean"], z_log_var, targets)
+    def add(self, batch: Batch) -> None:
+        error = np.square(batch.reconstructions - batch.clean).mean(axis=(1, 2, 3))
+        values = {
+            "mse": error,
+            "psnr": measures.psnr(error),
+            "radius": np.linalg.norm(batch.z_mean, axis=-1),
+            "sampled_radius": np.linalg.norm(batch.z, axis=-1),
+        }
+        if self._subject.has_likelihood:
+            own = batch.z is batch.z_mean
+            decoded = batch.reconstructions if own else self._decode(batch.z)
+            values["nats"] = self._nats(decoded, batch.targets).numpy()
+        if self._importance_samples:
+            values["bound"] = self._bound(batch)
         for name, value in values.items():
             self._moments[name].update(value)
-        self.count += len(images)
-        return reconstructions
+        self._dimensions.add(batch.z_mean, batch.z_log_var)
+        self.count += len(batch)
 
-    def _bound(
-        self, z_mean: np.ndarray, z_log_var: np.ndarray, targets: tf.Tensor
-    ) -> np.ndarray:
-        samples = self.importance_samples
-        seeds = _seeds(self.seed, _IMPORTANCE, self.count, len(z_mean), samples)
+    def _decode(self, z: np.ndarray) -> np.ndarray:
+        return self._subject.codec.decode(z)
+
+    def _bound(self, batch: Batch) -> np.ndarray:
+        samples = self._importance_samples
         return measures.importance_weighted_bound(
-            z_mean, z_log_var, lambda z: -self._nats(z, targets), samples, seeds
+            batch.z_mean,
+            batch.z_log_var,
+            lambda z: -self._nats(self._decode(z), batch.targets),
+            samples,
+            _seeds(self._seed, _IMPORTANCE, self.count, len(batch), samples),
         )
 
     def result(self) -> dict:
         """Return the fields of `Quality` that these are."""
-        means = {name: moments.mean for name, moments in self._moments.items()}
-        elbo = -float(means["nats"] + means["kl"]) if self.has_elbo else None
+        means = {name: float(each.mean) for name, each in self._moments.items()}
+        dimensions = self._dimensions.result()
+        nats, kl = means.get("nats"), float(dimensions.kl.sum())
+        elbo = -(nats + kl) if self._has_elbo else None
         bits = None
-        if self.has_elbo and objectives.has_bits_per_dim(self.model.config):
-            bits = objectives.bits_per_dim(self.model.config, -elbo)
-        bound = float(means["bound"]) if self.importance_samples else None
-        active = self._moments["z_mean"].variance > _ACTIVE_VARIANCE
+        if self._has_elbo and objectives.has_bits_per_dim(self._subject.config):
+            bits = objectives.bits_per_dim(self._subject.config, -elbo)
         return {
             "num_images": self.count,
-            "psnr": float(means["psnr"]),
-            "reconstruction_nats": float(means["nats"]),
-            "kl": float(means["kl"]),
+            "mse": means["mse"],
+            "psnr": means["psnr"],
+            "reconstruction_nats": nats,
+            "kl": kl,
             "elbo": elbo,
             "bits_per_dim": bits,
-            "importance_bound": bound,
-            "active_units": int(np.count_nonzero(active)),
-            "z_dim": self.model.config.z_dim,
-            "radius": float(means["radius"]),
-            "sampled_radius": float(means["sampled_radius"]),
+            "importance_bound": means.get("bound"),
+            "active_units": dimensions.active_units,
+            "z_dim": self._subject.config.z_dim,
+            "radius": means["radius"],
+            "sampled_radius": means["sampled_radius"],
         }
 
 
-def _nats(model: vae_lib.VAE, z: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Return -log p(targets | z) as validation has it: float32 [B], nats per image."""
+def _nats(subject: Subject, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Return -log p(targets | z) of decoded images: float32 [B], nats per image."""
+    images = tf.clip_by_value(images, _LEAST, _MOST)
+    logits = tf.math.log(images) - tf.math.log1p(-images)
     return objectives.reconstruction_nats(
-        model.config,
-        model.decoder(z, training=False),
-        targets,
-        lambda error: tf.convert_to_tensor(model.variance),
+        subject.config, logits, targets, lambda error: tf.constant(subject.variance)
     )
-
-
-def _measure(
-    model: vae_lib.VAE, images: tf.Tensor, targets: tf.Tensor, noise: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    """Return what `_Figures` averages, a row an image, and the reconstructions.
-
-    Args:
-        model: The trained model.
-        images: uint8 [B, H, W, C], or float in [0, 1].
-        targets: Like them.
-        noise: float32 [B, z_dim], of the posterior.
-    """
-    posterior = model.encoder(vae_lib.scale_images(images), training=False)
-    z = z_mean = posterior["z_mean"]
-    values = {"kl": tf.zeros_like(z[:, 0])}
-    if model.config.is_vae:
-        z_log_var = values["z_log_var"] = posterior["z_log_var"]
-        z = ops.reparameterize(z_mean, z_log_var, noise)
-        kl = ops.diagonal_gaussian_kl(z_mean, z_log_var)
-        values["kl"] = tf.reduce_sum(kl, axis=-1)
-    logits = model.decoder(z_mean, training=False)
-    error = ops.squared_error(logits, targets)
-    return values | {
-        "z_mean": z_mean,
-        "radius": tf.norm(z_mean, axis=-1),
-        "sampled_radius": tf.norm(z, axis=-1),
-        "error": error / objectives.num_elements(model.config),
-        "nats": _nats(model, z, targets),
-        "reconstructions": tf.sigmoid(tf.cast(logits, tf.float32)),
-    }
 
 
 class _Distances:
     """Patches of targets, reconstructions and samples, of the first images alone."""
 
-    def __init__(self, model: vae_lib.VAE, limit: int, seed: int):
-        self.limit = limit
-        self.seed = seed
-        self.targets, self.reconstructions, self.samples = (
-            wasserstein.Patches(model.config.image_shape, seed) for _ in range(3)
+    def __init__(self, image_shape: tuple[int, int, int], limit: int, seed: int):
+        self._limit = limit
+        self._seed = seed
+        self._targets, self._reconstructions, self._samples = (
+            wasserstein.Patches(image_shape, seed) for _ in range(3)
         )
-        self._codec = codec.from_model(model)
 
-    def add(self, targets: np.ndarray, reconstructions: np.ndarray) -> None:
+    def add(self, batch: Batch) -> None:
         """Add a batch, and as many images of random z, all as they would be saved."""
-        first = self.targets.num_images
-        size = min(len(targets), self.limit - first)
-        if not size:
-            return
-        seeds = _seeds(self.seed, _SAMPLES, first, size)
-        samples = self._codec.decode(measures.draw_normal(seeds, self._codec.z_dim))
-        self.targets.add(plots.to_uint8(targets[:size]))
-        self.reconstructions.add(plots.to_uint8(reconstructions[:size]))
-        self.samples.add(plots.to_uint8(samples))
+        size = min(len(batch), self._limit - self._targets.num_images)
+        if size:
+            self._targets.add(plots.to_uint8(batch.targets[:size]))
+            self._reconstructions.add(plots.to_uint8(batch.reconstructions[:size]))
+            self._samples.add(plots.to_uint8(batch.samples(size)))
 
     def result(self) -> dict:
         """Return the fields of `Quality` that these are."""
         return {
-            "distance_images": self.targets.num_images,
-            "sample_distance": self._from_targets(self.samples),
-            "reconstruction_distance": self._from_targets(self.reconstructions),
+            "distance_images": self._targets.num_images,
+            "sample_distance": self._from_targets(self._samples),
+            "reconstruction_distance": self._from_targets(self._reconstructions),
         }
 
     def _from_targets(self, patches: wasserstein.Patches) -> wasserstein.Distance:
-        return wasserstein.distance(patches, self.targets, self.seed)
+        return wasserstein.distance(patches, self._targets, self._seed)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod import errors, evaluation, measures, objectives, ops
+from vae_prod import errors, evaluation, objectives, ops, sampling
 from vae_prod import optimizer as optimizer_lib
 
 
@@ -93,7 +93,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         z_mean, shift, kl = posterior["z_mean"], 0.0, 0.0
         if mode == "vae":
             # The stream of the latent noise is the first one of seed 1.
-            noise = measures.draw_normal(4 * 2**40 + tf.range(6, dtype=tf.int64), 3)
+            noise = sampling.prior(4 * 2**40 + np.arange(6), 3).numpy()
             shift = tf.exp(posterior["z_log_var"] / 2) * noise
             kl = ops.diagonal_gaussian_kl(z_mean, posterior["z_log_var"])
             kl = np.sum(kl, axis=1).mean()
@@ -205,6 +205,62 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         # Maps of bfloat16 have 8 bits.
         self.assertAllClose(low.elbo, expected.elbo, rtol=1e-2)
         self.assertAllClose(low.psnr, expected.psnr, rtol=1e-2)
+
+    def test_logits_are_recovered_from_images(self):
+        random = np.random.default_rng(0)
+        subject, targets = evaluation.Subject.of(tiny.model()), tiny.images(5)
+        # Near 1 float32 has the coarser logits the larger they are.
+        for largest, nats in ((6, 1e-4), (12, 0.02)):
+            logits = random.uniform(-largest, largest, (5, 8, 8, 3)).astype(np.float32)
+            for likelihood in ("bce", "continuous_bernoulli", "mse"):
+                config = tiny.config(reconstruction=likelihood)
+                changed = attrs.evolve(subject, config=config)
+                measured = evaluation._nats(changed, tf.sigmoid(logits), targets)
+                expected = objectives.reconstruction_nats(config, logits, targets)
+                self.assertAllClose(measured, expected, rtol=1e-6, atol=nats)
+
+    def test_saturated_pixels_cost_what_float32_tells(self):
+        subject = evaluation.Subject.of(tiny.model())
+        images = np.zeros((2, 8, 8, 3), np.float32)
+        images[1] = 1.0
+        right = evaluation._nats(subject, images, images)
+        self.assertAllClose(right, [0.0, 0.0], atol=192 * 2.0**-23)
+        wrong = evaluation._nats(subject, images, 1 - images)
+        each = [-math.log(np.finfo(np.float32).tiny), 24 * math.log(2)]
+        self.assertAllClose(wrong, 192 * np.array(each), rtol=1e-6)
+
+    def test_a_variance_that_is_not_known(self):
+        model = _moved(reconstruction="gaussian_sigma")
+        batches = _batches(tiny.images(4), 4)
+        model.variance.assign(0.3)
+        known = evaluation.Subject.of(model)
+        self.assertAllClose(known.variance, 0.3)
+        measured = evaluation.measure(
+            attrs.evolve(known, variance=None), batches, importance_samples=2
+        )
+        for name in ("reconstruction_nats", "elbo", "bits_per_dim", "importance_bound"):
+            self.assertIsNone(getattr(measured, name))
+        expected = evaluation.measure(known, batches, importance_samples=2)
+        self.assertIsNotNone(expected.importance_bound)
+        self.assertEqual(measured.psnr, expected.psnr)
+
+    def test_what_else_is_measured_sees_every_batch(self):
+        seen, model = [], _moved()
+        batches = _batches(tiny.images(5), 2)
+        subject = evaluation.Subject.of(model)
+        measured = evaluation.measure(subject, batches, 1, 3, also=[seen.append])
+        self.assertEqual([batch.first for batch in seen], [0, 2, 4])
+        z_mean = np.concatenate([batch.z_mean for batch in seen])
+        radius = np.linalg.norm(z_mean, axis=1).mean()
+        self.assertAllClose(measured.radius, radius)
+        # A sample depends on its number alone.
+        samples = np.concatenate([batch.samples(len(batch)) for batch in seen])
+        fresh = []
+        evaluation.measure(
+            subject, _batches(tiny.images(5), 5), 1, 1, also=[fresh.append]
+        )
+        self.assertAllClose(fresh[0].samples(1), samples[:1], atol=1e-6)
+        self.assertAllClose(fresh[0].samples(5), samples, atol=1e-6)
 
     def test_no_images(self):
         with self.assertRaisesRegex(errors.RunError, "Expected held-out images"):

@@ -36,13 +36,35 @@ class PsnrTest(tf.test.TestCase):
         self.assertAllClose(measures.psnr(errors), expected)
 
 
-class DrawNormalTest(tf.test.TestCase):
-    def test_is_standard_normal_by_seed(self):
-        z = measures.draw_normal(tf.range(200, dtype=tf.int64), 100).numpy()
-        # Four standard errors over 20,000 coordinates.
-        self.assertAllClose(z.mean(), 0.0, atol=4 / np.sqrt(2e4))
-        again = measures.draw_normal(tf.constant([7], tf.int64), 100)
-        self.assertAllEqual(again[0], z[7])
+class SsimTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(1, 3)
+    def test_flat_images_by_hand(self, channels):
+        # Without any structure, eq. 13 is (2 a b + C1) / (a^2 + b^2 + C1).
+        images = np.full((2, 12, 14, channels), 0.2, np.float32)
+        targets = np.full_like(images, 0.5)
+        expected = (2 * 0.2 * 0.5 + 1e-4) / (0.2**2 + 0.5**2 + 1e-4)
+        # Variances are differences of squares, rounded, beside C2 = 9e-4.
+        self.assertAllClose(measures.ssim(images, targets), [expected] * 2, atol=1e-3)
+
+    def test_one_window_by_hand(self):
+        random = np.random.default_rng(0)
+        images, targets = random.random((2, 11, 11)).astype(np.float32)
+        places = np.exp(-np.square(np.arange(-5, 6)) / (2 * 1.5**2))
+        weights = np.outer(places, places) / places.sum() ** 2
+        means = [(weights * each).sum() for each in (images, targets)]
+        shifted = images - means[0], targets - means[1]
+        variances = [(weights * each**2).sum() for each in shifted]
+        covariance = (weights * shifted[0] * shifted[1]).sum()
+        c1, c2 = 0.01**2, 0.03**2
+        expected = (2 * means[0] * means[1] + c1) * (2 * covariance + c2)
+        expected /= (means[0] ** 2 + means[1] ** 2 + c1) * (sum(variances) + c2)
+        measured = measures.ssim(images[None, ..., None], targets[None, ..., None])
+        self.assertAllClose(measured, [expected], rtol=1e-4)
+
+    def test_equal_images_and_images_below_the_window(self):
+        images = np.random.default_rng(0).random((3, 16, 16, 3)).astype(np.float32)
+        self.assertAllClose(measures.ssim(images, images), [1.0] * 3)
+        self.assertIsNone(measures.ssim(images[:, :10], images[:, :10]))
 
 
 class ImportanceWeightedBoundTest(tf.test.TestCase, parameterized.TestCase):
@@ -83,9 +105,9 @@ class ImportanceWeightedBoundTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_rises_with_the_samples_towards_the_evidence(self):
         wrong = self.mean + 0.5, self.log_var + 0.5
-        bounds = [self._bound(*wrong, k).mean() for k in (1, 10, 300)]
+        bounds = [self._bound(*wrong, k).mean() for k in (1, 10, 100)]
         self.assertLess(bounds[0], bounds[1] - 0.3)
-        self.assertLess(bounds[1], bounds[2] - 0.05)
+        self.assertLess(bounds[1], bounds[2] - 0.04)
         self.assertAllClose(bounds[2], self.evidence.mean(), atol=0.05)
 
     def test_one_sample_gives_the_elbo(self):

@@ -1,0 +1,231 @@
+"""Measure a trained model on a split, judge it, and compare such measurements.
+
+    python -m tools.evaluate --run_dir=RUN --split=test
+    python -m tools.evaluate --compare=RUN/evaluation/test.json,OTHER.json
+
+The first prints reconstruction, likelihood, latent space and sample quality over the
+whole split, with a verdict and what to do, and writes RUN/evaluation/SPLIT.json, where
+each figure has its protocol: which images, how many, the seed. The second puts such
+files beside each other, and refuses those that were not taken alike.
+"""
+
+import os
+import sys
+import textwrap
+from importlib import metadata
+
+from tools import flags, progress
+
+_PACKAGES = ("vae_prod", "tensorflow", "keras")
+_NO_VARIANCE = (
+    "An export doesn't hold the variance of gaussian_sigma, so there are no figures of "
+    "the likelihood: measure the run it was made from."
+)
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add_trained(values)
+    flags.add(values, "split", "test", "Split to measure on.")
+    flags.add(
+        values,
+        "out",
+        "",
+        "File to write; default: evaluation/SPLIT.json in the run directory (of an "
+        "export: in the working directory).",
+    )
+    text = "Seed of latent noise, samples, patches and directions."
+    flags.add(values, "seed", 1, text)
+    text = (
+        "Images behind the sliced Wasserstein distances, at most (0.7 MB of memory "
+        "each, of 96x96x3)."
+    )
+    flags.add(values, "distance_images", 1000, text)
+    text = "K of the importance-weighted bound of the log-likelihood; 0: no bound."
+    flags.add(values, "importance_samples", 10, text)
+    text = (
+        "Feature extractors for FID, KID, precision and recall, with commas: files of "
+        "Keras' InceptionV3 weights without top, or SavedModels from images in [0, 1] "
+        "to vectors."
+    )
+    flags.add(values, "features", "", text)
+    text = (
+        "Images whose features are compared, at most (16 KB of memory each, of "
+        "InceptionV3)."
+    )
+    flags.add(values, "feature_images", 10_000, text)
+    text = "Evaluations to put beside each other, files with commas; takes no model."
+    flags.add(values, "compare", "", text)
+
+
+def main(values):
+    """Measure or compare what the flags say."""
+    flags.require_not_negative(
+        values, "recompute_batch_norm", "seed", "importance_samples"
+    )
+    for name, least in (("distance_images", 1), ("feature_images", 4)):
+        if values[name].value < least:
+            raise flags.UsageError(
+                f"--{name} must be at least {least}, received {values[name].value}."
+            )
+    if values.compare:
+        _compare(values.compare.split(","))
+    else:
+        _evaluate(values)
+
+
+def _compare(paths: list[str]) -> None:
+    if len(set(paths)) < max(2, len(paths)):
+        raise flags.UsageError(
+            f"--compare takes two or more different files, received {','.join(paths)}."
+        )
+    flags.import_tensorflow()
+    from vae_prod import evaluation_table, protocol
+
+    evaluations = {path: protocol.load(path) for path in paths}
+    protocol.check_alike(evaluations)
+    print(evaluation_table.comparison(evaluations))
+
+
+def _evaluate(values) -> None:
+    flags.import_tensorflow()
+    from pipelines import dataset, shards
+    from tools import runs
+    from vae_prod import assessment, evaluation_table, features, protocol
+
+    source, run, subject = _open(values)
+    data_dir, manifest = runs.open_data(run, values.data_dir)
+    count = _count(manifest, values.split, data_dir)
+    extractors = _extractors(values.features, run.model.image_shape)
+    out = _out(values)
+    settings = assessment.Settings(
+        values.seed,
+        values.distance_images,
+        values.importance_samples,
+        values.feature_images,
+    )
+    batches = dataset.eval_batches(data_dir, manifest, values.split, run.data)
+    with runs.reading(data_dir), progress.Progress() as show:
+        assessed = assessment.assess(
+            subject, batches, settings, extractors, lambda done: show(done, count)
+        )
+    evaluated = protocol.evaluation(
+        assessed,
+        run.model,
+        _images(manifest, values.split, run),
+        extractors,
+        source,
+        {name: metadata.version(name) for name in _PACKAGES},
+    )
+    shards.write_atomically(out, protocol.to_text(evaluated).encode())
+    print(_head(evaluated, data_dir))
+    print(evaluation_table.text(evaluated))
+    if not subject.has_likelihood:
+        print("", *textwrap.wrap(_NO_VARIANCE, 88), sep="\n")
+    if not extractors:
+        sentence = features.WHERE_TO_GET_ONE
+        print("", *textwrap.wrap(sentence, 88, break_long_words=False), sep="\n")
+    print(f"\nwritten: {out}")
+
+
+def _open(values):
+    """Return which model it is, for the file, its run and the model to measure."""
+    import attrs
+
+    from tools import models
+    from vae_prod import evaluation
+
+    if values.run_dir and not values.export_dir:
+        which, batches = values.weights, values.recompute_batch_norm
+        run, model = models.load_model(values.run_dir, which, batches)
+        source = {
+            "run_dir": values.run_dir,
+            "weights": which,
+            "recompute_batch_norm": batches,
+        }
+        subject = evaluation.Subject.of(model)
+    else:
+        trained = models.open_trained(values)
+        run, source = trained.run, {"export_dir": values.export_dir}
+        subject = evaluation.Subject(trained.codec, run.model)
+    source["weights_digest"] = subject.codec.weights_digest()
+    source["trained_on"] = run.data_digest
+    source["settings"] = attrs.asdict(run.model)
+    return source, run, subject
+
+
+def _count(manifest, split: str, data_dir: str) -> int:
+    from vae_prod import errors
+
+    count = manifest.split(split).num_examples
+    if not count:
+        raise errors.RunError(
+            f"Expected images in the split {split} of {data_dir}, found none. Choose "
+            "another --split."
+        )
+    return count
+
+
+def _extractors(paths: str, image_shape: tuple[int, int, int]) -> list:
+    from vae_prod import features
+
+    each = [features.load(path, image_shape) for path in paths.split(",") if path]
+    names = [extractor.name for extractor in each]
+    if len(set(names)) < len(names):
+        raise flags.UsageError(
+            "--features takes extractors of different names, for their figures are "
+            f"called by them, received {', '.join(names)}."
+        )
+    return each
+
+
+def _images(manifest, split: str, run) -> dict:
+    """Return the data's part of the protocols: what makes images what they are."""
+    made, read, encoding = manifest.settings, run.data, manifest.record.encoding
+    is_corrupted = read.corruption != "none"
+    return {
+        "data": manifest.name,
+        "split": split,
+        "size": list(run.model.image_shape),
+        **{name: made.get(name) for name in ("crop", "pad", "resample")},
+        "stored": f"jpeg {made['quality']}" if encoding == "jpeg" else "lossless",
+        "random_crop": read.random_crop,
+        "corruption": read.corruption,
+        "corruption_level": read.corruption_level if is_corrupted else None,
+    }
+
+
+def _out(values) -> str:
+    """Return the file to write, after making its folder."""
+    from vae_prod import errors
+
+    name = os.path.join("evaluation", f"{values.split}.json")
+    path = values.out or os.path.join(values.run_dir, name)
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    except OSError as error:
+        raise errors.RunError(f"Expected to write {path}: {error}") from error
+    return path
+
+
+def _head(evaluated, data_dir: str) -> str:
+    from vae_prod import evaluation_table
+
+    images, model = evaluated.protocols["images"], evaluated.model
+    height, width, channels = images["size"]
+    return (
+        f"{model.get('run_dir') or model['export_dir']}: "
+        f"{evaluation_table.described(evaluated)}\n"
+        f"{images['num_images']:,} images of {height}x{width}x{channels}, split "
+        f"{images['split']} of {data_dir} (crop {images['crop']}, filter "
+        f"{images['resample']}, {images['stored']})"
+    )
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,107 @@
+"""Fit a density to encoded images, so that new ones can be drawn from it.
+
+    python -m tools.encode --run_dir=RUN
+    python -m tools.fit_sampler --run_dir=RUN --kind=mixture
+    python -m tools.generate --run_dir=RUN --kinds=mixture
+
+An autoencoder, and a VAE of small fact, give no images of z ~ N(0, I); of such a
+density they do. Writes RUN/samplers/KIND/, and prints the mean log-density of each
+split that is encoded: where it is much lower on held-out images than on those fitted
+to, take fewer components or a simpler covariance.
+"""
+
+import os
+import sys
+
+from tools import flags
+
+_KINDS = ("gaussian", "mixture")
+_COVARIANCES = ("auto", "full", "tied", "diag", "spherical")
+# Images of a split behind the log-density that is printed.
+_MEASURED = 2000
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "run_dir", "", "Run directory, with encodings by tools.encode.")
+    flags.add(values, "split", "train", "Encoded split to fit to.")
+    text = "A Gaussian of full covariance, or a mixture of Gaussians."
+    flags.add(values, "kind", "gaussian", text, _KINDS)
+    flags.add(values, "components", 10, "Gaussians of a mixture.")
+    text = (
+        "Form of their covariances; tied: one for all; auto: full for each, or tied "
+        "where there are fewer than 5 z_dim images a component."
+    )
+    flags.add(values, "covariance", "auto", text, _COVARIANCES)
+    text = (
+        "Images to fit a mixture to, at most, picked at random; a Gaussian takes all."
+    )
+    flags.add(values, "points", 20_000, text)
+    flags.add(values, "seed", 1, "Seed of the choice, and of a mixture's first guess.")
+
+
+def main(values):
+    """Fit what the flags say."""
+    flags.require(values, "run_dir")
+    flags.require_not_negative(values, "seed")
+    for name in ("components", "points"):
+        if values[name].value < 1:
+            raise flags.UsageError(
+                f"--{name} must be at least 1, received {values[name].value}."
+            )
+    flags.import_tensorflow()
+    from vae_prod import densities, latent
+
+    encodings = os.path.join(values.run_dir, "encodings")
+    encode = f"python -m tools.encode --run_dir={values.run_dir} --split={values.split}"
+    encoding = latent.open_encoding(
+        os.path.join(encodings, values.split), f"Make it with {encode}."
+    )
+    fitted = _fit(values, encoding)
+    path = densities.folder(values.run_dir, values.kind)
+    fitted.save(path)
+    print(f"fitted to {fitted.made['num_points']:,} images: {path}")
+    if not fitted.made.get("converged", True):
+        print(
+            "not converged: the mixture may still become better with fewer components"
+        )
+    for split, density in _log_densities(values, encodings, fitted):
+        print(f"log-density of {split}: {density:,.1f} nats an image")
+
+
+def _fit(values, encoding):
+    from vae_prod import densities
+
+    points = encoding.z_mean, encoding.z_log_var
+    if values.kind == "gaussian":
+        return densities.fit_gaussian(*points, made=encoding.made)
+    return densities.fit_mixture(
+        *points,
+        components=values.components,
+        covariance=values.covariance,
+        num_points=values.points,
+        seed=values.seed,
+        made=encoding.made,
+    )
+
+
+def _log_densities(values, encodings, fitted):
+    """Yield each split encoded by the same model, and its mean log-density."""
+    from vae_prod import densities, latent
+
+    for split in sorted(os.listdir(encodings)):
+        encoding = latent.open_encoding(os.path.join(encodings, split), "")
+        if encoding.made["model"] == fitted.made["model"]:
+            points = densities.draw_points(
+                encoding.z_mean, encoding.z_log_var, _MEASURED, values.seed
+            )
+            yield split, fitted.log_prob(points).mean()
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

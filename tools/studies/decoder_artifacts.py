@@ -1,0 +1,100 @@
+"""Transposed convolutions against upsampling: the same training, checkerboards beside.
+
+Where a decoder enlarges maps by a stride, a pattern of the stride's period can be left
+in its images. It is measured in their spectrum (`vae_prod.checkerboard`).
+"""
+
+import numpy as np
+
+from tools.studies import lab as lab_lib
+from tools.studies import losses, outcome, pictures, quality
+from vae_prod import plots, report, sampling
+
+FLAGS = ()
+
+DECODERS = ("conv2d_transpose", "upsampling")
+# Decibels of a pattern above which it can be made out.
+_SEEN = 1.0
+
+
+def study(lab: lab_lib.Lab) -> outcome.Outcome:
+    """Train both decoders and measure the patterns that they leave."""
+    opened = lab.train_and_open({name: {"decoder": name} for name in DECODERS})
+    measured = {name: quality.measure(lab, run) for name, run in opened.items()}
+    found = {name: each.assessment.checkerboards for name, each in measured.items()}
+    return outcome.Outcome(
+        "Decoder artefacts",
+        "Two models, alike but for how their decoders enlarge maps: by transposed "
+        "convolutions, or by upsampling and a convolution. How much of a checkerboard "
+        "do they leave?",
+        [
+            report.Section("Checkerboards", _parts(lab, found)),
+            report.Section("Pictures", _pictures(lab, opened)),
+            report.Section("Quality", [quality.table(lab, measured)]),
+            report.Section("Losses", losses.parts(opened)),
+        ],
+        {
+            name: {
+                "excess_db": {str(each.period): each.excess for each in found[name]},
+                "energy_db": {str(each.period): each.energy for each in found[name]},
+                "quality": measured[name].values(),
+                "losses": losses.figures(opened[name]),
+            }
+            for name in opened
+        },
+        opened,
+    )
+
+
+def _parts(lab, found) -> list[report.Part]:
+    periods = [each.period for each in found[DECODERS[0]]]
+    rows = []
+    for number, period in enumerate(periods):
+        each = [found[name][number] for name in DECODERS]
+        rows.append([f"{period} pixels: pattern, dB", *(e.excess for e in each)])
+        rows.append([f"{period} pixels: energy, dB", *(e.energy for e in each)])
+    caption = (
+        f"Reconstructions of {lab.num_images(lab.held_out):,} {lab.held_out} images. "
+        "Pattern: how much more than in real images the period's frequencies stand out "
+        "from those around them; 0 is none. Energy: power at these frequencies over "
+        "that of the real images; blur lowers it."
+    )
+    return [
+        report.Verdict(_verdict(found)),
+        report.Table(["period", *DECODERS], rows, caption),
+    ]
+
+
+def _verdict(found) -> str:
+    worst = {name: max(each.excess for each in found[name]) for name in DECODERS}
+    one, other = DECODERS
+    told = ", ".join(f"{name} {value:.1f} dB" for name, value in worst.items())
+    if max(worst.values()) < _SEEN:
+        return f"Neither decoder leaves a pattern that can be made out ({told})."
+    better = min(worst, key=worst.get)
+    if abs(worst[one] - worst[other]) < _SEEN:
+        return f"Both decoders leave about the same pattern ({told})."
+    return f"The {better} decoder leaves less of a checkerboard ({told})."
+
+
+def _pictures(lab, opened) -> list[report.Part]:
+    count = lab.study.columns * lab.study.rows
+    z = sampling.prior(lab.seeds(count), opened[DECODERS[0]].codec.z_dim)
+    first = opened[DECODERS[0]]
+    chosen = lab.choose(first, lab.held_out, count)
+    shown = [chosen.get("target", chosen["image"])]
+    for run in opened.values():
+        z_mean = run.codec.encode(chosen["image"])["z_mean"]
+        shown.append(plots.to_uint8(run.codec.decode(z_mean)))
+    caption = (
+        f"Images of the {lab.held_out} split, below them their reconstructions by "
+        f"{DECODERS[0]}, below these by {DECODERS[1]}."
+    )
+    parts = [pictures.pairs("reconstructions", lab.study.columns, caption, *shown)]
+    for name, run in opened.items():
+        images = run.codec.decode_many(np.asarray(z))
+        caption = f"The same z ~ N(0, I), decoded by {name}."
+        parts.append(
+            pictures.grid(f"samples_{name}", images, lab.study.columns, caption)
+        )
+    return parts

@@ -1,0 +1,142 @@
+"""Runs measured on held-out images and judged, for tables and verdicts."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from tools import progress
+from tools.studies import lab as lab_lib
+from vae_prod import assessment as assessment_lib
+from vae_prod import evaluation, report
+from vae_prod import figures as figures_lib
+from vae_prod import verdict as verdict_lib
+
+# What tables show, by the figures' names.
+_SHOWN = {
+    "psnr": "PSNR of reconstructions",
+    "ssim": "SSIM of reconstructions",
+    "explained_variance": "variance explained",
+    "reconstruction_nats": "reconstruction",
+    "kl": "KL",
+    "elbo": "ELBO",
+    "bits_per_dim": "bits per dimension",
+    "importance_bound": "importance-weighted bound",
+    "reconstruction_distance": "distance of reconstructions",
+    "sample_distance": "distance of images of random z",
+    "active_units": "active units",
+    "noise_share": "noise's share of variance",
+    "sampled_radius": "mean |z|",
+    "prior_radius": "√z_dim, the prior's |z|",
+}
+
+
+@attrs.frozen(eq=False)
+class Judged:
+    """A run's figures on held-out images, and what they show.
+
+    Attributes:
+        assessment: All figures.
+        figures: Those with a name, by it.
+        verdict: What they show.
+    """
+
+    assessment: assessment_lib.Assessment
+    figures: Mapping[str, figures_lib.Figure]
+    verdict: verdict_lib.Verdict
+
+    @property
+    def quality(self) -> evaluation.Quality:
+        """The figures that rank models."""
+        return self.assessment.quality
+
+    def values(self) -> dict:
+        """Return the figures and the verdict, for `figures.json`."""
+        plain = {name: figure.value for name, figure in self.figures.items()}
+        quality = self.quality
+        counted = {
+            "num_images": quality.num_images,
+            "distance_images": quality.distance_images,
+        }
+        return {**plain, **counted, "verdict": self.verdict.kind}
+
+
+def measure(
+    lab: lab_lib.Lab, opened: lab_lib.Opened, importance_samples: int = 0
+) -> Judged:
+    """Measure a run on all held-out images, and judge it.
+
+    Args:
+        lab: The study's data and settings.
+        opened: The run.
+        importance_samples: K of the importance-weighted bound; 0: no bound.
+    """
+    split, config = lab.held_out, opened.run.model
+    count = lab.num_images(split)
+    settings = assessment_lib.Settings(
+        lab.train.seed, lab.study.measured_images, importance_samples
+    )
+    print(f"measuring {opened.run_dir}", flush=True)
+    with progress.Progress() as show:
+        assessed = assessment_lib.assess(
+            evaluation.Subject.of(opened.model),
+            lab.batches(opened, split),
+            settings,
+            on_progress=lambda done: show(done, count),
+        )
+    listed = figures_lib.of(assessed, config)
+    verdict = verdict_lib.judge(assessed, config)
+    return Judged(assessed, {each.name: each for each in listed}, verdict)
+
+
+def table(lab: lab_lib.Lab, judged: Mapping[str, Judged]) -> report.Table:
+    """Tabulate how good runs are, a column a run."""
+    known = {name: f for each in judged.values() for name, f in each.figures.items()}
+    rows = []
+    for name, text in _SHOWN.items():
+        values = [each.figures[name].value for each in judged.values()]
+        if any(value is not None for value in values):
+            rows.append([_label(text, known[name]), *values])
+    quality = next(iter(judged.values())).quality
+    caption = (
+        f"On {quality.num_images:,} {lab.held_out} images; sliced Wasserstein "
+        f"distances from {quality.distance_images:,} of them."
+    )
+    return report.Table(["figure", *judged], rows, caption)
+
+
+def _label(text: str, figure: figures_lib.Figure) -> str:
+    better = figure.better and f"{figure.better} is better"
+    unit = "" if figure.unit == "1/1000" else figure.unit
+    told = ", ".join(part for part in (unit, better) if part)
+    return f"{text} ({told})" if told else text
+
+
+def verdicts(judged: Mapping[str, Judged]) -> list[report.Part]:
+    """Tell what each run is, why, and what to do."""
+    parts = []
+    for name, each in judged.items():
+        verdict = each.verdict
+        parts += [
+            report.Verdict(f"{name}: {verdict.finding}. {verdict.advice}"),
+            report.Text(f"Why: {'; '.join(verdict.reasons)}."),
+        ]
+    return parts
+
+
+def posteriors(name: str, judged: Judged) -> report.Table:
+    """Tabulate what separates z from z_mean."""
+    found = judged.assessment.posteriors
+    rows = [
+        [text, *map(_exact, (extent.mean, extent.smallest, extent.largest))]
+        for text, extent in found.rows()
+    ]
+    components = found.num_images * found.z_dim
+    caption = (
+        f"{name}: z against z_mean. {found.far:,} of {components:,} components of z "
+        "are more than 0.05 from z_mean."
+    )
+    return report.Table(["over images", "mean", "smallest", "largest"], rows, caption)
+
+
+def _exact(value: float) -> str:
+    return f"{value:.6g}" if abs(value) >= 1e-3 or not value else f"{value:.2e}"

@@ -1,0 +1,74 @@
+"""Grey images given their colours: grey in, colour out."""
+
+from tools.studies import lab as lab_lib
+from tools.studies import losses, outcome, restoration
+from vae_prod import errors, report
+
+FLAGS = ("--mode=ae", "--z_dim=512", "--corruption=grayscale")
+
+# Of the clean images' saturation; below it colours are hardly there.
+_LITTLE = 0.25
+
+
+def study(lab: lab_lib.Lab) -> outcome.Outcome:
+    """Train a model to colour images, and see what it makes of new ones."""
+    if lab.model.image_shape[-1] != 3:
+        raise errors.RunError(
+            f"Expected colour images for --study=recolour, {lab.data_dir} holds grey "
+            "ones. Convert a source with colours with --channels=3, or choose another "
+            "study: all but this one work on grey images."
+        )
+    opened = lab.train_and_open({"recolour": {"corruption": "grayscale"}})
+    run = opened["recolour"]
+    found = restoration.measure(lab, run)
+    rows = [
+        ["PSNR, dB", found.psnr_given, found.psnr_restored, None],
+        [
+            "saturation, in [0, 1]",
+            found.saturation_given,
+            found.saturation_restored,
+            found.saturation_clean,
+        ],
+    ]
+    columns = ["measure", "grey, as given", "coloured", "the clean image"]
+    caption = f"Means over {found.num_images:,} {lab.held_out} images"
+    share = found.saturation_restored / max(found.saturation_clean, 1e-6)
+    return outcome.Outcome(
+        "Re-colouring",
+        "A model is given grey images and trained on the same ones in colour; here is "
+        "what it makes of images that it has never seen.",
+        [
+            report.Section(
+                "Coloured images",
+                [
+                    report.Verdict(_verdict(share)),
+                    report.Table(columns, rows, caption),
+                    restoration.picture(lab, run, lab.held_out, "held_out"),
+                    restoration.picture(lab, run, "train", "train"),
+                ],
+            ),
+            report.Section("Losses", losses.parts(opened)),
+        ],
+        {
+            "psnr_given": found.psnr_given,
+            "psnr_coloured": found.psnr_restored,
+            "saturation_coloured": found.saturation_restored,
+            "saturation_clean": found.saturation_clean,
+            "images": found.num_images,
+            "losses": losses.figures(run),
+        },
+        opened,
+    )
+
+
+def _verdict(share: float) -> str:
+    if share < _LITTLE:
+        return (
+            f"Hardly any colour is back: {share:.0%} of the clean images' saturation. "
+            "Train for more epochs."
+        )
+    return (
+        f"Colours came back with {share:.0%} of the clean images' saturation. Where a "
+        "colour doesn't follow from the grey image, the model gives an average of what "
+        "is likely, which is duller."
+    )

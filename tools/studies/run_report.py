@@ -1,0 +1,69 @@
+"""A finished run on a page: what it was, how it went, what it can do."""
+
+import os
+
+import numpy as np
+
+from tools.studies import lab as lab_lib
+from tools.studies import losses, outcome, pictures, quality, reconstruction
+from vae_prod import checkpoints, errors, report, sampling
+
+FLAGS = ()
+
+_IMPORTANCE_SAMPLES = 10
+
+
+def study(lab: lab_lib.Lab) -> outcome.Outcome:
+    """Summarise the run.
+
+    Raises:
+        RunError: It isn't finished.
+    """
+    run = lab.open(lab.run_dir)
+    _check_finished(run)
+    runs = {"run": run}
+    measured = {"run": quality.measure(lab, run, _IMPORTANCE_SAMPLES)}
+    count = lab.study.rows * lab.study.columns
+    z = np.asarray(sampling.prior(lab.seeds(count), run.codec.z_dim))
+    samples = run.codec.decode_many(z)
+    model = run.run.model
+    return outcome.Outcome(
+        f"Run {os.path.basename(os.path.abspath(lab.run_dir))}",
+        f"{'A VAE' if model.is_vae else 'An autoencoder'} of {model.z_dim} latent "
+        f"dimensions, trained on {run.trained_on}.",
+        [
+            report.Section("Verdict", quality.verdicts(measured)),
+            report.Section("Figures", [quality.table(lab, measured)]),
+            report.Section(
+                "Pictures",
+                [
+                    reconstruction.picture(lab, run, lab.held_out),
+                    pictures.grid(
+                        "samples", samples, lab.study.columns, "Images of z ~ N(0, I)."
+                    ),
+                ],
+            ),
+            report.Section("Losses", losses.parts(runs)),
+        ],
+        {
+            "quality": measured["run"].values(),
+            "losses": losses.figures(run),
+        },
+        runs,
+    )
+
+
+def _check_finished(run: lab_lib.Opened) -> None:
+    rows, config = run.history(), run.run.train
+    progress = checkpoints.Progress()
+    for row in rows:
+        loss = row.get("val_total_loss", row["total_loss"])
+        gained = loss < progress.best
+        progress.best = min(progress.best, loss)
+        progress.epochs_without_gain = 0 if gained else progress.epochs_without_gain + 1
+    if len(rows) < config.epochs and not progress.has_stalled(config.early_stopping):
+        raise errors.RunError(
+            f"Expected a finished run in {run.run_dir}, it has done {len(rows)} of "
+            f"{config.epochs} epochs. Go on with tools.train --resume, or report on "
+            "another."
+        )

@@ -1,0 +1,217 @@
+"""Make one of the experiments on autoencoders, and write a report of it.
+
+    python -m tools.study --study=STUDY --data_dir=DIR      trains what it needs
+    python -m tools.study --study=STUDY --run_dir=RUN       looks at a trained run
+
+Studies that train or look at one run:
+    reconstruction     what comes back of training images and of new ones
+    generation         images of random z: normal, uniform in growing boxes, sharpened
+    latent_space       radii, coordinates, clusters, principal components, t-SNE
+    attributes         latent arithmetic: add or take away an attribute; interpolation
+    samplers           prior against densities fitted to the encoded images
+    report             a finished run: settings, curves, pictures and figures
+Studies that train several:
+    decoder_artifacts  both decoders, same training: checkerboards side by side
+    ae_vs_vae          autoencoder, VAE with a tiny KL loss, VAE
+    plane              a latent space of two dimensions, AE and VAE, by label
+    fact_sweep         reconstruction against sample quality, over fact
+    denoise            images restored from noise and from dropped pixels
+    recolour           grey images given their colours
+All flags of training may be given. Defaults differ in --recompute_batch_norm=10, for
+plane in --recipe=fashion_2d, and for denoise and recolour in --mode=ae --z_dim=512.
+
+The study's folder gets report.html (one file, to read anywhere), figures.json,
+pictures/ (PNG), tensorboard/ (with the embedding projector) and runs/NAME for each run
+trained. The same command again reuses finished runs and goes on with others.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+import attrs
+
+from pipelines import config as data_config_lib
+from tools import flags
+from tools.studies import config as studies_config
+from vae_prod import config as config_lib
+
+_OF_ONE_RUN = (
+    *("reconstruction", "generation", "latent_space", "attributes", "samplers"),
+    "report",
+)
+_OF_SEVERAL = (
+    *("decoder_artifacts", "ae_vs_vae", "plane", "fact_sweep"),
+    *("denoise", "recolour"),
+)
+STUDIES = _OF_ONE_RUN + _OF_SEVERAL
+_RUN_CONFIGS = (
+    config_lib.ModelConfig,
+    config_lib.TrainConfig,
+    data_config_lib.DataConfig,
+)
+# Defaults of all studies: after few steps batch norm's moving statistics lag so far
+# behind that pictures would show the lag.
+_FLAGS = ("--recompute_batch_norm=10",)
+# Settings of training that are also settings of looking at a run.
+_OF_BOTH = ("seed", "recompute_batch_norm", "cpu_only", "cpu_threads")
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "study", "", f"Which study: {', '.join(STUDIES)}.")
+    flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
+    flags.add(
+        values, "run_dir", "", "Trained run to look at; empty: train what it needs."
+    )
+    flags.add(values, "weights", "last", "Which weights of a run.", ("best", "last"))
+    flags.add(
+        values,
+        "out",
+        "",
+        "The study's folder; default: studies/STUDY in the run directory (a report: "
+        "report there), or in the working directory.",
+    )
+    flags.define(values, studies_config.StudyConfig, *_RUN_CONFIGS)
+
+
+def main(values):
+    """Make the study that the flags name."""
+    _check(values)
+    study_config = flags.build(values, studies_config.StudyConfig)
+    command = _command(values)
+    flags.import_tensorflow()  # Not before: --help has answered by now.
+    from tools import runs
+    from tools.studies import catalogue, outcome, setup
+    from vae_prod import callbacks, training
+
+    study = catalogue.STUDIES[values.study]
+    _apply(values, (*_FLAGS, *study.FLAGS))
+    training.set_up_devices(flags.build(values, config_lib.TrainConfig))
+    lab = _lab(values, study_config)
+    _make_folder(lab.out)
+    try:
+        with runs.reading(lab.data_dir):
+            found = study.study(lab)
+    except callbacks.Stopped:
+        print("stopped on request; the same command goes on")
+        sys.exit(flags.STOPPED)
+    path = outcome.publish(setup.with_setup(found, lab, command), lab.out)
+    print(f"\nreport: {path}")
+    print(f"watch it: tensorboard --logdir={lab.out}")
+
+
+def _check(values) -> None:
+    """Refuse flags that don't go together, before anything is loaded."""
+    flags.require(values, "study")
+    if values.study not in STUDIES:
+        raise flags.UsageError(
+            f"--study takes {', '.join(STUDIES)}; received {values.study!r}."
+        )
+    if values.study == "report":
+        flags.require(values, "run_dir")
+    if not (values.data_dir or values.run_dir):
+        raise flags.UsageError(
+            "--data_dir, to train on, or --run_dir, to look at, is required: received "
+            "neither."
+        )
+    if not values.run_dir:
+        return
+    if values.study in _OF_SEVERAL:
+        raise flags.UsageError(
+            f"--study={values.study} trains its own runs and takes --data_dir, not "
+            f"--run_dir. Of one run there are {', '.join(_OF_ONE_RUN)}."
+        )
+    if given := [name for name in _run_flags() if values[name].present]:
+        raise flags.UsageError(
+            f"--run_dir={values.run_dir} is looked at as it was trained, received "
+            f"--{given[0]} too. Leave that out, or give --data_dir to train with it."
+        )
+
+
+def _run_flags() -> list[str]:
+    """Return the flags that say how a run is trained, and nothing else."""
+    fields = (field for config in _RUN_CONFIGS for field in attrs.fields(config))
+    names = {field.name for field in fields if flags.is_flag(field)}
+    return sorted(names - set(_OF_BOTH))
+
+
+def _command(values) -> str:
+    """Return the command that makes this study again."""
+    given = [values[name].serialize() for name in values if values[name].present]
+    return shlex.join(["python", "-m", "tools.study", *given])
+
+
+def _apply(values, defaults: Sequence[str]) -> None:
+    """Give flags that weren't given on the command line a study's own defaults."""
+    own = flags.flags.FlagValues()
+    flags.define(own, *_RUN_CONFIGS)
+    own(["study", *defaults])
+    for name in own:
+        if own[name].present and not values[name].present:
+            values[name].value = own[name].value
+
+
+def _lab(values, study_config: studies_config.StudyConfig):
+    """Gather what the study works with."""
+    from pipelines import dataset, shards
+    from tools import runs
+    from tools.studies import lab
+
+    train_config = flags.build(values, config_lib.TrainConfig)
+    data_config = flags.build(values, data_config_lib.DataConfig)
+    if values.run_dir:
+        run = runs.load(values.run_dir)
+        data_dir, manifest = runs.open_data(run, values.data_dir)
+        model_config = run.model
+    else:
+        data_dir, manifest = values.data_dir, shards.load_manifest(values.data_dir)
+        shape = dataset.image_shape(manifest, data_config)
+        model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
+    return lab.Lab(
+        out=values.out or _folder(values),
+        data_dir=os.path.abspath(data_dir),
+        manifest=manifest,
+        model=model_config,
+        train=train_config,
+        data=data_config,
+        study=study_config,
+        weights=values.weights,
+        run_dir=values.run_dir,
+    )
+
+
+def _folder(values) -> str:
+    if values.study == "report":
+        return os.path.join(values.run_dir, "report")
+    return os.path.join(values.run_dir, "studies", values.study)
+
+
+def _make_folder(out: str) -> None:
+    from vae_prod import errors
+
+    if "://" in out:
+        raise errors.RunError(
+            f"Expected a local folder or mount as --out, received {out}."
+        )
+    if os.path.exists(os.path.join(out, "config.json")):
+        raise errors.RunError(
+            f"Expected a folder of the study's own as --out, {out} holds a run. Give "
+            "the run as --run_dir, or choose another --out."
+        )
+    try:
+        os.makedirs(out, exist_ok=True)
+    except OSError as error:
+        raise errors.RunError(
+            f"Expected to write to --out={out}: {error.strerror}. Choose another."
+        ) from error
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()
