@@ -44,11 +44,11 @@ class Codec:
 def from_model(model: vae_lib.VAE) -> Codec:
     """Make a codec of a model in memory."""
 
-    @tf.function
+    @tf.function(reduce_retracing=True)
     def encode(images):
         return model.encoder(vae_lib.scale_images(images), training=False)
 
-    @tf.function
+    @tf.function(reduce_retracing=True)
     def decode(z):
         logits = model.decoder(z, training=False)
         return tf.sigmoid(tf.cast(logits, tf.float32))

@@ -5,40 +5,16 @@ colour vision, for nothing is told by colour alone, and on a phone: letters are 
 for the width. Plots of a plane of points are in `plane_plots`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib import figure, ticker
+from matplotlib import ticker
 from scipy import stats
 
 from vae_prod import charts, latent_statistics, plots
 
 _STYLES = ("-", "--", ":", "-.")
 _GREY = "#555555"
-_TEXT = {"font.size": 13, "axes.labelsize": 13, "legend.fontsize": 11}
-
-
-def drawn(draw: Callable[[figure.Figure], None], height: float = 4.0) -> np.ndarray:
-    """Make a figure of a phone's form, let `draw` fill it, and render it.
-
-    Args:
-        draw: Called with the figure.
-        height: Inches, of a width of 6.
-    """
-    with matplotlib.rc_context(_TEXT):
-        sheet = figure.Figure((6.0, height), dpi=150, layout="constrained")
-        draw(sheet)
-        return charts.rendered(sheet)
-
-
-def tidy(axes, x_label: str, y_label: str) -> None:
-    """Label axes, and draw a quiet grid."""
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def radius_histogram(
@@ -74,10 +50,10 @@ def radius_histogram(
             label, place, (4, 2), textcoords="offset points", color=_GREY, fontsize=11
         )
         axes.set_xlim(0, top)
-        tidy(axes, "radius |z| (no unit)", f"images (% per bin of {width:g})")
+        charts.tidy(axes, "radius |z| (no unit)", f"images (% per bin of {width:g})")
         axes.legend(frameon=False)
 
-    return drawn(draw)
+    return charts.drawn(draw)
 
 
 def _series(number: int, in_all: int) -> dict:
@@ -116,7 +92,7 @@ def coordinates(edges: np.ndarray, counts: np.ndarray) -> np.ndarray:
         )
         fine = np.linspace(edges[0], edges[-1], 400)
         above.plot(fine, stats.norm.pdf(fine), "k-", linewidth=1.2, label="N(0, 1)")
-        tidy(above, "", "density")
+        charts.tidy(above, "", "density")
         above.legend(frameon=False)
         shown = below.pcolormesh(
             edges, np.arange(len(counts) + 1) + 0.5, ordered, cmap="cividis"
@@ -127,7 +103,7 @@ def coordinates(edges: np.ndarray, counts: np.ndarray) -> np.ndarray:
         below.set_ylabel("coordinate, widest first")
         sheet.colorbar(shown, ax=below, label="density", location="bottom")
 
-    return drawn(draw, 7.0)
+    return charts.drawn(draw, 7.0)
 
 
 def inertia(
@@ -146,9 +122,9 @@ def inertia(
         axes.plot(clusters, inertia, "o-", color=plots.COLORS[0], markersize=5)
         axes.set_ylim(bottom=0)
         distance = "mean squared distance\nfrom the centre (no unit)"
-        tidy(axes, f"clusters, of {num_points:,} points", distance)
+        charts.tidy(axes, f"clusters, of {num_points:,} points", distance)
 
-    return drawn(draw)
+    return charts.drawn(draw)
 
 
 def spectrum(variances: np.ndarray) -> np.ndarray:
@@ -175,7 +151,7 @@ def spectrum(variances: np.ndarray) -> np.ndarray:
             ha="right",
             fontsize=11,
         )
-        tidy(above, "", "variance\n(no unit)")
+        charts.tidy(above, "", "variance\n(no unit)")
         below.plot(ranks, held, **line)
         for share in (90, 99):
             number = int(np.searchsorted(held, share)) + 1
@@ -191,6 +167,6 @@ def spectrum(variances: np.ndarray) -> np.ndarray:
             )
         below.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         below.set_ylim(0, 104)
-        tidy(below, "principal component, by rank", "variance held\n(% of all)")
+        charts.tidy(below, "principal component, by rank", "variance held\n(% of all)")
 
-    return drawn(draw, 5.5)
+    return charts.drawn(draw, 5.5)

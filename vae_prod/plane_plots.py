@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import patheffects
 from scipy import stats
 
-from vae_prod import latent_plots, plots
+from vae_prod import charts, plots
 
 AXES = ("z 1 (no unit)", "z 2 (no unit)")
 _MARKERS = ("o", "^", "s", "v", "D", "P", "X")
@@ -38,9 +38,9 @@ def scatter(
     def draw(sheet):
         axes = sheet.subplots()
         _scatter(axes, points, labels, names)
-        latent_plots.tidy(axes, *axis_labels)
+        charts.tidy(axes, *axis_labels)
 
-    return latent_plots.drawn(draw, _HEIGHT)
+    return charts.drawn(draw, _HEIGHT)
 
 
 def p_values(
@@ -106,7 +106,7 @@ def decoded_plane(
         axes.set_xlabel(axis_labels[0])
         axes.set_ylabel(axis_labels[1])
 
-    return latent_plots.drawn(draw, 6.0)
+    return charts.drawn(draw, 6.0)
 
 
 def samples(
@@ -137,7 +137,7 @@ def samples(
         above, below = sheet.subfigures(2, height_ratios=(_HEIGHT, 1.9 * rows))
         axes = above.subplots()
         _scatter(axes, points, labels, names)
-        latent_plots.tidy(axes, *axis_labels)
+        charts.tidy(axes, *axis_labels)
         places = below.subplots(rows, columns, squeeze=False).ravel()
         for number, place in enumerate(places, 1):
             place.set_axis_off()
@@ -148,7 +148,7 @@ def samples(
                 text = f"{number}: {point[0]:.2g}, {point[1]:.2g}"
                 place.set_title(text, size=11)
 
-    return latent_plots.drawn(draw, _HEIGHT + 1.9 * rows)
+    return charts.drawn(draw, _HEIGHT + 1.9 * rows)
 
 
 def _colored(images: np.ndarray) -> tuple[int, int, int]:
