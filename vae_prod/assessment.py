@@ -18,6 +18,7 @@ from vae_prod import (
     evaluation,
     feature_distances,
     features,
+    held_out,
     measures,
     objectives,
     per_dimension,
@@ -113,21 +114,21 @@ def assess(
         each.name: _Features(each, settings.feature_images) for each in extractors
     }
 
-    def latent(batch: evaluation.Batch) -> None:
+    def add(batch: held_out.Batch) -> None:
+        _check_finite(batch)
         posteriors.add(batch.z_mean, batch.z_log_var, batch.z)
         dimensions.add(batch.z_mean, batch.z_log_var)
-
-    def progress(batch: evaluation.Batch) -> None:
+        for each in (pictures, *compared.values()):
+            each.add(batch)
         on_progress(batch.first + len(batch))
 
-    others = [each.add for each in compared.values()]
     quality = evaluation.measure(
         subject,
         batches,
         settings.seed,
         settings.distance_images,
         settings.importance_samples,
-        also=[_check_finite, latent, pictures.add, *others, progress],
+        also=[add],
     )
     return Assessment(
         settings=settings,
@@ -140,7 +141,7 @@ def assess(
     )
 
 
-def _check_finite(batch: evaluation.Batch) -> None:
+def _check_finite(batch: held_out.Batch) -> None:
     if not (np.isfinite(batch.z).all() and np.isfinite(batch.reconstructions).all()):
         raise errors.RunError(
             "Expected finite reconstructions, the model gives NaN or infinity. Its "
@@ -173,7 +174,7 @@ class _Pictures:
         self._pixels, self._ssim = measures.Moments(), measures.Moments()
         self._targets, self._inputs = hashlib.sha256(), hashlib.sha256()
 
-    def add(self, batch: evaluation.Batch) -> None:
+    def add(self, batch: held_out.Batch) -> None:
         self._decoded.add(batch.reconstructions)
         self._real.add(batch.clean)
         self._pixels.update(batch.clean)
@@ -207,7 +208,7 @@ class _Features:
         self._count = 0
         self._real, self._samples = [], []
 
-    def add(self, batch: evaluation.Batch) -> None:
+    def add(self, batch: held_out.Batch) -> None:
         size = min(len(batch), self._limit - self._count)
         if size:
             self._real.append(self._extractor.features(batch.targets[:size]))

@@ -27,21 +27,16 @@ from vae_prod import codec as codec_lib
 from vae_prod import config as config_lib
 from vae_prod import (
     errors,
+    held_out,
     measures,
     objectives,
-    ops,
     optimizer,
     per_dimension,
     plots,
-    sampling,
     wasserstein,
 )
 from vae_prod import vae as vae_lib
 
-# Independent streams of draws under one seed; each has 2^40 numbers.
-_POSTERIOR, _SAMPLES, _IMPORTANCE = range(3)
-_NUM_STREAMS = 4
-_STREAM_BITS = 40
 # Probabilities that logits are recovered from: what float32 has between 0 and 1.
 _LEAST, _MOST = np.finfo(np.float32).tiny, 1 - 2.0**-24
 
@@ -191,7 +186,7 @@ def measure(
     seed: int = 1,
     distance_images: int = 2000,
     importance_samples: int = 0,
-    also: Iterable[Callable[["Batch"], None]] = (),
+    also: Iterable[Callable[[held_out.Batch], None]] = (),
 ) -> Quality:
     """Measure a trained model in one pass over held-out images.
 
@@ -210,7 +205,8 @@ def measure(
             if there are fewer.
         importance_samples: K of the importance-weighted bound, each as much work as
             decoding all images once; 0: no bound.
-        also: Called with each batch: what else is measured in the same pass.
+        also: Called with each batch, before it is measured here: what else is taken in
+            the same pass.
 
     Returns:
         All figures.
@@ -218,11 +214,11 @@ def measure(
     Raises:
         RunError: There is no image.
     """
-    figures = _Figures(subject, importance_samples, seed)
+    figures = _Figures(subject, importance_samples)
     distances = _Distances(subject.codec.image_shape, distance_images, seed)
     for values in batches:
-        batch = Batch(subject, values, figures.count, seed)
-        for add in (figures.add, distances.add, *also):
+        batch = held_out.Batch(subject.codec, values, figures.count, seed)
+        for add in (*also, figures.add, distances.add):
             add(batch)
     if not figures.count:
         raise errors.RunError(
@@ -239,69 +235,12 @@ def _averaged(model: vae_lib.VAE):
     return optimizer.averaged(model)
 
 
-def _seeds(seed: int, stream: int, first: int, size: int, each: int = 1) -> np.ndarray:
-    """Return the seeds of images `first` and on in a stream: int64 [size].
-
-    `each` seeds are set apart for an image; the one returned is the first of them.
-    """
-    start = (seed * _NUM_STREAMS + stream) % 2**22 * 2**_STREAM_BITS
-    return start + each * np.arange(first, first + size, dtype=np.int64)
-
-
-class Batch:
-    """A batch of held-out images and what the model makes of it.
-
-    Attributes:
-        first: Number of its first image.
-        images: What the encoder is given: uint8 [B, H, W, C], or float in [0, 1].
-        targets: What it should come to, like them.
-        clean: The targets as float32 in [0, 1].
-        z_mean: float32 [B, z_dim].
-        z_log_var: float32 [B, z_dim]; None of an autoencoder.
-        z: Drawn from the posterior: float32 [B, z_dim]; an autoencoder's is z_mean.
-        reconstructions: Decoded from z_mean: float32 [B, H, W, C] in [0, 1].
-    """
-
-    def __init__(self, subject: Subject, values: dict, first: int, seed: int):
-        self.first = first
-        self.images = np.asarray(values["image"])
-        self.targets = np.asarray(values.get("target", self.images))
-        self.clean = ops.scale_images(tf.convert_to_tensor(self.targets)).numpy()
-        self._codec = subject.codec
-        self._seed = seed
-        self._samples = None
-        posterior = self._codec.encode(self.images)
-        self.z = self.z_mean = posterior["z_mean"]
-        self.z_log_var = posterior.get("z_log_var")
-        if self.z_log_var is not None:
-            seeds = _seeds(seed, _POSTERIOR, first, len(self))
-            noise = sampling.prior(seeds, self._codec.z_dim)
-            self.z = ops.reparameterize(self.z_mean, self.z_log_var, noise).numpy()
-        self.reconstructions = self._codec.decode(self.z_mean)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def samples(self, count: int) -> np.ndarray:
-        """Return images of z ~ N(0, I), one for each of the first `count` images.
-
-        Returns:
-            float32 [count, H, W, C] in [0, 1].
-        """
-        if self._samples is None or len(self._samples) < count:
-            seeds = _seeds(self._seed, _SAMPLES, self.first, count)
-            z = sampling.prior(seeds, self._codec.z_dim)
-            self._samples = self._codec.decode(z)
-        return self._samples[:count]
-
-
 class _Figures:
     """Everything but the distances, averaged over images as they come."""
 
-    def __init__(self, subject: Subject, importance_samples: int, seed: int):
+    def __init__(self, subject: Subject, importance_samples: int):
         self.count = 0
         self._subject = subject
-        self._seed = seed
         config = subject.config
         self._has_elbo = (
             config.is_vae and subject.has_likelihood and objectives.has_nats(config)
@@ -313,7 +252,7 @@ class _Figures:
             functools.partial(_nats, subject), reduce_retracing=True, autograph=False
         )
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: held_out.Batch) -> None:
         error = np.square(batch.reconstructions - batch.clean).mean(axis=(1, 2, 3))
         values = {
             "mse": error,
@@ -335,14 +274,14 @@ class _Figures:
     def _decode(self, z: np.ndarray) -> np.ndarray:
         return self._subject.codec.decode(z)
 
-    def _bound(self, batch: Batch) -> np.ndarray:
+    def _bound(self, batch: held_out.Batch) -> np.ndarray:
         samples = self._importance_samples
         return measures.importance_weighted_bound(
             batch.z_mean,
             batch.z_log_var,
             lambda z: -self._nats(self._decode(z), batch.targets),
             samples,
-            _seeds(self._seed, _IMPORTANCE, self.count, len(batch), samples),
+            batch.bound_seeds(samples),
         )
 
     def result(self) -> dict:
@@ -389,7 +328,7 @@ class _Distances:
             wasserstein.Patches(image_shape, seed) for _ in range(3)
         )
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: held_out.Batch) -> None:
         """Add a batch, and as many images of random z, all as they would be saved."""
         size = min(len(batch), self._limit - self._targets.num_images)
         if size:

@@ -15,6 +15,7 @@ where three channels are.
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
 
 import attrs
@@ -97,7 +98,8 @@ def load(path: str, image_shape: tuple[int, int, int]) -> Extractor:
         return tf.cast(network(tf.cast(images, dtype)), tf.float32)
 
     _try(path, extract, image_shape)
-    name = os.path.splitext(os.path.basename(path.rstrip("/")))[0]
+    name = os.path.basename(path.rstrip("/"))
+    name = name.removesuffix(".h5").removesuffix(".weights")
     return Extractor(
         name,
         _digest(path),
@@ -109,9 +111,10 @@ def load(path: str, image_shape: tuple[int, int, int]) -> Extractor:
 def _inception(path: str) -> tuple[Callable, tuple, tf.DType]:
     shape = (_INCEPTION_SIZE, _INCEPTION_SIZE, 3)
     try:
-        model = keras.applications.InceptionV3(
-            include_top=False, weights=path, input_shape=shape, pooling="avg"
-        )
+        with warnings.catch_warnings(action="ignore"):  # The error says it all.
+            model = keras.applications.InceptionV3(
+                include_top=False, weights=path, input_shape=shape, pooling="avg"
+            )
     except (OSError, ValueError, KeyError) as error:
         raise errors.RunError(
             "Expected the weights of Keras' InceptionV3 without its top (a file that "

@@ -46,12 +46,14 @@ def of(
     assessment: assessment_lib.Assessment, config: config_lib.ModelConfig
 ) -> list[Figure]:
     """Return an assessment's figures, in the order to show them."""
+    extractors = assessment.features
     sections = {
         "loss in the training convention": _losses(assessment),
         "likelihood at beta = 1": _likelihood(assessment, config),
         "reconstructions from z_mean": _reconstructions(assessment),
         "checkerboards, against real images": _checkerboards(assessment),
         "images of z ~ N(0, I)": _samples(assessment),
+        **{f"the same, by {name}": _features(assessment, name) for name in extractors},
         "latent space": _latent(assessment),
     }
     return [Figure(row[0], s, *row[1:]) for s, rows in sections.items() for row in rows]
@@ -66,17 +68,17 @@ def _losses(assessment) -> Iterator[tuple]:
 
 def _likelihood(assessment, config) -> Iterator[tuple]:
     quality, unit = assessment.quality, "nats/image"
-    own = ("reconstruction", unit) if objectives.has_nats(config) else ("error", "")
-    bound = f"weighted bound, K = {assessment.settings.importance_samples}"
-    yield "reconstruction_nats", *_with(own, quality.reconstruction_nats), _LOWER, NOISE
+    nats, bound = quality.reconstruction_nats, quality.importance_bound
+    text, own = "reconstruction", unit
+    if not objectives.has_nats(config):
+        text, own = "squared error", ""
+    samples = f"weighted bound, K = {assessment.settings.importance_samples}"
+    own_protocol = NOISE if bound is None else BOUND
+    yield "reconstruction_nats", text, nats, own, _LOWER, NOISE
     yield "kl", "KL", quality.kl, unit, _NEITHER, IMAGES
     yield "elbo", "ELBO", quality.elbo, unit, _HIGHER, NOISE
     yield "bits_per_dim", "bits/dim", quality.bits_per_dim, "bits", _LOWER, NOISE
-    yield "importance_bound", bound, quality.importance_bound, unit, _HIGHER, BOUND
-
-
-def _with(own: tuple[str, str], value) -> tuple:
-    return own[0], value, own[1]
+    yield "importance_bound", samples, bound, unit, _HIGHER, own_protocol
 
 
 def _reconstructions(assessment) -> Iterator[tuple]:
@@ -104,15 +106,17 @@ def _checkerboards(assessment) -> Iterator[tuple]:
 
 def _samples(assessment) -> Iterator[tuple]:
     yield from _distance("sample_distance", assessment.quality.sample_distance)
-    for extractor, distances in assessment.features.items():
-        for name, text, better in (
-            ("fid", "FID", _LOWER),
-            ("kid", "KID", _LOWER),
-            ("precision", "precision", _HIGHER),
-            ("recall", "recall", _HIGHER),
-        ):
-            value, text = getattr(distances, name), f"{text} ({extractor})"
-            yield f"{extractor}/{name}", text, value, "", better, features(extractor)
+
+
+def _features(assessment, extractor: str) -> Iterator[tuple]:
+    for name, text, better in (
+        ("fid", "FID", _LOWER),
+        ("kid", "KID", _LOWER),
+        ("precision", "precision", _HIGHER),
+        ("recall", "recall", _HIGHER),
+    ):
+        value = getattr(assessment.features[extractor], name)
+        yield f"{extractor}/{name}", text, value, "", better, features(extractor)
 
 
 def _latent(assessment) -> Iterator[tuple]:

@@ -124,7 +124,10 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         ]
         files = [_load(path) for path in paths]
         self.assertEqual(files[1]["model"]["recompute_batch_norm"], 1)
-        self.assertNotIn("bound", files[0]["protocols"])
+        protocols = files[0]["protocols"]
+        self.assertNotIn("bound", protocols)
+        for figure in files[0]["figures"].values():
+            self.assertIn(figure["protocol"], protocols)
         psnr = [each["figures"]["psnr"]["value"] for each in files]
         self.assertNotEqual(psnr[0], psnr[1])
         out, _ = self._evaluate(f"--compare={paths[0]},{paths[1]}")
