@@ -245,7 +245,10 @@ def weights_path(path: str, which: str = "best") -> str:
     if os.path.isdir(path):
         path = os.path.join(path, "weights", which, "vae.weights.h5")
     if not os.path.isfile(path):
-        raise errors.RunError(f"Expected saved weights in {path}, found no such file.")
+        raise errors.RunError(
+            f"Expected saved weights in {path}, found no such file. Train the run to "
+            "the end of an epoch, or mend the path."
+        )
     return path
 
 

@@ -1,10 +1,8 @@
 """A trial of a search as runs: trained like any other, then measured."""
 
-import gc
 import os
 
 import attrs
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,6 +12,7 @@ from vae_prod import (
     batch_norm,
     codec,
     evaluation,
+    graphs,
     objectives,
     optimizer,
     plots,
@@ -51,9 +50,7 @@ class TrialRuns:
             Its figures, averaged over its trainings.
         """
         figures = []
-        # What the last trial left, models and graphs.
-        keras.backend.clear_session()
-        gc.collect()
+        graphs.forget()  # Those of the trial before.
         for execution in range(self.space.search.executions_per_trial):
             model_config, train_config = self.space.settings(
                 plan.values, plan.epochs, execution

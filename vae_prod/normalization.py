@@ -5,8 +5,11 @@ CPU. Their gradients also meet in sums of three terms, which TensorFlow adds in 
 that varies: the same seed gave other bits. Each is one op with one gradient here.
 """
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 from vae_prod import fusing
 
@@ -50,9 +53,9 @@ def batch_norm(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Normalise x + bias by the batch's statistics, then apply leaky ReLU.
 
-    Ioffe & Szegedy (2015), algorithm 1. What the backward pass needs of the activation
-    is told by its result, which the next layer keeps anyway: of the normalised maps
-    nothing is stored.
+    Ioffe & Szegedy (2015), algorithm 1. By the fused kernels, or composed of single
+    operations where XLA makes them loops: on a CPU it would take the kernels apart,
+    into many more.
 
     Args:
         x: [B, H, W, C], float32 or lower.
@@ -65,39 +68,96 @@ def batch_norm(
         slope: Of the leaky ReLU, in [0, 1]; 1: no activation.
 
     Returns:
-        Maps like `x`, and mean and variance of x + bias, float32 [C]; the variance is
-        divided by one less than the count. No gradient flows through these two.
+        Maps like `x`, and mean and variance of x + bias, float32 [C]. No gradient
+        flows through these two.
     """
+    compute = _composed_batch_norm if _compiled_for_cpu() else _fused_batch_norm
 
     @tf.custom_gradient
-    def normalize(x, scale, offset, bias):
-        maps, mean, variance, *reserve = tf.raw_ops.FusedBatchNormV3(
+    def normalize(*tensors):
+        return compute(*tensors, epsilon, slope)
+
+    return normalize(x, scale, offset, bias)
+
+
+def _compiled_for_cpu() -> bool:
+    """Say whether what is traced now will be compiled by XLA, and for a CPU."""
+    on_cpu = not tf.config.list_logical_devices("GPU")
+    graph = tf.compat.v1.get_default_graph()
+    return on_cpu and control_flow_util.GraphOrParentsInXlaContext(graph)
+
+
+def _fused_batch_norm(
+    x, scale, offset, bias, epsilon: float, slope: float
+) -> tuple[tuple[tf.Tensor, ...], Callable]:
+    """Return the results of `batch_norm` and its gradient, by TensorFlow's kernels.
+
+    What the gradient needs of the activation is told by its result, which the next
+    layer keeps anyway: of the normalised maps nothing is stored.
+    """
+    maps, mean, variance, *reserve = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=scale,
+        offset=offset,
+        mean=[],
+        variance=[],
+        epsilon=epsilon,
+        is_training=True,
+    )
+    y = leaky_relu(maps, slope)
+
+    def gradient(upstream, *_):
+        d_x, d_scale, d_offset, *_ = tf.raw_ops.FusedBatchNormGradV3(
+            y_backprop=leaky_relu_gradient(upstream, y, slope),
             x=x,
             scale=scale,
-            offset=offset,
-            mean=[],
-            variance=[],
+            reserve_space_1=reserve[0],
+            reserve_space_2=reserve[1],
+            reserve_space_3=reserve[2],
             epsilon=epsilon,
             is_training=True,
         )
-        y = leaky_relu(maps, slope)
+        return d_x, d_scale, d_offset, tf.zeros_like(bias)
 
-        def gradient(upstream, *_):
-            d_x, d_scale, d_offset, *_ = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=leaky_relu_gradient(upstream, y, slope),
-                x=x,
-                scale=scale,
-                reserve_space_1=reserve[0],
-                reserve_space_2=reserve[1],
-                reserve_space_3=reserve[2],
-                epsilon=epsilon,
-                is_training=True,
-            )
-            return d_x, d_scale, d_offset, tf.zeros_like(bias)
+    # The kernel's variance is divided by one less than the count.
+    count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+    return (y, mean + bias, variance * (1.0 - 1.0 / count)), gradient
 
-        return (y, mean + bias, variance), gradient
 
-    return normalize(x, scale, offset, bias)
+def _composed_batch_norm(
+    x, scale, offset, bias, epsilon: float, slope: float
+) -> tuple[tuple[tf.Tensor, ...], Callable]:
+    """Return the results of `batch_norm` and its gradient, of single operations.
+
+    The gradient begins again from `x`. What it needs of the activation, too: XLA keeps
+    `y` in the order that the next convolution's gradient wants, which is another.
+    """
+
+    def mean_of(values):
+        # First of each image: over all at once, XLA takes three times as long.
+        return tf.reduce_mean(tf.reduce_mean(values, axis=[1, 2]), axis=0)
+
+    wide = tf.cast(x, tf.float32)
+    mean = mean_of(wide)
+    variance = mean_of(tf.square(wide - mean))
+    inverse = tf.math.rsqrt(variance + epsilon)
+    factor = scale * inverse
+    y = leaky_relu((wide - mean) * factor + offset, slope)
+
+    def gradient(upstream, *_):
+        centred = tf.cast(x, tf.float32) - mean
+        maps = centred * factor + offset
+        d_maps = leaky_relu_gradient(tf.cast(upstream, tf.float32), maps, slope)
+        d_offset = mean_of(d_maps)
+        d_scale = mean_of(d_maps * centred) * inverse
+        # XLA repeats what ends in one tensor's arithmetic inside the transposed copies
+        # that convolutions' gradients make, slowly; a difference of two it keeps.
+        shared = factor * d_offset + centred * (factor * inverse * d_scale)
+        d_x = tf.cast(factor * d_maps - shared, x.dtype)
+        count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+        return d_x, count * d_scale, count * d_offset, tf.zeros_like(bias)
+
+    return (tf.cast(y, x.dtype), mean + bias, variance), gradient
 
 
 @keras.saving.register_keras_serializable("vae_prod")
@@ -143,10 +203,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         maps, mean, variance = batch_norm(
             inputs, scale, offset, bias, self.epsilon, self.slope
         )
-        # The kernel's variance is divided by one less than the count, Keras' by it.
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         self._follow(self.moving_mean, mean)
-        self._follow(self.moving_variance, variance * (1.0 - 1.0 / count))
+        self._follow(self.moving_variance, variance)
         return maps
 
     def _follow(self, moving: keras.Variable, value: tf.Tensor) -> None:

@@ -1,8 +1,6 @@
 """The studies, on tiny runs that stand in for trained ones."""
 
-import contextlib
 import html.parser
-import io
 import json
 import os
 import shutil
@@ -17,7 +15,8 @@ from tensorflow.core.util import event_pb2
 from pipelines import config as data_config_lib
 from pipelines import shards
 from tests.pipelines import shard_fixtures
-from tools import flags, runs, study
+from tests.tools import train_test
+from tools import runs, study
 from tools.studies import config as studies_config
 from tools.studies import lab as lab_lib
 from tools.studies import published
@@ -43,17 +42,6 @@ _SMALL_PICTURES = (
     "--measured_images=8",
 )
 _MODES = ("vae", "ae")
-
-
-def run_program(program, *argv) -> tuple[int, str, str]:
-    """Run a program; return its exit code, output and errors."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = flags.run(program, argv)
-        except SystemExit as error:
-            code = error.code
-    return code, out.getvalue(), err.getvalue()
 
 
 class _Images(html.parser.HTMLParser):
@@ -135,7 +123,7 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         """Make a study; return exit code, output, errors and its folder."""
         out = os.path.join(self.create_tempdir().full_path, name)
         small = _SMALL_PICTURES if given else ()
-        return *run_program(
+        return *train_test.run_program(
             study, f"--study={name}", f"--out={out}", *small, *argv
         ), out
 
@@ -223,16 +211,16 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         argv = (f"--data_dir={self.data_dir}", *_TINY)
         out = os.path.join(self.create_tempdir().full_path, "out")
         command = ("--study=recolour", f"--out={out}", *_SMALL_PICTURES, *argv)
-        code, first, err = run_program(study, *command)
+        code, first, err = train_test.run_program(study, *command)
         self.assertEqual(code, 0, err)
         self.assertIn("run 1 of 1", first)
         run = runs.load(os.path.join(out, "runs", "recolour"))
         self.assertEqual((run.model.mode, run.model.z_dim), ("ae", 2))
         self.assertEqual(run.data.corruption, "grayscale")
-        code, second, err = run_program(study, *command)
+        code, second, err = train_test.run_program(study, *command)
         self.assertEqual(code, 0, err)
         self.assertIn("already trained", second)
-        code, _, err = run_program(study, *command, "--z_dim=4")
+        code, _, err = train_test.run_program(study, *command, "--z_dim=4")
         self.assertEqual(code, 1)
         self.assertIn("--z_dim is 2 in", err)
 
@@ -261,7 +249,7 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
     def _refused(self, *argv):
         """Return the sentence that a study of these flags ends in."""
         out = os.path.join(self.create_tempdir().full_path, "out")
-        code, _, err = run_program(study, f"--out={out}", *argv)
+        code, _, err = train_test.run_program(study, f"--out={out}", *argv)
         self.assertEqual(code, 1, err)
         self.assertFalse(os.path.exists(os.path.join(out, "report.html")))
         return err
@@ -292,8 +280,9 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("out of Smiling, Young, received Nose", err)
 
     def test_a_plane_has_two_dimensions(self):
-        argv = (f"--data_dir={self.data_dir}", *_TINY, "--z_dim=3")
-        code, _, err = run_program(study, "--study=plane", *argv)
+        out = os.path.join(self.create_tempdir().full_path, "plane")
+        argv = (f"--data_dir={self.data_dir}", f"--out={out}", *_TINY, "--z_dim=3")
+        code, _, err = train_test.run_program(study, "--study=plane", *argv)
         self.assertEqual(code, 2)
         self.assertIn("received --z_dim=3", err)
 
@@ -306,7 +295,7 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_run_directory_is_not_written_over(self):
         run_dir = self._run("vae")
         argv = ("--study=generation", f"--run_dir={run_dir}", f"--out={run_dir}")
-        code, _, err = run_program(study, *argv)
+        code, _, err = train_test.run_program(study, *argv)
         self.assertEqual(code, 1)
         self.assertIn("holds a run", err)
 
@@ -350,7 +339,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         (("--study=generation", "--data_dir=x", "--limits=0"), "'limits'"),
     )
     def test_flags_that_do_not_go_together(self, argv, message):
-        code, _, err = run_program(study, *argv)
+        code, _, err = train_test.run_program(study, *argv)
         self.assertEqual(code, 2)
         self.assertIn(message, err)
 

@@ -91,34 +91,59 @@ class BatchNormalizationTest(tf.test.TestCase, parameterized.TestCase):
         one = tf.cast(infer(x), tf.float32)
         self.assertAllClose(one, two, rtol=tolerance, atol=tolerance)
 
-    def test_statistics_are_float32_whatever_the_maps(self):
+    @parameterized.parameters(False, True)
+    def test_is_composed_where_xla_would_take_the_kernels_apart(self, jit):
+        if tf.config.list_logical_devices("GPU"):
+            self.skipTest("on CPUs only")
+        layer = _ours(normalization.BatchNormalization, 0.3, "float32")
+
+        def step(x):
+            y = layer(x, training=True)
+            return tf.gradients(tf.reduce_sum(tf.sin(y)), x)
+
+        step = tf.function(step, jit_compile=jit).get_concrete_function(_maps())
+        kinds = {op.type for op in step.graph.get_operations()}
+        kernels = {"FusedBatchNormV3", "FusedBatchNormGradV3"}
+        self.assertEqual(kinds & kernels, set() if jit else kernels)
+
+    @parameterized.parameters(False, True)
+    def test_statistics_are_float32_whatever_the_maps(self, jit):
         # Far from zero, where sums or squares of low precision would lose everything.
         x = tf.cast(tf.random.stateless_normal([64, 8, 8, 4], [1, 2]) + 200, "bfloat16")
         layer = _ours(
             normalization.BatchNormalization, 1.0, "mixed_bfloat16", momentum=0.0
         )
-        layer(x, training=True)
+        tf.function(lambda x: layer(x, training=True), jit_compile=jit)(x)
         wide = x.numpy().astype(np.float64)
         self.assertAllClose(layer.moving_mean, wide.mean((0, 1, 2)), rtol=1e-6)
         self.assertAllClose(layer.moving_variance, wide.var((0, 1, 2)), rtol=1e-3)
 
-    @parameterized.parameters(True, False)
-    def test_bias_acts_as_if_added_before(self, training):
+    @parameterized.parameters((True, False), (True, True), (False, False))
+    def test_bias_acts_as_if_added_before(self, training, jit):
         bias = tf.constant([3.0, -2.0, 0.5, 10.0])
         apart = _ours(normalization.BatchNormalization, 0.3, "float32")
         before = _ours(normalization.BatchNormalization, 0.3, "float32")
-        one = apart(_maps(), bias=bias, training=training)
+
+        @tf.function(jit_compile=jit)
+        def normalize(x):
+            return apart(x, bias=bias, training=training)
+
+        one = normalize(_maps())
         two = before(_maps() + bias, training=training)
         self.assertAllClose(one, two, rtol=1e-4, atol=1e-4)
         self.assertAllClose(apart.moving_mean, before.moving_mean, atol=1e-5)
         self.assertAllClose(apart.moving_variance, before.moving_variance, rtol=1e-4)
 
-    def test_bias_has_a_gradient_of_exactly_zero_in_training(self):
-        bias = tf.Variable([3.0, -2.0, 0.5, 10.0])
+    @parameterized.parameters(False, True)
+    def test_bias_has_a_gradient_of_exactly_zero_in_training(self, jit):
         layer = _ours(normalization.BatchNormalization, 0.3, "float32")
-        with tf.GradientTape() as tape:
+
+        @tf.function(jit_compile=jit)
+        def step(bias):
             loss = tf.reduce_sum(tf.sin(layer(_maps(), bias=bias, training=True)))
-        self.assertAllEqual(tape.gradient(loss, bias), [0.0] * 4)
+            return tf.gradients(loss, bias)[0]
+
+        self.assertAllEqual(step(tf.constant([3.0, -2.0, 0.5, 10.0])), [0.0] * 4)
 
     def test_gradient_against_finite_differences(self):
         def normalize(x, scale, offset):

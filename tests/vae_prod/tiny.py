@@ -47,4 +47,6 @@ def model(
     keras.utils.set_random_seed(3)
     built = vae_lib.VAE(config(**changes), seed=5, dtype=dtype)
     built.compile(keras.optimizers.Adam(learning_rate), jit_compile=jit)
+    # As a run does. Built within the train step, it would be traced twice.
+    built.optimizer.build(built.trainable_variables)
     return built
