@@ -20,13 +20,17 @@ _PROGRAMS = (
     "generate",
     "encode",
     "fit_sampler",
+    "fit_attributes",
     "evaluate",
     "study",
     "export",
+    "verify_export",
+    "serve_client",
     "build_ops",
     "benchmark_input",
     "benchmark_convert",
     "benchmark_step",
+    "benchmark_export",
     "doctor",
 )
 # Programs that take another one's flags beside their own.

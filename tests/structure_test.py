@@ -22,6 +22,7 @@ _SHARED = {
     *("input_cases", "input_report"),
     *("stock_vae", "step_cases", "step_flops", "step_report", "step_trace"),
     *("doctor_cases", "doctor_report"),
+    *("export_cases", "portable", "serving_facts", "serving_record", "verify_report"),
 }
 _PROGRAMS = sorted(
     path.stem

@@ -17,10 +17,6 @@ from importlib import metadata
 from tools import flags, progress
 
 _PACKAGES = ("vae_prod", "tensorflow", "keras")
-_NO_VARIANCE = (
-    "An export doesn't hold the variance of gaussian_sigma, so there are no figures of "
-    "the likelihood: measure the run it was made from."
-)
 
 
 def define(values):
@@ -120,8 +116,6 @@ def _evaluate(values) -> None:
     shards.write_atomically(out, protocol.to_text(evaluated).encode())
     print(_head(evaluated, data_dir))
     print(evaluation_table.text(evaluated))
-    if not subject.has_likelihood:
-        print("", *textwrap.wrap(_NO_VARIANCE, 88), sep="\n")
     if not extractors:
         sentence = features.WHERE_TO_GET_ONE
         print("", *textwrap.wrap(sentence, 88, break_long_words=False), sep="\n")

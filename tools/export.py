@@ -1,9 +1,18 @@
-"""Export a trained run as a SavedModel for serving.
+"""Export a trained run for serving, as the next version of a model.
 
     python -m tools.export --run_dir=RUN
+    python -m tools.export --run_dir=RUN --format=tflite
 
-Writes RUN/export/VERSION (the next free integer) with the signatures encode, decode,
-reconstruct and generate; it loads where neither this package nor Keras is installed.
+The first writes RUN/export/VERSION (the next free integer): a SavedModel that needs
+neither this package nor Keras, with the signatures encode, decode, reconstruct,
+generate, interpolate and edit, each also for JPEG files in (NAME_jpeg) and PNG files
+out (NAME_png); beside it a model card, recorded and warm-up requests. Samplers
+(tools.fit_sampler) and attributes' vectors (tools.fit_attributes) are served where the
+run has some, fitted to the same weights. Check it with tools.verify_export.
+
+The second writes encoder and decoder as TensorFlow Lite files (float32, float16,
+dynamic-range quantised) to RUN/tflite/VERSION, or as ONNX to RUN/onnx/VERSION, each
+compared with the exported SavedModel on held-out images.
 """
 
 import os
@@ -11,26 +20,83 @@ import sys
 
 from tools import flags
 
+_FORMATS = ("savedmodel", "tflite", "onnx")
+
 
 def define(values):
     """Define this program's flags."""
     flags.add_run(values)
-    flags.add(values, "out", "", "Folder of the versions; default: RUN_DIR/export.")
+    text = "Converted data set of the training; default: where it was then."
+    flags.add(values, "data_dir", "", text)
+    flags.add(values, "format", "savedmodel", "What to write.", _FORMATS)
+    text = "Folder of the versions; default: RUN_DIR/export, /tflite or /onnx."
+    flags.add(values, "out", "", text)
+    text = (
+        "savedmodel: good versions to keep; older ones are removed when the new one is "
+        "whole. 0: all."
+    )
+    flags.add(values, "keep", 0, text)
+    text = (
+        "savedmodel: factor of Pillow's sharpening of the PNG files it gives; 1: none."
+    )
+    flags.add(values, "sharpness", 1.0, text)
+    flags.add(values, "max_batch", 256, "savedmodel: rows of a request at most.")
 
 
 def main(values):
     """Export what the flags say."""
     flags.require(values, "run_dir")
-    flags.require_not_negative(values, "recompute_batch_norm")
+    flags.require_not_negative(values, "recompute_batch_norm", "keep", "sharpness")
+    if values.max_batch < 1:
+        raise flags.UsageError(
+            f"--max_batch must be at least 1, received {values.max_batch}."
+        )
     flags.import_tensorflow()
-    from tools import models
-    from vae_prod import export
+    if values.format == "savedmodel":
+        _export(values)
+    else:
+        _convert(values)
 
-    _, model = models.load_model(
+
+def _export(values) -> None:
+    from tools import models, serving_facts
+    from vae_prod.serving import export, versions
+
+    run, model = models.load_model(
         values.run_dir, values.weights, values.recompute_batch_norm
     )
-    path = export.next_version(values.out or os.path.join(values.run_dir, "export"))
-    export.export(model, path, models.settings_files(values.run_dir))
+    found = serving_facts.gather(values, run, model)
+    for line in found.told:
+        print(line)
+    directory = values.out or os.path.join(values.run_dir, "export")
+    path = export.export(
+        model,
+        directory,
+        found.extras,
+        data_digest=run.data_digest,
+        files=found.files,
+        card=found.card,
+    )
+    print(f"exported: {path}")
+    if values.keep:
+        for version in versions.remove_old(directory, values.keep):
+            print(f"removed: {versions.path_of(directory, version)}")
+
+
+def _convert(values) -> None:
+    from tools import models, portable
+
+    run, model = models.load_model(
+        values.run_dir, values.weights, values.recompute_batch_norm
+    )
+    path = portable.write(
+        values.run_dir,
+        run,
+        model,
+        values.format,
+        out=values.out,
+        data_dir=values.data_dir,
+    )
     print(f"exported: {path}")
 
 

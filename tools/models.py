@@ -10,6 +10,7 @@ from tools import flags, runs
 from vae_prod import batch_norm, errors, training
 from vae_prod import codec as codec_lib
 from vae_prod import vae as vae_lib
+from vae_prod.serving import description
 
 
 def load_model(
@@ -78,7 +79,7 @@ def open_trained(values: flags.flags.FlagValues) -> Trained:
         run, model = load_model(run_dir, values.weights, values.recompute_batch_norm)
         return Trained(run_dir, run, codec_lib.from_model(model))
     codec = codec_lib.from_export(export_dir)
-    settings = os.path.join(export_dir, os.path.dirname(codec_lib.CONFIG_IN_EXPORT))
+    settings = os.path.join(export_dir, description.EXTRA)
     return Trained("", runs.load(settings), codec)
 
 

@@ -51,7 +51,7 @@ class Assessment:
     Attributes:
         settings: What they were taken with; the number of images may be smaller.
         quality: The figures that rank models.
-        reco_loss: In the training convention; None where the likelihood isn't known.
+        reco_loss: In the training convention.
         kl_loss: In the training convention, with the final fact and, of free bits, the
             allowance of the whole split's mean.
         ssim: Structural similarity of reconstructions from z_mean, mean over images;
@@ -68,7 +68,7 @@ class Assessment:
 
     settings: Settings
     quality: evaluation.Quality
-    reco_loss: float | None
+    reco_loss: float
     kl_loss: float
     ssim: float | None
     explained_variance: float
@@ -79,9 +79,9 @@ class Assessment:
     images_digest: str
 
     @property
-    def total_loss(self) -> float | None:
+    def total_loss(self) -> float:
         """In the training convention, `reco_loss` + `kl_loss`."""
-        return None if self.reco_loss is None else self.reco_loss + self.kl_loss
+        return self.reco_loss + self.kl_loss
 
 
 def assess(
@@ -154,10 +154,9 @@ def _losses(
     subject: evaluation.Subject,
     quality: evaluation.Quality,
     dimensions: per_dimension.Dimensions,
-) -> dict[str, float | None]:
-    config, reco_loss, kl_loss = subject.config, quality.reconstruction_nats, 0.0
-    if reco_loss is not None:
-        reco_loss *= objectives.training_scale(config)
+) -> dict[str, float]:
+    config, kl_loss = subject.config, 0.0
+    reco_loss = quality.reconstruction_nats * objectives.training_scale(config)
     if config.is_vae:
         kl = tf.constant(dimensions.kl[None], tf.float32)
         kl_loss = config.fact * float(objectives.charged_kl(config, kl))

@@ -67,6 +67,19 @@ class GroupMeans:
         start = f"{_WITHOUT}{name}" if start is None else start
         return self.mean(name) - self.mean(start)
 
+    def vectors(self) -> dict[str, np.ndarray]:
+        """Return the vector of each attribute that some images have and some haven't.
+
+        Returns:
+            Name to float32 [z_dim].
+        """
+        counted = dict(zip(self.names, self.counts, strict=True))
+        return {
+            name: self.vector(name)
+            for name in self.names
+            if counted[name] and counted.get(f"{_WITHOUT}{name}")
+        }
+
     def save(self, path: str) -> None:
         """Write to a folder, aside first; older ones there are replaced."""
         arrays = {name: getattr(self, name) for name in _FILES}

@@ -1,8 +1,6 @@
 """A trained model as two functions, whether it comes from a run or from an export."""
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Iterable
 
 import attrs
@@ -11,8 +9,7 @@ import tensorflow as tf
 
 from vae_prod import errors
 from vae_prod import vae as vae_lib
-
-CONFIG_IN_EXPORT = os.path.join("assets.extra", "config.json")
+from vae_prod.serving import description as description_lib
 
 
 @attrs.frozen
@@ -27,6 +24,7 @@ class Codec:
         decode: float32 [B, z_dim] to images float32 [B, H, W, C] in [0, 1].
         weights_digest: Gives a sha256 of the weights as they are now, the same of a
             run and of its export. Latent points of one model mean nothing to another.
+        variance: Of the likelihood `gaussian_sigma`; None of others.
     """
 
     image_shape: tuple[int, int, int]
@@ -34,6 +32,7 @@ class Codec:
     encode: Callable[[np.ndarray], dict[str, np.ndarray]]
     decode: Callable[[np.ndarray], np.ndarray]
     weights_digest: Callable[[], str]
+    variance: float | None = None
 
     def decode_many(self, z: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Decode any number of points, a batch at a time."""
@@ -53,12 +52,14 @@ def from_model(model: vae_lib.VAE) -> Codec:
         logits = model.decoder(z, training=False)
         return tf.sigmoid(tf.cast(logits, tf.float32))
 
+    has_variance = model.config.reconstruction == "gaussian_sigma"
     return Codec(
         model.config.image_shape,
         model.config.z_dim,
         lambda images: _numpy(encode(tf.convert_to_tensor(images))),
         lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
         lambda: _digest([*model.encoder.variables, *model.decoder.variables]),
+        float(model.variance) if has_variance else None,
     )
 
 
@@ -68,9 +69,8 @@ def from_export(path: str) -> Codec:
     Raises:
         RunError: There is no export of this package at `path`.
     """
+    description = description_lib.load(path)
     try:
-        with tf.io.gfile.GFile(os.path.join(path, CONFIG_IN_EXPORT), "r") as file:
-            config = json.load(file)["model"]
         loaded = tf.saved_model.load(path)
         encode, decode = (loaded.signatures[name] for name in ("encode", "decode"))
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
@@ -80,21 +80,28 @@ def from_export(path: str) -> Codec:
         ) from error
 
     def encode_images(images):
-        scaled = vae_lib.scale_images(tf.convert_to_tensor(images))
-        return _numpy(encode(image=scaled))
+        images = vae_lib.scale_images(tf.convert_to_tensor(images))
+        parts = [_numpy(encode(image=part)) for part in split(images)]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def decode_points(z):
-        return decode(z=tf.convert_to_tensor(z, tf.float32))["image"].numpy()
+        z = tf.convert_to_tensor(z, tf.float32)
+        return np.concatenate([decode(z=part)["image"].numpy() for part in split(z)])
+
+    def split(rows):
+        size = description.max_batch
+        return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]
 
     # The signatures don't keep the variables alive by themselves.
     encode_images.loaded = decode_points.loaded = loaded
-    shape = tuple(config["image_shape"])
+    tensors = description.signatures["decode"]
     return Codec(
-        shape,
-        config["z_dim"],
+        tuple(tensors["outputs"]["image"]["shape"][1:]),
+        tensors["inputs"]["z"]["shape"][1],
         encode_images,
         decode_points,
-        lambda: _digest(loaded.variables),
+        lambda: _digest(loaded.weights),
+        description.variance,
     )
 
 

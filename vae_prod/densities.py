@@ -68,13 +68,14 @@ class Density:
         Returns:
             z float32 [N, z_dim].
         """
-        return _sample(
-            tf.cast(seeds, tf.int64),
-            tf.constant(np.cumsum(self.weights)[:-1], tf.float32),
-            tf.constant(self.means, tf.float32),
-            tf.constant(self.factors, tf.float32),
-            self.z_dim,
-        )
+        arrays = map(tf.constant, self.arrays())
+        return _sample(tf.cast(seeds, tf.int64), *arrays, self.z_dim)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what `draw` takes, float32: cumulative weights, means, factors."""
+        cumulative = np.cumsum(self.weights)[:-1]
+        each = cumulative, self.means, self.factors
+        return tuple(np.asarray(array, np.float32) for array in each)
 
     def log_prob(self, z: np.ndarray) -> np.ndarray:
         """Return the log-density of points.
@@ -127,22 +128,47 @@ def load(path: str, remedy: str) -> Density:
 
 @functools.partial(tf.function, reduce_retracing=True)
 def _sample(seeds, cumulative, means, factors, z_dim):
-    def draw(seed):
-        # An integer: those are the same with and without XLA.
-        bits = tf.random.stateless_uniform(
-            [],
-            tf.stack([seed, _COMPONENT]),
-            minval=None,
-            maxval=None,
-            dtype=tf.uint32,
-            alg="philox",
-        )
-        place = tf.cast(bits, tf.float32) * 2.0**-32
-        component = tf.reduce_sum(tf.cast(place >= cumulative, tf.int32))
-        noise = sampling.normal(seed, z_dim)
-        return means[component] + tf.linalg.matvec(factors[component], noise)
+    def one(seed):
+        return draw(seed, cumulative, means, factors)
 
-    return sampling.each(draw, seeds, z_dim)
+    return sampling.each(one, seeds, z_dim)
+
+
+def draw(
+    seed: tf.Tensor,
+    cumulative: tf.Tensor,
+    means: tf.Tensor,
+    factors: tf.Tensor,
+    temperature: tf.Tensor | float = 1.0,
+) -> tf.Tensor:
+    """Draw a seed's point from a mixture that is given as tensors.
+
+    Args:
+        seed: int64 [].
+        cumulative: float32 [K - 1], weights of the components, added up; without the
+            last.
+        means: float32 [K, z_dim].
+        factors: float32 [K, z_dim, z_dim], see `Density`.
+        temperature: float32 [], what the distance from the component's mean is
+            multiplied by.
+
+    Returns:
+        z float32 [z_dim].
+    """
+    # An integer: those are the same with and without XLA.
+    bits = tf.random.stateless_uniform(
+        [],
+        tf.stack([seed, _COMPONENT]),
+        minval=None,
+        maxval=None,
+        dtype=tf.uint32,
+        alg="philox",
+    )
+    place = tf.cast(bits, tf.float32) * 2.0**-32
+    component = tf.reduce_sum(tf.cast(place >= cumulative, tf.int32))
+    noise = sampling.normal(seed, means.shape[1])
+    away = tf.linalg.matvec(tf.gather(factors, component), noise)
+    return tf.gather(means, component) + temperature * away
 
 
 def fit_gaussian(

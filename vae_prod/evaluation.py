@@ -60,8 +60,7 @@ class Quality:
             100; higher is better.
         reconstruction_nats: Nats per image, negative log-likelihood of the targets
             given z drawn from the posterior, summed over pixels and channels (of `mse`,
-            the squared error); lower is better. None where the likelihood's variance
-            isn't known, see `Subject`, and with it the three figures that need it.
+            the squared error); lower is better.
         kl: Nats per image, of the posterior from N(0, I); neither direction is better.
             0 for an autoencoder.
         elbo: Nats per image at beta = 1, -(reconstruction_nats + kl), one z an image;
@@ -85,7 +84,7 @@ class Quality:
     reconstruction_distance: wasserstein.Distance
     mse: float
     psnr: float
-    reconstruction_nats: float | None
+    reconstruction_nats: float
     kl: float
     elbo: float | None
     bits_per_dim: float | None
@@ -142,25 +141,15 @@ class Subject:
     Attributes:
         codec: Its encoder and decoder.
         config: What it computes.
-        variance: sigma^2 of `gaussian_sigma` as training left it; None of the other
-            likelihoods, and where it isn't known (an export doesn't hold it).
     """
 
     codec: codec_lib.Codec
     config: config_lib.ModelConfig
-    variance: float | None = None
 
     @classmethod
     def of(cls, model: vae_lib.VAE) -> "Subject":
         """Take a model in memory, with the weights it has whenever it is measured."""
-        has_variance = model.config.reconstruction == "gaussian_sigma"
-        variance = float(model.variance.numpy()) if has_variance else None
-        return cls(codec_lib.from_model(model), model.config, variance)
-
-    @property
-    def has_likelihood(self) -> bool:
-        """Whether reconstructions can be given their likelihood."""
-        return self.config.reconstruction != "gaussian_sigma" or bool(self.variance)
+        return cls(codec_lib.from_model(model), model.config)
 
 
 def evaluate(
@@ -242,9 +231,7 @@ class _Figures:
         self.count = 0
         self._subject = subject
         config = subject.config
-        self._has_elbo = (
-            config.is_vae and subject.has_likelihood and objectives.has_nats(config)
-        )
+        self._has_elbo = config.is_vae and objectives.has_nats(config)
         self._importance_samples = importance_samples if self._has_elbo else 0
         self._moments = collections.defaultdict(measures.Moments)
         self._dimensions = per_dimension.Moments()
@@ -254,16 +241,15 @@ class _Figures:
 
     def add(self, batch: held_out.Batch) -> None:
         error = np.square(batch.reconstructions - batch.clean).mean(axis=(1, 2, 3))
+        own = batch.z is batch.z_mean
+        decoded = batch.reconstructions if own else self._decode(batch.z)
         values = {
             "mse": error,
             "psnr": measures.psnr(error),
             "radius": np.linalg.norm(batch.z_mean, axis=-1),
             "sampled_radius": np.linalg.norm(batch.z, axis=-1),
+            "nats": self._nats(decoded, batch.targets).numpy(),
         }
-        if self._subject.has_likelihood:
-            own = batch.z is batch.z_mean
-            decoded = batch.reconstructions if own else self._decode(batch.z)
-            values["nats"] = self._nats(decoded, batch.targets).numpy()
         if self._importance_samples:
             values["bound"] = self._bound(batch)
         for name, value in values.items():
@@ -288,7 +274,7 @@ class _Figures:
         """Return the fields of `Quality` that these are."""
         means = {name: float(each.mean) for name, each in self._moments.items()}
         dimensions = self._dimensions.result()
-        nats, kl = means.get("nats"), float(dimensions.kl.sum())
+        nats, kl = means["nats"], float(dimensions.kl.sum())
         elbo = -(nats + kl) if self._has_elbo else None
         bits = None
         if self._has_elbo and objectives.has_bits_per_dim(self._subject.config):
@@ -313,8 +299,9 @@ def _nats(subject: Subject, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Return -log p(targets | z) of decoded images: float32 [B], nats per image."""
     images = tf.clip_by_value(images, _LEAST, _MOST)
     logits = tf.math.log(images) - tf.math.log1p(-images)
+    variance = subject.codec.variance
     return objectives.reconstruction_nats(
-        subject.config, logits, targets, lambda error: tf.constant(subject.variance)
+        subject.config, logits, targets, lambda error: tf.constant(variance)
     )
 
 

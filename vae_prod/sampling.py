@@ -20,12 +20,12 @@ _PRIOR, _UNIFORM, _POSTERIOR = 101, 102, 103
 _as_graph = functools.partial(tf.function, reduce_retracing=True)
 
 
-def each(draw, seeds: tf.Tensor, z_dim: int) -> tf.Tensor:
+def each(draw, seeds, z_dim: int) -> tf.Tensor:
     """Draw one point per seed, each by itself.
 
     Args:
         draw: Maps a seed, int64 [], to a point, float32 [z_dim].
-        seeds: int64 [N].
+        seeds: int64 [N]; or a tuple of such and what else `draw` takes a row of.
         z_dim: Dimensions of the latent space.
 
     Returns:

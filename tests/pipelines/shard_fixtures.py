@@ -2,9 +2,11 @@
 
 import os
 
+import attrs
 import numpy as np
 import tensorflow as tf
 
+from pipelines import config as config_lib
 from pipelines import records, shards
 
 NAME = "tiny"
@@ -51,7 +53,8 @@ def write(
     for split, sizes in split_shards.items():
         images[split] = make_images(sum(sizes), shape, seed=len(splits))
         splits[split] = _write_split(data_dir, spec, split, sizes, images[split])
-    manifest = shards.Manifest(NAME, "1.0.0", {}, {}, spec, splits)
+    settings = attrs.asdict(config_lib.ConvertConfig(image_size=shape[0]))
+    manifest = shards.Manifest(NAME, "1.0.0", {}, settings, spec, splits)
     shards.save_manifest(data_dir, manifest)
     return manifest, images
 

@@ -229,21 +229,6 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         each = [-math.log(np.finfo(np.float32).tiny), 24 * math.log(2)]
         self.assertAllClose(wrong, 192 * np.array(each), rtol=1e-6)
 
-    def test_a_variance_that_is_not_known(self):
-        model = _moved(reconstruction="gaussian_sigma")
-        batches = _batches(tiny.images(4), 4)
-        model.variance.assign(0.3)
-        known = evaluation.Subject.of(model)
-        self.assertAllClose(known.variance, 0.3)
-        measured = evaluation.measure(
-            attrs.evolve(known, variance=None), batches, importance_samples=2
-        )
-        for name in ("reconstruction_nats", "elbo", "bits_per_dim", "importance_bound"):
-            self.assertIsNone(getattr(measured, name))
-        expected = evaluation.measure(known, batches, importance_samples=2)
-        self.assertIsNotNone(expected.importance_bound)
-        self.assertEqual(measured.psnr, expected.psnr)
-
     def test_what_else_is_measured_sees_every_batch(self):
         seen, model = [], _moved()
         batches = _batches(tiny.images(5), 2)

@@ -5,8 +5,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
+from tests.vae_prod.serving import tiny_exports
 from vae_prod import codec as codec_lib
-from vae_prod import errors, export, latent
+from vae_prod import errors, latent
 
 
 def _data(num: int, **more) -> tf.data.Dataset:
@@ -75,9 +76,7 @@ class WeightsDigestTest(tf.test.TestCase):
         before = codec.weights_digest()
         self.assertEqual(codec_lib.from_model(same).weights_digest(), before)
         same.encoder(tiny.images(2) / np.float32(255), training=True)  # Draws dropout.
-        path = os.path.join(self.create_tempdir().full_path, "1")
-        config = b'{"model": {"image_shape": [8, 8, 3], "z_dim": 3}}'
-        export.export(model, path, {"config.json": config})
+        path = tiny_exports.export_little(model, self.create_tempdir().full_path)
         self.assertEqual(codec_lib.from_export(path).weights_digest(), before)
         kernel = model.decoder.trainable_variables[0]
         kernel.assign(kernel + 1e-3)

@@ -1,0 +1,211 @@
+"""From a run with all that can be served to an export, and this one tried out."""
+
+import json
+import os
+import shutil
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from pipelines import config as data_config_lib
+from tests.pipelines import shard_fixtures
+from tests.tools import train_test
+from tests.vae_prod import tiny
+from tests.vae_prod.serving import tiny_exports
+from tools import (
+    encode,
+    evaluate,
+    export,
+    fit_attributes,
+    fit_sampler,
+    runs,
+    verify_export,
+)
+from vae_prod import config as config_lib
+from vae_prod import vae as vae_lib
+from vae_prod.serving import description, record, replay, versions
+
+_run = train_test.run_program
+
+
+def _make_run(root: str) -> str:
+    """Make a run with weights, and all that is fitted to it."""
+    data_dir, run_dir = os.path.join(root, "data"), os.path.join(root, "run")
+    os.makedirs(data_dir)
+    sizes = {"train": (12, 8), "validation": (5,)}
+    manifest, _ = shard_fixtures.write(data_dir, sizes, shape=(8, 8, 3))
+    keras.utils.set_random_seed(3)
+    for which in ("best", "last"):
+        folder = os.path.join(run_dir, "weights", which)
+        os.makedirs(folder)
+        model = vae_lib.VAE(tiny.config(), seed=5)  # Of other weights each time.
+        model.save_weights(os.path.join(folder, "vae.weights.h5"))
+    settings = config_lib.TrainConfig(), data_config_lib.DataConfig(batch_size=8)
+    digest = manifest.digest()
+    runs.write(run_dir, runs.Run(tiny.config(), *settings, data_dir, digest), "")
+    with open(os.path.join(run_dir, "history.csv"), "w") as file:
+        file.write("epoch\n1\n2\n")
+    own = f"--run_dir={run_dir}"
+    for program, *argv in (
+        (encode,),
+        (fit_sampler,),
+        (fit_attributes,),
+        (evaluate, "--split=validation", "--importance_samples=0"),
+    ):
+        code, _, err = _run(program, own, *argv)
+        if code:
+            raise AssertionError(err)
+    return run_dir
+
+
+class ExportTest(tf.test.TestCase, parameterized.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        root = os.path.join(cls.get_temp_dir(cls()), "export")
+        shutil.rmtree(root, ignore_errors=True)
+        cls.run_dir = _make_run(root)
+        code, cls.printed, err = _run(export, f"--run_dir={cls.run_dir}")
+        if code:
+            raise AssertionError(err)
+        cls.version = os.path.join(cls.run_dir, "export", "1")
+
+    def _copy(self) -> str:
+        """Return an export of few signatures, to be damaged, and quick to try out."""
+        out = self.create_tempdir().full_path
+        with tiny_exports.little():
+            code, _, err = _run(export, f"--run_dir={self.run_dir}", f"--out={out}")
+        self.assertEqual(code, 0, err)
+        return os.path.join(out, "1")
+
+    def _verify(self, version, *argv):
+        return _run(verify_export, f"--export_dir={version}", "--seconds=0", *argv)
+
+    def test_takes_along_what_was_fitted_and_measured(self):
+        self.assertIn(f"exported: {self.version}", self.printed)
+        described = description.load(self.version)
+        self.assertEqual(described.samplers, ["prior", "gaussian"])
+        self.assertEqual(described.attributes, ["Smiling"])
+        extra = os.path.join(self.version, "assets.extra")
+        with open(os.path.join(extra, "evaluation", "validation.json")) as file:
+            figures = json.load(file)["figures"]
+        with open(os.path.join(self.version, "MODEL_CARD.md")) as file:
+            card = file.read()
+        for words in (
+            "On 5 images of the split validation",
+            f"{figures['psnr']['value']:.2f}  dB",
+            "| epochs | 2 |",
+            "train 20, validation 5",
+        ):
+            self.assertIn(words, card)
+
+    def test_a_stranger_finds_nothing_wrong(self):
+        path = os.path.join(self.create_tempdir().full_path, "found.json")
+        code, out, err = self._verify(self.version, f"--out={path}", "--images=4")
+        self.assertEqual(code, 0, err)
+        self.assertIn("files, each as it was exported", out)
+        with open(path) as file:
+            found = json.load(file)
+        names = set(found["description"]["signatures"])
+        for trial in ("golden", "batches", "refusals", "after refusals", "speed"):
+            self.assertEqual(set(found[trial]), names)
+        own = {"encode", "decode", "reconstruct", "generate", "interpolate"}
+        self.assertEqual(set(found["run"]), own)
+        self.assertLess(max(found["run"].values()), 1e-5)
+        sent = [each for told in found["refusals"].values() for each in told]
+        self.assertGreater(len(sent), 100)
+        self.assertIn(f"{len(sent)} of {len(sent)} bad requests refused", out)
+
+    def test_what_is_wrong_is_found(self):
+        version = self._copy()
+        path = os.path.join(version, "assets.extra", record.GOLDEN)
+        golden = replay.read(path)
+        golden["decode"][1]["image"][0, 0, 0, 0] += 0.01
+        record.save(path, golden)
+        code, out, err = self._verify(version)
+        self.assertEqual(code, 1)
+        self.assertIn("golden.npz isn't what was exported", out)
+        self.assertIn("WRONG: decode differs by 0.01 (golden)", out)
+        self.assertIn("Expected", err)
+        self.assertLen(err.strip().splitlines(), 1)
+
+    def test_an_export_that_does_not_load(self):
+        version = self._copy()
+        shutil.rmtree(os.path.join(version, "variables"))
+        code, _, err = self._verify(version)
+        self.assertEqual(code, 1)
+        self.assertIn("to load and answer in a process of its own", err)
+
+    def test_another_models_export(self):
+        code, _, err = self._verify(
+            self.version, f"--run_dir={self.run_dir}", "--weights=last"
+        )
+        self.assertEqual(code, 1)
+        self.assertIn("Expected the weights of", err)
+
+    def test_keeps_so_many_and_leaves_out_what_is_others(self):
+        out = self.create_tempdir().full_path
+        argv = [f"--run_dir={self.run_dir}", f"--out={out}", "--weights=last"]
+        with tiny_exports.little():
+            for _ in range(2):
+                code, printed, err = _run(export, *argv, "--keep=1")
+                self.assertEqual(code, 0, err)
+        self.assertEqual(versions.listed(out), [2])
+        self.assertIn(f"removed: {os.path.join(out, '1')}", printed)
+        for name in ("samplers/gaussian", "attributes/train", "evaluation/validation"):
+            self.assertRegex(printed, f"left out: .*{name}.* other weights")
+        described = description.load(os.path.join(out, "2"))
+        self.assertEqual(described.samplers, ["prior"])
+
+    def test_the_data_set_must_be_that_of_training(self):
+        data_dir = self.create_tempdir().full_path
+        shard_fixtures.write(data_dir, {"train": (4,)}, shape=(8, 8, 3))
+        code, _, err = _run(
+            export, f"--run_dir={self.run_dir}", f"--data_dir={data_dir}"
+        )
+        self.assertEqual(code, 1)
+        self.assertIn("Expected the data set that the run was trained on", err)
+
+    @parameterized.parameters(
+        (export, ("--run_dir=RUN", "--max_batch=0"), 2, "--max_batch must be at least"),
+        (export, ("--run_dir=RUN", "--keep=-1"), 2, "--keep must not be negative"),
+        (export, ("--run_dir=RUN", "--format=zip"), 2, "--format=zip"),
+        (verify_export, (), 2, "--export_dir is required"),
+        (verify_export, ("--export_dir=RUN",), 1, "Expected an export made by tools"),
+        (verify_export, ("--export_dir=RUN", "--images=0"), 2, "--images must be"),
+        (fit_attributes, (), 2, "--run_dir is required"),
+        (fit_attributes, ("--run_dir=RUN", "--split=exam"), 1, "--split=exam"),
+    )
+    def test_refuses_in_a_sentence(self, program, argv, code, message):
+        argv = [a.replace("RUN", self.run_dir) for a in argv]
+        got, _, err = _run(program, *argv)
+        self.assertIn(message, err)
+        self.assertEqual(got, code)
+        self.assertLen(err.strip().splitlines(), 1)
+
+    def test_attributes_need_some(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        folder = os.path.join(run_dir, "encodings", "train")
+        shutil.copytree(os.path.join(self.run_dir, "encodings", "train"), folder)
+        path = os.path.join(folder, "attributes.npy")
+        held = np.load(path)
+        np.save(path, np.ones_like(held))
+        code, _, err = _run(fit_attributes, f"--run_dir={run_dir}")
+        self.assertEqual(code, 1)
+        self.assertIn("that some images have and some haven't", err)
+        held[:, 1] = 0
+        np.save(path, held)
+        code, out, err = _run(fit_attributes, f"--run_dir={run_dir}")
+        self.assertEqual(code, 0, err)
+        self.assertIn("fitted 1 attributes to 20 images", out)
+        self.assertIn("all images or none have it: Young", out)
+        os.remove(path)
+        code, _, err = _run(fit_attributes, f"--run_dir={run_dir}")
+        self.assertEqual(code, 1)
+        self.assertIn("the data set has no attributes", err)
+
+
+if __name__ == "__main__":
+    tf.test.main()

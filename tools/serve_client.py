@@ -1,0 +1,326 @@
+"""Ask a model server for pictures: a client to use, or to copy from.
+
+    python -m tools.serve_client --action=generate --count=8
+    python -m tools.serve_client --action=reconstruct --images=a.jpg,b.png
+
+It speaks TensorFlow Serving's REST form to a server of this package's exports, with
+nothing but Python's standard library (class Server). Actions:
+    status       print the versions that are served, and their signatures
+    generate     images of random z, one for each seed from --seed on
+    reconstruct  each image, encoded and decoded
+    encode       each image's latent point
+    interpolate  from the first image to the second, in --steps images
+    edit         each image with --strength times the vector of --attribute added
+Pictures go to OUT/ACTION_NAME.png, latent points to OUT/encodings.jsonl, one image a
+line.
+"""
+
+import base64
+import http.client
+import itertools
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator
+
+from tools import flags, progress
+from vae_prod import errors
+
+_SIGNATURES = {
+    "generate": "generate_png",
+    "reconstruct": "reconstruct_jpeg_png",
+    "encode": "encode_jpeg",
+    "interpolate": "interpolate_jpeg_png",
+    "edit": "edit_jpeg_png",
+}
+_NODES = re.compile(r"\{\{.*?\}\} ?")
+# How TensorFlow words an assertion: its text, then what was received.
+_ASSERTION = re.compile(r"^assertion failed: \[(.*?)\](?= \[)")
+# Up to this many requests there is no progress to show.
+_FEW = 3
+
+
+class Server:
+    """A model on a server that speaks TensorFlow Serving's REST form.
+
+    Every method raises a `RunError` where there is no such server or model, and where
+    it refuses what it is asked.
+
+    Args:
+        url: The server's, such as http://localhost:8501.
+        model: The model's name there.
+        version: One of its versions; 0: the newest.
+        label: The label of a version, in place of its number.
+        timeout: Seconds to wait for an answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        version: int = 0,
+        label: str = "",
+        timeout: float = 60.0,
+    ):
+        self.url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}"
+        if version:
+            self.url += f"/versions/{version}"
+        if label:
+            self.url += f"/labels/{urllib.parse.quote(label, safe='')}"
+        self._timeout = timeout
+
+    def status(self) -> dict[int, str]:
+        """Return the state of each version; `AVAILABLE` is served."""
+        versions = self._call("", "model_version_status")
+        return {int(version["version"]): version["state"] for version in versions}
+
+    def signatures(self) -> dict[str, dict]:
+        """Return TensorFlow's SignatureDefs by name, as dictionaries."""
+        return self._call("/metadata", "metadata")["signature_def"]["signature_def"]
+
+    def predict(self, signature: str, rows: list[dict]) -> list:
+        """Run a signature on rows.
+
+        Args:
+            signature: Its name.
+            rows: A dictionary for each row, from inputs to values: numbers, strings,
+                bytes, or nested lists of them.
+
+        Returns:
+            What came out for each row: the value of the one output, or a dictionary
+            from outputs to values. Bytes are bytes again.
+        """
+        rows = [{name: _to_json(value) for name, value in row.items()} for row in rows]
+        request = {"signature_name": signature, "instances": rows}
+        answers = self._call(":predict", "predictions", request)
+        return [_from_json(answer) for answer in answers]
+
+    def _call(self, what: str, key: str, request: dict | None = None):
+        """GET an address, or POST a request to it; return what is under the key."""
+        data = None if request is None else json.dumps(request).encode()
+        headers = {"Content-Type": "application/json"}
+        call = urllib.request.Request(self.url + what, data, headers)
+        try:
+            with urllib.request.urlopen(call, timeout=self._timeout) as answer:
+                return json.load(answer)[key]
+        except urllib.error.HTTPError as error:
+            raise errors.RunError(_refusal(self.url, error)) from error
+        except OSError as error:
+            raise errors.RunError(
+                f"Expected an answer from the model server at {self.url}, received: "
+                f"{getattr(error, 'reason', error)}. Start the server, mend --server, "
+                "or wait longer with --timeout."
+            ) from error
+        except (ValueError, LookupError, http.client.HTTPException) as error:
+            raise errors.RunError(
+                f"Expected {key} in JSON from {self.url}, received something else. "
+                "Mend --server: it takes the address of the REST API, not of gRPC."
+            ) from error
+
+
+def _refusal(url: str, error: urllib.error.HTTPError) -> str:
+    """Say what an answer with an error status means."""
+    try:
+        # TensorFlow names nodes of its graph before it, and in further lines.
+        said = json.load(error)["error"].splitlines()[0].rstrip(".")
+        said = _ASSERTION.sub(r"\1", _NODES.sub("", said))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        said = f"status {error.code}, without a reason"
+    if error.code == 404:
+        return f"No such model at {url}: {said}. Mend --model, --version or --label."
+    if error.code in (429, 503, 504):
+        return f"The model server at {url} is too busy: {said}. Try again later."
+    return f"The model server at {url} refused the request: {said}."
+
+
+def _to_json(value):
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    return [_to_json(item) for item in value] if isinstance(value, list) else value
+
+
+def _from_json(value):
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"b64"}:
+        return base64.b64decode(value["b64"])
+    return {name: _from_json(item) for name, item in value.items()}
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "server", "http://localhost:8501", "Address of the REST API.")
+    flags.add(values, "model", "vae", "Name of the model on the server.")
+    flags.add(values, "version", 0, "Version of the model; 0: the newest.")
+    flags.add(values, "label", "", "Label of a version, such as stable.")
+    flags.add(values, "action", "status", "What to ask for.", ("status", *_SIGNATURES))
+    flags.add(values, "images", "", "JPEG or PNG files, of any size, with commas.")
+    flags.add(values, "out", "served", "Folder for what comes back.")
+    flags.add(values, "count", 8, "generate: how many images.")
+    text = "generate: seed of the first; the next one's is 1 more."
+    flags.add(values, "seed", 1, text)
+    text = "generate: factor of the standard deviation; below 1 images are more alike."
+    flags.add(values, "temperature", 1.0, text)
+    text = "generate: prior, or a fitted one that the export has (gaussian, mixture)."
+    flags.add(values, "sampler", "prior", text)
+    flags.add(values, "steps", 8, "interpolate: how many images, with both ends.")
+    flags.add(values, "attribute", "", "edit: the attribute's name, such as Smiling.")
+    flags.add(values, "strength", 1.0, "edit: how often its vector is added.")
+    text = "Rows of a request; not above the export's and the server's largest batch."
+    flags.add(values, "batch_size", 16, text)
+    flags.add(values, "timeout", 60.0, "Seconds to wait for an answer.")
+
+
+def main(values):
+    """Ask what the flags say."""
+    _check(values)
+    server = Server(
+        values.server, values.model, values.version, values.label, values.timeout
+    )
+    if values.action == "status":
+        _print_status(values.model, server)
+        return
+    try:
+        os.makedirs(values.out, exist_ok=True)
+        keep = _keep_encodings if values.action == "encode" else _keep_pictures
+        count = keep(values, _answers(values, server))
+    except OSError as error:
+        raise errors.RunError(
+            f"Expected to write to --out={values.out}: {error.strerror}."
+        ) from error
+    print(f"{values.action}: {count:,} images, in {values.out}")
+
+
+def _check(values) -> None:
+    if values.version and values.label:
+        raise flags.UsageError("Expected one of --version and --label, received both.")
+    if not values.server.startswith(("http://", "https://")):
+        raise flags.UsageError(
+            "Expected --server with http:// or https:// before its name, received "
+            f"{values.server!r}."
+        )
+    flags.require_not_negative(values, "version")
+    for name in ("count", "steps", "batch_size", "timeout"):
+        if not values[name].value > 0:
+            raise flags.UsageError(
+                f"--{name} must be above 0, received {values[name].value}."
+            )
+    if values.action in ("status", "generate"):
+        return
+    flags.require(values, "images", *["attribute"] * (values.action == "edit"))
+    count = len(_images(values))
+    if values.action == "interpolate" and count != 2:
+        raise flags.UsageError(
+            f"Expected two --images to go between, received {count}."
+        )
+
+
+def _images(values) -> dict[str, str]:
+    """Return the paths of --images by the names of what comes back."""
+    paths = [path for path in values.images.split(",") if path]
+    named = {os.path.splitext(os.path.basename(path))[0]: path for path in paths}
+    if len(named) < len(paths):
+        raise flags.UsageError(
+            "Expected --images with different names, for what comes back is named "
+            f"after them; received {values.images}."
+        )
+    return named
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise errors.RunError(
+            f"Expected an image in {path}: {error.strerror}. Mend --images."
+        ) from error
+
+
+def _print_status(model: str, server: Server) -> None:
+    versions = sorted(server.status().items(), reverse=True)
+    states = ", ".join(f"version {number} {state}" for number, state in versions)
+    print(f"{model}: {states}")
+    for name, signature in sorted(server.signatures().items()):
+        if not name.startswith("__"):
+            taken, given = (
+                ", ".join(sorted(signature[end])) for end in ("inputs", "outputs")
+            )
+            print(f"  {name}: {taken} -> {given}")
+
+
+def _rows(values) -> Iterator[tuple[str, dict]]:
+    """Yield what to ask for, row by row, with the name of what comes back."""
+    if values.action == "generate":
+        given = {"temperature": values.temperature, "sampler": values.sampler}
+        for seed in range(values.seed, values.seed + values.count):
+            yield f"{seed:05d}", {"seed": seed, **given}
+    elif values.action == "interpolate":
+        start, end = map(_read, _images(values).values())
+        ends = {"start_bytes": start, "end_bytes": end}
+        for step in range(values.steps):
+            yield f"{step:05d}", {**ends, "weight": step / max(values.steps - 1, 1)}
+    else:
+        edit = {"attribute": values.attribute, "strength": values.strength}
+        for name, path in _images(values).items():
+            row = {"image_bytes": _read(path)}
+            yield name, row | edit if values.action == "edit" else row
+
+
+def _answers(values, server: Server) -> Iterator[tuple[str, object]]:
+    """Ask for all rows, some in each request; yield what comes back, with its name."""
+    totals = {"generate": values.count, "interpolate": values.steps}
+    total = totals.get(values.action, len(_images(values)))
+    rows, done = _rows(values), 0
+    with progress.Progress() as show:
+        while batch := list(itertools.islice(rows, values.batch_size)):
+            names, asked = zip(*batch, strict=True)
+            try:
+                answers = server.predict(_SIGNATURES[values.action], list(asked))
+            except errors.RunError as error:
+                raise errors.RunError(
+                    f"{error} Asked for: {', '.join(names)}."
+                ) from error
+            yield from zip(names, answers, strict=True)
+            done += len(batch)
+            if total > _FEW * values.batch_size:
+                show(done, total)
+
+
+def _keep_pictures(values, answers: Iterable[tuple[str, bytes]]) -> int:
+    """Write a PNG file for each answer; return how many."""
+    count = 0
+    for name, png in answers:
+        path = os.path.join(values.out, f"{values.action}_{name}.png")
+        with open(f"{path}.tmp", "wb") as file:
+            file.write(png)
+        os.replace(f"{path}.tmp", path)
+        count += 1
+    return count
+
+
+def _keep_encodings(values, answers: Iterable[tuple[str, object]]) -> int:
+    """Write a line of JSON for each answer; return how many."""
+    path = os.path.join(values.out, "encodings.jsonl")
+    count = 0
+    with open(f"{path}.tmp", "w") as file:
+        for name, point in answers:
+            # An autoencoder has the one output, without its name.
+            point = point if isinstance(point, dict) else {"z_mean": point}
+            file.write(json.dumps({"image": name, **point}) + "\n")
+            count += 1
+    os.replace(f"{path}.tmp", path)
+    return count
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

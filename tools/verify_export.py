@@ -1,0 +1,144 @@
+"""Try an export out as a stranger would, and compare it with the model it came from.
+
+    python -m tools.verify_export --export_dir=RUN/export/1
+
+In a process where neither this package nor Keras can be imported: loads the SavedModel,
+plays its recorded requests, tries every signature with batches of 1, 7 and 64, with
+what must be refused, and again after that; prints how long answers take. Compares every
+file with what was exported. With the run it was made from, compares encoding, decoding
+and generation of held-out images too. Any difference beyond the tolerance ends with
+exit code 1.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+from tools import flags, progress
+
+# The process tries an export out with these out of reach.
+_ALONE = """
+import runpy, sys
+for package in ("keras", "vae_prod", "pipelines", "tools"):
+    sys.modules[package] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def define(values):
+    """Define this program's flags."""
+    flags.add(values, "export_dir", "", "An export's version folder.")
+    text = "Run it was made from, to compare with; empty: the one that it lies in."
+    flags.add(values, "run_dir", "", text)
+    flags.add(values, "weights", "best", "Which weights it has.", ("best", "last"))
+    text = "Batches over which its batch-norm statistics were recomputed."
+    flags.add(values, "recompute_batch_norm", 0, text)
+    flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
+    flags.add(values, "images", 16, "Held-out images to compare with the run on.")
+    text = (
+        "Largest difference allowed: of numbers, absolute or, above 1, in parts of "
+        "them. Files may differ by one level of 255."
+    )
+    flags.add(values, "tolerance", 1e-4, text)
+    flags.add(values, "seconds", 1.0, "Time to measure each signature for, each way.")
+    flags.add(values, "out", "", "JSON file for all findings; empty: none.")
+
+
+def main(values):
+    """Try out what the flags say."""
+    flags.require(values, "export_dir")
+    for name, least in (("images", 1), ("tolerance", 0.0), ("seconds", 0.0)):
+        if values[name].value < least:
+            raise flags.UsageError(
+                f"--{name} must be at least {least}, received {values[name].value}."
+            )
+    flags.import_tensorflow()
+    from tools import verify_report
+    from vae_prod import errors
+    from vae_prod.serving import description
+
+    described = description.load(values.export_dir)
+    findings = {"damage": description.damage(values.export_dir, described)}
+    with tempfile.TemporaryDirectory() as folder:
+        records = {"golden": os.path.join(values.export_dir, "assets.extra/golden.npz")}
+        if run_dir := _run_dir(values):
+            records["run"] = os.path.join(folder, "run.npz")
+            _record(values, run_dir, described, records["run"])
+        job = {
+            "export": values.export_dir,
+            "records": records,
+            "max_batch": described.max_batch,
+            "seconds": values.seconds,
+        }
+        findings |= _play(job, folder)
+    print(verify_report.text(described, findings, values.tolerance))
+    if values.out:
+        verify_report.save(values.out, described, findings)
+    if wrong := verify_report.wrong(findings, values.tolerance):
+        raise errors.RunError(
+            f"Expected {values.export_dir} to serve as it was exported, found "
+            f"{len(wrong)} differences; the first: {wrong[0]}. Don't serve it; export "
+            "again."
+        )
+
+
+def _run_dir(values) -> str:
+    """Return the run to compare with; empty where there is none."""
+    if values.run_dir:
+        return values.run_dir
+    holder = os.path.dirname(os.path.dirname(os.path.abspath(values.export_dir)))
+    is_run = os.path.isdir(os.path.join(holder, "weights"))
+    return holder if is_run else ""
+
+
+def _record(values, run_dir: str, described, path: str) -> None:
+    """Record what the run's model answers, on held-out images."""
+    from tools import models, serving_record
+    from vae_prod import codec, errors
+
+    run, model = models.load_model(run_dir, values.weights, values.recompute_batch_norm)
+    found = codec.from_model(model)
+    if found.weights_digest() != described.weights_digest:
+        raise errors.RunError(
+            f"Expected the weights of {values.export_dir} in {run_dir}, found others. "
+            "Give the same --weights and --recompute_batch_norm as for tools.export, "
+            "or another --run_dir."
+        )
+    serving_record.record(path, run, model, described, values.data_dir, values.images)
+
+
+def _play(job: dict, folder: str) -> dict:
+    from vae_prod import errors
+    from vae_prod.serving import replay
+
+    path = os.path.join(folder, "job.json")
+    with open(path, "w") as file:
+        json.dump(job, file)
+    said = os.path.join(folder, "stderr")
+    command = [sys.executable, "-c", _ALONE, replay.__file__, path]
+    with progress.Progress("trials") as show, open(said, "wb") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)
+        for line in process.stdout:
+            found = json.loads(line)
+            if isinstance(found, list):
+                show(*found)
+    if process.wait():
+        with open(said, errors="replace") as stderr:
+            lines = stderr.read().strip().splitlines() or ["no word"]
+        raise errors.RunError(
+            f"Expected {job['export']} to load and answer in a process of its own, it "
+            f"ended with exit code {process.returncode}: {lines[-1][:300]}"
+        )
+    return found
+
+
+def run():
+    """Run the program."""
+    sys.exit(flags.run(sys.modules[__name__]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Serving: exports, and what is inside of them."""

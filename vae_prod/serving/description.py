@@ -1,0 +1,147 @@
+"""What an export says of itself, in `assets.extra/export.json`."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+
+import attrs
+
+from vae_prod import errors
+from vae_prod.serving import pictures, signatures
+
+EXTRA = "assets.extra"
+NAME = "export.json"
+_SCHEMA_VERSION = 1
+
+
+@attrs.frozen
+class Description:
+    """An export's contents.
+
+    Attributes:
+        signatures: Name to `meaning`, `inputs` and `outputs`, the latter two name to
+            `dtype`, `shape` (null: free) and `meaning`.
+        default: Which of them is `serving_default`.
+        samplers: Names that `generate` knows.
+        attributes: Names that `edit` knows.
+        preparation: How pictures become the model's images, see
+            `pictures.Preparation`.
+        sharpness: Factor by which PNG files are sharpened.
+        max_batch: Rows of a request at most.
+        variance: Of the likelihood `gaussian_sigma`; null for others.
+        weights_digest: sha256 of the model's weights, the same as of the run's.
+        data_digest: sha256 of the manifest it was trained on.
+        made_by: Versions of the packages.
+        files: Path in the export to sha256, of every file but this one.
+        fingerprint: sha256 of `files`: two exports with the same are the same.
+        schema_version: Version of this form.
+    """
+
+    signatures: dict[str, dict]
+    default: str
+    samplers: list[str]
+    attributes: list[str]
+    preparation: dict
+    sharpness: float
+    max_batch: int
+    variance: float | None
+    weights_digest: str
+    data_digest: str
+    made_by: dict[str, str]
+    files: dict[str, str] = attrs.field(factory=dict)
+    fingerprint: str = ""
+    schema_version: int = _SCHEMA_VERSION
+
+    def sealed(self, directory: str) -> "Description":
+        """Return the same with the digests of a folder's files."""
+        files = {
+            name: _sha256(os.path.join(directory, name)) for name in _walk(directory)
+        }
+        text = json.dumps(files, sort_keys=True)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        return attrs.evolve(self, files=files, fingerprint=fingerprint)
+
+    def to_text(self) -> str:
+        """Return the file's text."""
+        return json.dumps(attrs.asdict(self), indent=1) + "\n"
+
+
+def described(traced: Mapping) -> dict[str, dict]:
+    """Describe traced signatures.
+
+    Args:
+        traced: Name to concrete function, as `signatures.build` gives them.
+    """
+    return {
+        name: {
+            "meaning": signatures.MEANINGS[name.split("_")[0]],
+            "inputs": _tensors(function.structured_input_signature[1]),
+            "outputs": _tensors(function.structured_outputs),
+        }
+        for name, function in sorted(traced.items())
+    }
+
+
+def _tensors(tensors: Mapping) -> dict[str, dict]:
+    return {
+        name: {
+            "dtype": tensor.dtype.name,
+            "shape": tensor.shape.as_list(),
+            "meaning": signatures.MEANINGS[name],
+        }
+        for name, tensor in tensors.items()
+    }
+
+
+def preparation(values: Mapping) -> pictures.Preparation:
+    """Make a preparation of its values in a description."""
+    return pictures.Preparation(**values)
+
+
+def load(directory: str) -> Description:
+    """Read an export's description.
+
+    Raises:
+        RunError: There is none, or it can't be read.
+    """
+    path = os.path.join(directory, EXTRA, NAME)
+    try:
+        with open(path) as file:
+            values = json.load(file)
+        if values["schema_version"] == _SCHEMA_VERSION:
+            return Description(**values)
+        reason = f"it is of schema version {values['schema_version']}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error)
+    raise errors.RunError(
+        f"Expected an export made by tools.export in {directory} (a version's folder, "
+        f"such as RUN/export/1): {reason}. Export again, or mend the path."
+    )
+
+
+def damage(directory: str, description: Description) -> list[str]:
+    """Return what is wrong with an export's files, a sentence each; empty: nothing."""
+    told = []
+    present = set(_walk(directory))
+    for name, digest in description.files.items():
+        if name not in present:
+            told.append(f"{name} is missing")
+        elif _sha256(os.path.join(directory, name)) != digest:
+            told.append(f"{name} isn't what was exported")
+    told += [f"{name} was added" for name in sorted(present - set(description.files))]
+    return told
+
+
+def _walk(directory: str) -> list[str]:
+    names = [
+        os.path.relpath(os.path.join(folder, name), directory)
+        for folder, _, files in os.walk(directory)
+        for name in files
+    ]
+    return sorted(set(names) - {os.path.join(EXTRA, NAME)})
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

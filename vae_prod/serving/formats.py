@@ -1,0 +1,151 @@
+"""What all formats other than the SavedModel have in common.
+
+A folder holds the two networks, a file each, and what belongs to them:
+
+    encoder.*      image  -> z_mean, z_log_var (of an autoencoder: z_mean)
+    decoder.*      z      -> image
+    config.json    the run's settings
+    verified.json  which weights they are, how far each variant is from the SavedModel
+
+`image` is float32 [B, H, W, C] in [0, 1], the others are float32 [B, z_dim]; B is free.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants
+
+from vae_prod import codec as codec_lib
+from vae_prod import errors
+from vae_prod import vae as vae_lib
+
+NETWORKS = ("encoder", "decoder")
+CONFIG, VERIFIED = "config.json", "verified.json"
+# Of `VERIFIED`: the weights that were converted, and the variance of their likelihood,
+# as `Codec` has them.
+DIGEST, VARIANCE = "weights_digest", "variance"
+
+# From the inputs of a network to its outputs, float32 [B, ...], by name.
+Network = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+def freeze(model: vae_lib.VAE) -> dict[str, tf.types.experimental.GenericFunction]:
+    """Make functions of a model's networks that no converter trips over.
+
+    Weights become constants, for TFLite would keep variables and lose their values.
+    The names of custom gradients go: only this process knows what they mean.
+
+    Args:
+        model: Converted in float32.
+
+    Returns:
+        `encoder` and `decoder`, each of one tensor to tensors by name.
+    """
+    model = model.with_precision("float32")
+    config = model.config
+    image = tf.TensorSpec([None, *config.image_shape], tf.float32, "image")
+    z = tf.TensorSpec([None, config.z_dim], tf.float32, "z")
+
+    def encode(image):
+        return dict(model.encoder(image, training=False))
+
+    def decode(z):
+        return {"image": tf.sigmoid(model.decoder(z, training=False))}
+
+    return {"encoder": _constant(encode, image), "decoder": _constant(decode, z)}
+
+
+def _constant(
+    function: Callable, spec: tf.TensorSpec
+) -> tf.types.experimental.GenericFunction:
+    traced = tf.function(function, autograph=False).get_concrete_function(spec)
+    names = sorted(traced.structured_outputs)  # As TensorFlow flattens a dict.
+    frozen = convert_to_constants.convert_variables_to_constants_v2(traced)
+    graph = frozen.graph.as_graph_def()
+    for node in graph.node:
+        node.attr.pop("_gradient_op_type", None)
+    (given,), wanted = frozen.inputs, [tensor.name for tensor in frozen.outputs]
+
+    @tf.function(input_signature=[spec], autograph=False)
+    def network(tensor):
+        found = tf.graph_util.import_graph_def(
+            graph, {given.name: tensor}, wanted, name=""
+        )
+        return dict(zip(names, found, strict=True))
+
+    return network
+
+
+def open_codec(folder: str, encoder: Network, decoder: Network) -> codec_lib.Codec:
+    """Make a codec of a folder's two networks.
+
+    Args:
+        folder: Where they come from, with `CONFIG` and `VERIFIED`.
+        encoder: Computes what `encoder.*` does.
+        decoder: Computes what `decoder.*` does.
+
+    Raises:
+        RunError: What stands beside them can't be read.
+    """
+    settings = _read(folder, CONFIG, "model")
+    digest, variance = (_read(folder, VERIFIED, key) for key in (DIGEST, VARIANCE))
+
+    def encode(images):
+        scaled = vae_lib.scale_images(tf.convert_to_tensor(images))
+        return encoder(scaled.numpy())
+
+    def decode(z):
+        return decoder(np.asarray(z, np.float32))["image"]
+
+    return codec_lib.Codec(
+        tuple(settings["image_shape"]),
+        settings["z_dim"],
+        encode,
+        decode,
+        lambda: digest,
+        variance,
+    )
+
+
+def _read(folder: str, name: str, key: str):
+    path = os.path.join(folder, name)
+    try:
+        with open(path) as file:
+            return json.load(file)[key]
+    except (OSError, ValueError, KeyError) as error:
+        raise errors.RunError(
+            f"Expected a model converted by tools.export in {folder} (its version's "
+            f"folder), {name} can't be read. Convert the run again, or mend the path."
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what converters and interpreters tell about themselves.
+
+    They write to the file descriptor, past every setting of Python. What they wrote
+    before an error comes out with it.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as caught, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kept = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            if failed:
+                caught.seek(0)
+                sys.stderr.write(caught.read().decode(errors="replace"))

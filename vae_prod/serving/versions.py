@@ -1,0 +1,136 @@
+"""A model's folder of versions, from which a model server serves.
+
+A model server takes each folder whose name is an integer for a version, as soon as it
+is there. So a version gets its name when it is whole, and loses it before anything of
+it is removed; whatever else lies beside them has other names.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+
+from vae_prod import errors
+from vae_prod.serving import description
+
+_LOCK, _ASIDE, _REMOVED = ".lock", ".aside", ".removed"
+
+
+def listed(directory: str) -> list[int]:
+    """Return a model's versions, from the oldest to the newest."""
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def path_of(directory: str, version: int) -> str:
+    """Return a version's folder."""
+    return os.path.join(directory, str(version))
+
+
+def is_good(path: str) -> bool:
+    """Say whether a version is an export with all its files, as they were written."""
+    try:
+        return not description.damage(path, description.load(path))
+    except (errors.RunError, OSError):
+        return False
+
+
+@contextlib.contextmanager
+def new(directory: str) -> Iterator[str]:
+    """Give a folder to write to; afterwards it gets the next free integer's name.
+
+    Killed at any moment, earlier versions stay as they are and there is no new one;
+    what was left is cleared away next time. One process at a time may write.
+
+    Args:
+        directory: The model's folder.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        RunError: It can't be written, or another process writes.
+    """
+    try:
+        os.makedirs(directory, exist_ok=True)
+        with _alone(directory):
+            aside = os.path.join(directory, _ASIDE)
+            for leftover in (aside, os.path.join(directory, _REMOVED)):
+                shutil.rmtree(leftover, ignore_errors=True)
+            os.makedirs(aside)
+            try:
+                yield aside
+                _sync(aside)
+                os.rename(aside, path_of(directory, max([0, *listed(directory)]) + 1))
+                _sync_folder(directory)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise errors.RunError(
+            f"Expected to write an export to {directory}: {error}. Mend --out."
+        ) from error
+
+
+def remove_old(directory: str, keep: int) -> list[int]:
+    """Remove versions that are older than the newest `keep` good ones.
+
+    What isn't good is never counted, so the newest good version always stays; what no
+    export of this package is stays too.
+
+    Args:
+        directory: The model's folder.
+        keep: Good versions to keep, at least 1.
+
+    Returns:
+        The versions that were removed.
+    """
+    with _alone(directory):
+        versions = listed(directory)
+        good = [v for v in versions if is_good(path_of(directory, v))]
+        if len(good) < keep:
+            return []
+        oldest = good[-keep]
+        removed = [v for v in versions if v < oldest and _is_ours(directory, v)]
+        for version in removed:
+            grave = os.path.join(directory, _REMOVED)
+            shutil.rmtree(grave, ignore_errors=True)
+            os.rename(path_of(directory, version), grave)
+            shutil.rmtree(grave)
+        return removed
+
+
+def _is_ours(directory: str, version: int) -> bool:
+    path = path_of(directory, version)
+    return os.path.isfile(os.path.join(path, description.EXTRA, description.NAME))
+
+
+@contextlib.contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """Hold the folder's lock, which a killed process loses."""
+    with open(os.path.join(directory, _LOCK), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise errors.RunError(
+                f"Expected to be alone in writing to {directory}, another export is "
+                "under way. Wait for its end."
+            ) from error
+        yield
+
+
+def _sync(directory: str) -> None:
+    """Bring all that was written to the disk."""
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                os.fsync(file.fileno())
+        _sync_folder(folder)
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
