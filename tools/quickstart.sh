@@ -39,6 +39,6 @@ cat <<END
 Done.
   new faces:        $OUT/run/generated/prior.png
   reconstructions:  $OUT/run/generated/reconstructions_test.png
-  SavedModel:       $OUT/run/export/1
+  SavedModel:       $OUT/run/export/1 (what it serves: MODEL_CARD.md in it)
   TensorBoard:      .venv/bin/tensorboard --logdir=$OUT/run/tensorboard
 END

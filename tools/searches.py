@@ -9,7 +9,6 @@ best.flags               the best trial, for tools.train --flagfile
 """
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -20,8 +19,8 @@ import numpy as np
 
 from pipelines import shards
 from tools import flags, runs, trial_runs
+from vae_prod import artefacts, errors
 from vae_prod import config as config_lib
-from vae_prod import errors
 from vae_prod import plots as pictures
 from vae_prod.tuning import leaderboard, oracles, plots, space, trials, wording
 
@@ -96,15 +95,11 @@ class Search:
             RunError: Another process holds it.
         """
         os.makedirs(self.directory, exist_ok=True)
-        with open(os.path.join(self.directory, "lock"), "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise errors.RunError(
-                    f"Expected --search_dir={self.directory} for this search alone, "
-                    "another process works on it. Wait for it, end it, or choose "
-                    "another."
-                ) from error
+        refusal = (
+            f"Expected --search_dir={self.directory} for this search alone, another "
+            "process works on it. Wait for it, end it, or choose another."
+        )
+        with artefacts.alone(os.path.join(self.directory, "lock"), refusal):
             yield
 
     def prepare(self, flagfile: str) -> None:

@@ -1,6 +1,7 @@
 """Folders of arrays that say how they were made, written aside and then renamed."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -41,6 +42,25 @@ def written_aside(path: str) -> Iterator[str]:
         raise errors.RunError(f"Expected to write {path}: {error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(path: str, refusal: str) -> Iterator[None]:
+    """Hold a lock file for a while, which a killed process loses.
+
+    Args:
+        path: The file; it stays, for a name that comes and goes protects nothing.
+        refusal: What to say where another process holds it.
+
+    Raises:
+        RunError: Another process holds it.
+    """
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise errors.RunError(refusal) from error
+        yield
 
 
 def write_made(folder: str, made: Mapping) -> None:

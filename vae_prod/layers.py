@@ -1,9 +1,13 @@
-"""The sampling layer."""
+"""Layers without weights: sampling, and activations that TensorFlow would spoil.
+
+On a CPU, graphs fuse convolutions with what follows them, in float32. Two activations
+come out wrong there, and are written so that nothing is fused.
+"""
 
 import keras
 import tensorflow as tf
 
-from vae_prod import ops
+from vae_prod import normalization, ops
 
 
 @keras.saving.register_keras_serializable("vae_prod")
@@ -48,3 +52,54 @@ class Sampling(keras.layers.Layer):
         """Return the constructor's arguments."""
         config = {"epsilon_limit": self.epsilon_limit, "name": self.name}
         return config | {"trainable": self.trainable}
+
+
+@keras.saving.register_keras_serializable("vae_prod")
+class LeakyReLU(keras.layers.Layer):
+    """Return max(x, slope * x).
+
+    TensorFlow's own, fused with convolution, bias and sum, takes 0.2 for the slope
+    whatever was asked for.
+
+    Args:
+        slope: For x < 0; in (0, 1).
+    """
+
+    def __init__(self, slope: float, **kwargs):
+        super().__init__(**kwargs)
+        self.slope = slope
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Apply it to each element."""
+
+        @tf.custom_gradient
+        def leaky_relu(x):
+            y = tf.maximum(x, self.slope * x)
+            return y, lambda d: normalization.leaky_relu_gradient(d, y, self.slope)
+
+        return leaky_relu(inputs)
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        return super().get_config() | {"slope": self.slope}
+
+
+@keras.saving.register_keras_serializable("vae_prod")
+class Tanh(keras.layers.Layer):
+    """Return tanh(x), as 2 sigmoid(2 x) - 1.
+
+    TensorFlow's own, fused with convolution and batch normalisation, fails.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Apply it to each element."""
+        return 2.0 * tf.sigmoid(2.0 * inputs) - 1.0
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the inputs."""
+        return input_shape

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 
 from vae_prod import config as config_lib
-from vae_prod import convolution, normalization
+from vae_prod import convolution, layers, normalization
 
 LEAKY_RELU_SLOPE = 0.3
 # Activations that the normalisation applies itself.
@@ -62,12 +62,12 @@ class _Builder:
 
     def activate(self, x, part: str = ""):
         """Apply the activation."""
-        name = f"{self.name}{part}_activation"
+        settings = {"dtype": self.dtype, "name": f"{self.name}{part}_activation"}
         if self.config.activation == "leaky_relu":
-            slope = LEAKY_RELU_SLOPE
-            return keras.layers.LeakyReLU(slope, dtype=self.dtype, name=name)(x)
-        activation = self.config.activation
-        return keras.layers.Activation(activation, dtype=self.dtype, name=name)(x)
+            return layers.LeakyReLU(LEAKY_RELU_SLOPE, **settings)(x)
+        if self.config.activation == "tanh":
+            return layers.Tanh(**settings)(x)
+        return keras.layers.Activation(self.config.activation, **settings)(x)
 
     def conv(
         self, x, filters: int, kernel_size: int, stride: int = 1, part: str = "", **how

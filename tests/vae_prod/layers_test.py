@@ -1,5 +1,6 @@
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from vae_prod import layers
 
@@ -30,6 +31,33 @@ class SamplingTest(tf.test.TestCase):
         self.assertAllEqual(
             layer(mean, log_var, seed=seed), copy(mean, log_var, seed=seed)
         )
+
+
+class ActivationTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(
+        case=(
+            (layers.LeakyReLU(0.3), lambda x: tf.nn.leaky_relu(x, 0.3)),
+            (layers.Tanh(), tf.tanh),
+        ),
+        dtype=(tf.float32, tf.bfloat16),
+    )
+    def test_is_tensorflows_with_its_gradient(self, case, dtype):
+        layer, expected = case
+        x = tf.cast(tf.linspace(-4.0, 4.0, 41), dtype)
+
+        def graph(function):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = tf.cast(function(x), tf.float32)
+            return y, tf.cast(tape.gradient(y, x), tf.float32)
+
+        tolerance = 1e-6 if dtype == tf.float32 else 2e-2
+        self.assertAllClose(graph(layer.call), graph(expected), atol=tolerance)
+
+    def test_config_round_trip(self):
+        layer = layers.LeakyReLU(0.1, name="leaky")
+        copy = layers.LeakyReLU.from_config(layer.get_config())
+        self.assertEqual((copy.slope, copy.name), (0.1, "leaky"))
 
 
 if __name__ == "__main__":

@@ -156,5 +156,38 @@ class StockTest(tf.test.TestCase, parameterized.TestCase):
                 self.assertAllClose(value, expected, rtol=1e-4, atol=1e-4)
 
 
+class GraphTest(tf.test.TestCase, parameterized.TestCase):
+    """TensorFlow fuses layers in a graph, and not always rightly."""
+
+    @parameterized.product(
+        activation=config_lib.model.ACTIVATIONS,
+        how=(
+            {},
+            {"batch_norm": False, "encoder_dense": 5},
+            {"blocks": "residual"},
+            {"blocks": "residual", "group_norm": 2},
+            {"blocks": "residual", "batch_norm": False, "decoder": "upsampling"},
+        ),
+    )
+    def test_computes_what_its_layers_do_one_by_one(self, activation, how):
+        model = tiny.model(activation=activation, **how)
+        rng = np.random.default_rng(0)
+        for variable in (*model.encoder.variables, *model.decoder.variables):
+            if variable.dtype == "float32":  # Biases and statistics that matter.
+                noise = rng.normal(0.0, 0.2, variable.shape).astype(np.float32)
+                positive = variable.name == "moving_variance"
+                variable.assign(variable + (np.abs(noise) if positive else noise))
+
+        def both(images, z):
+            z_mean = model.encoder(images, training=False)["z_mean"]
+            return z_mean, model.decoder(z, training=False)
+
+        inputs = rng.uniform(size=(2, 8, 8, 3)), rng.normal(size=(2, 3))
+        inputs = [tf.constant(each, tf.float32) for each in inputs]
+        # Sums of some hundred terms of size 1, in another order.
+        for one, other in zip(tf.function(both)(*inputs), both(*inputs), strict=True):
+            self.assertAllClose(one, other, rtol=1e-5, atol=1e-5)
+
+
 if __name__ == "__main__":
     tf.test.main()

@@ -16,8 +16,9 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
@@ -36,7 +37,10 @@ DIGEST, VARIANCE = "weights_digest", "variance"
 Network = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
-def freeze(model: vae_lib.VAE) -> dict[str, tf.types.experimental.GenericFunction]:
+def freeze(
+    model: vae_lib.VAE,
+    decoder_form: Callable[[keras.Model], keras.Model] = lambda decoder: decoder,
+) -> dict[str, tf.types.experimental.GenericFunction]:
     """Make functions of a model's networks that no converter trips over.
 
     Weights become constants, for TFLite would keep variables and lose their values.
@@ -44,12 +48,13 @@ def freeze(model: vae_lib.VAE) -> dict[str, tf.types.experimental.GenericFunctio
 
     Args:
         model: Converted in float32.
+        decoder_form: Gives the decoder the form in which it is converted.
 
     Returns:
         `encoder` and `decoder`, each of one tensor to tensors by name.
     """
     model = model.with_precision("float32")
-    config = model.config
+    config, decoder = model.config, decoder_form(model.decoder)
     image = tf.TensorSpec([None, *config.image_shape], tf.float32, "image")
     z = tf.TensorSpec([None, config.z_dim], tf.float32, "z")
 
@@ -57,7 +62,7 @@ def freeze(model: vae_lib.VAE) -> dict[str, tf.types.experimental.GenericFunctio
         return dict(model.encoder(image, training=False))
 
     def decode(z):
-        return {"image": tf.sigmoid(model.decoder(z, training=False))}
+        return {"image": tf.sigmoid(decoder(z, training=False))}
 
     return {"encoder": _constant(encode, image), "decoder": _constant(decode, z)}
 
@@ -83,17 +88,27 @@ def _constant(
     return network
 
 
-def open_codec(folder: str, encoder: Network, decoder: Network) -> codec_lib.Codec:
+def open_codec(
+    folder: str,
+    files: Sequence[str],
+    open_network: Callable[[str, int], Network],
+    threads: int,
+) -> codec_lib.Codec:
     """Make a codec of a folder's two networks.
 
     Args:
-        folder: Where they come from, with `CONFIG` and `VERIFIED`.
-        encoder: Computes what `encoder.*` does.
-        decoder: Computes what `decoder.*` does.
+        folder: Where they lie, with `CONFIG` and `VERIFIED`.
+        files: Names of the encoder's file and of the decoder's.
+        open_network: Opens a file to be computed by so many threads.
+        threads: Threads that compute; 0: as many as there are cores.
 
     Raises:
         RunError: What stands beside them can't be read.
     """
+    threads = threads or len(os.sched_getaffinity(0))
+    encoder, decoder = (
+        open_network(os.path.join(folder, name), threads) for name in files
+    )
     settings = _read(folder, CONFIG, "model")
     digest, variance = (_read(folder, VERIFIED, key) for key in (DIGEST, VARIANCE))
 

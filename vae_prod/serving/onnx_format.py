@@ -6,7 +6,6 @@ Conversion needs tf2onnx, using the files onnxruntime; both come with
 
 import importlib
 import logging
-import os
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -87,11 +86,8 @@ def open_codec(
     Raises:
         RunError: A file is missing or damaged, or onnxruntime isn't installed.
     """
-    networks = [
-        _open(os.path.join(folder, file_name(name, variant)), threads)
-        for name in formats.NETWORKS
-    ]
-    return formats.open_codec(folder, *networks)
+    files = [file_name(name, variant) for name in formats.NETWORKS]
+    return formats.open_codec(folder, files, _open, threads)
 
 
 def _open(path: str, threads: int) -> formats.Network:
@@ -99,7 +95,7 @@ def _open(path: str, threads: int) -> formats.Network:
     state = runtime.capi.onnxruntime_pybind11_state  # Its errors have no common base.
     damages = state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads
     try:
         with open(path, "rb") as file:
             session = runtime.InferenceSession(

@@ -6,7 +6,6 @@ weights are 16-bit floats. Inputs and outputs are float32 in all of them. The na
 inputs and outputs are those of the file's only signature.
 """
 
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ import tensorflow as tf
 from vae_prod import codec as codec_lib
 from vae_prod import errors
 from vae_prod import vae as vae_lib
-from vae_prod.serving import formats
+from vae_prod.serving import formats, subpixel
 
 VARIANTS = ("float32", "dynamic", "float16")
 # Whose versions decide what comes out.
@@ -34,7 +33,7 @@ def convert(model: vae_lib.VAE, variants: Sequence[str] = VARIANTS) -> dict[str,
         Names of files to their content, two for each variant.
     """
     with formats.quiet():
-        networks = formats.freeze(model)
+        networks = formats.freeze(model, subpixel.decoder)
         return {
             file_name(name, variant): _convert(network, variant)
             for variant in variants
@@ -66,12 +65,8 @@ def open_codec(
     Raises:
         RunError: A file is missing or damaged.
     """
-    threads = threads or len(os.sched_getaffinity(0))
-    networks = [
-        _open(os.path.join(folder, file_name(name, variant)), threads)
-        for name in formats.NETWORKS
-    ]
-    return formats.open_codec(folder, *networks)
+    files = [file_name(name, variant) for name in formats.NETWORKS]
+    return formats.open_codec(folder, files, _open, threads)
 
 
 def _open(path: str, threads: int) -> formats.Network:

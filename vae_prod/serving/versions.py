@@ -6,12 +6,11 @@ it is removed; whatever else lies beside them has other names.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 
-from vae_prod import errors
+from vae_prod import artefacts, errors
 from vae_prod.serving import description
 
 _LOCK, _ASIDE, _REMOVED = ".lock", ".aside", ".removed"
@@ -105,18 +104,13 @@ def _is_ours(directory: str, version: int) -> bool:
     return os.path.isfile(os.path.join(path, description.EXTRA, description.NAME))
 
 
-@contextlib.contextmanager
-def _alone(directory: str) -> Iterator[None]:
-    """Hold the folder's lock, which a killed process loses."""
-    with open(os.path.join(directory, _LOCK), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise errors.RunError(
-                f"Expected to be alone in writing to {directory}, another export is "
-                "under way. Wait for its end."
-            ) from error
-        yield
+def _alone(directory: str) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which this process alone changes the folder."""
+    return artefacts.alone(
+        os.path.join(directory, _LOCK),
+        f"Expected to be alone in writing to {directory}, another export is under way. "
+        "Wait for its end.",
+    )
 
 
 def _sync(directory: str) -> None:
