@@ -59,7 +59,7 @@ def from_model(model: vae_lib.VAE) -> Codec:
         lambda images: _numpy(encode(tf.convert_to_tensor(images))),
         lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
         lambda: _digest([*model.encoder.variables, *model.decoder.variables]),
-        float(model.variance) if has_variance else None,
+        float(model.variance.numpy()) if has_variance else None,
     )
 
 

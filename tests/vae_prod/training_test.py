@@ -89,8 +89,9 @@ class _RunCase(tf.test.TestCase, parameterized.TestCase):
     ):
         keras.utils.set_random_seed(1)
         settings = {"epochs": 2, "log_every_steps": 1, "checkpoint_every_steps": 1}
+        settings["images_every_epochs"] = 99  # They take longer than the steps.
         config = config_lib.TrainConfig(**{**settings, **changes})
-        model = model or tiny.config()
+        model = model or tiny.config(filters=(4,))
         run_dir = run_dir or self.run_dir
         data = data or _data()
         return training.run(
@@ -108,13 +109,13 @@ class _RunCase(tf.test.TestCase, parameterized.TestCase):
 
 class RunTest(_RunCase):
     def test_leaves_what_a_run_directory_holds(self):
-        model = self._run()
+        model = self._run(images_every_epochs=1)
         self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
         for kind in ("best", "last"):
             for part in ("vae", "encoder", "decoder"):
                 name = f"weights/{kind}/{part}.weights.h5"
                 self.assertTrue(os.path.isfile(os.path.join(self.run_dir, name)), name)
-        copy = tiny.model()
+        copy = tiny.model(filters=(4,))
         training.load_weights(
             copy, os.path.join(self.run_dir, "weights/last/vae.weights.h5")
         )
@@ -186,7 +187,7 @@ class RunTest(_RunCase):
 
     def test_saved_and_validated_are_the_averages(self):
         model = self._run(ema=0.9)
-        saved = tiny.model()
+        saved = tiny.model(filters=(4,))
         path = os.path.join(self.run_dir, "weights", "last", "vae.weights.h5")
         training.load_weights(saved, path)
         averages = model.optimizer.averages
@@ -234,7 +235,7 @@ class RunTest(_RunCase):
         self.assertNotEqual(row["val_recomputed_total_loss"], row["val_total_loss"])
 
     def test_tensorboard_shows_the_run(self):
-        self._run()
+        self._run(images_every_epochs=1)
         seen = {}
         for part in ("train", "validation"):
             log = os.path.join(self.run_dir, "tensorboard", part)

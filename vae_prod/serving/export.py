@@ -92,7 +92,7 @@ def _description(model, extras, traced, data_digest) -> description_lib.Descript
         preparation=attrs.asdict(extras.preparation),
         sharpness=extras.sharpness,
         max_batch=extras.max_batch,
-        variance=float(model.variance) if has_variance else None,
+        variance=float(model.variance.numpy()) if has_variance else None,
         weights_digest=codec.from_model(model).weights_digest(),
         data_digest=data_digest,
         made_by={name: metadata.version(name) for name in _PACKAGES},

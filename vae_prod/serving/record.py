@@ -30,7 +30,7 @@ def requests(functions: functions_lib.Functions) -> dict[str, np.ndarray]:
     images = functions.decode(z)["image"].numpy()
     names = np.array([functions_lib.PRIOR, *functions.samplers], "S")
     drawn = max(_ROWS, len(names))
-    attributes = np.array([*extras.vectors, ""], "S")
+    attributes = np.array(list(extras.vectors) or [""], "S")
     files = _files(images, extras.preparation)
     first, last = slice(0, _ROWS), slice(_ROWS, 2 * _ROWS)
     return {
@@ -45,7 +45,7 @@ def requests(functions: functions_lib.Functions) -> dict[str, np.ndarray]:
         "sampler": np.resize(names, drawn),
         "temperature": np.resize(np.array([1.0, 0.7], np.float32), drawn),
         "weight": np.array([0.25, 0.75], np.float32),
-        "attribute": np.resize(attributes[: len(extras.vectors) or 1], _ROWS),
+        "attribute": np.resize(attributes, _ROWS),
         "strength": np.array([1.0, -1.0], np.float32),
     }
 

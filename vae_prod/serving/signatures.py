@@ -13,6 +13,7 @@ row is worked on alike, and an image is a function of its own row alone. `MEANIN
 what each name means.
 """
 
+import itertools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -73,33 +74,29 @@ def build(
     for name, inputs in INPUTS.items():
         if name == "edit" and not functions.extras.vectors:
             continue
-        function = getattr(functions, name)
-        for from_files in (False, True) if _FILES.keys() & set(inputs) else (False,):
-            for to_files in (False, True) if name != "encode" else (False,):
-                full = name + "_jpeg" * from_files + "_png" * to_files
-                variant = _variant(functions, function, from_files, to_files)
-                names = [_FILES.get(i, i) if from_files else i for i in inputs]
-                traced[full] = _trace(functions.config, variant, names)
+        takes_images = bool(_FILES.keys() & set(inputs))
+        gives_images = name != "encode"
+        for from_files, to_files in itertools.product(
+            {False, takes_images}, {False, gives_images}
+        ):
+            full = name + "_jpeg" * from_files + "_png" * to_files
+            function = _variant(functions, name, from_files, to_files)
+            given = [_FILES.get(i, i) if from_files else i for i in inputs]
+            traced[full] = _trace(functions.config, function, given)
     return traced
 
 
 def _variant(
-    functions: functions_lib.Functions,
-    function: Callable,
-    from_files: bool,
-    to_files: bool,
-) -> Callable:
+    functions: functions_lib.Functions, name: str, from_files: bool, to_files: bool
+) -> Callable[..., dict[str, tf.Tensor]]:
     """Put files in the place of images at either end of a function."""
-    images = {file: image for image, file in _FILES.items()}
+    function = getattr(functions, name)
 
     def variant(**given):
         if from_files:
-            given = {
-                images.get(name, name): functions.from_files(name, tensor)
-                if name in images
-                else tensor
-                for name, tensor in given.items()
-            }
+            for image, file in _FILES.items():
+                if file in given:
+                    given[image] = functions.from_files(file, given.pop(file))
         results = function(**given)
         if to_files:
             results = {"image_bytes": functions.to_files(results["image"])}
