@@ -8,10 +8,6 @@ from absl import flags
 
 flags.FLAGS.mark_as_parsed()
 
-# Workers share the cores: threads would only wait for each other.
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
 # So that replicas can be tested on any machine.
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(

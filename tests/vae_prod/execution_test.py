@@ -55,7 +55,6 @@ class _Case(tf.test.TestCase, parameterized.TestCase):
 
 class StepsTest(_Case):
     @parameterized.parameters(
-        ("none", False, 2),
         ("none", False, 9),
         ("none", True, 2),
         ("mirrored", False, 2),

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Mapping
 from importlib import metadata
 
+import attrs
 import tensorflow as tf
 
 from vae_prod import codec, errors
@@ -57,7 +58,7 @@ def export(
             answers differently.
     """
     model = model.with_precision("float32")
-    with versions.new(directory) as aside:
+    with versions.new(directory) as (aside, path):
         functions = functions_lib.Functions(model, extras)
         traced = signatures.build(functions)
         description = _description(model, extras, traced, data_digest)
@@ -76,14 +77,13 @@ def export(
         _check(aside, golden)
         sealed = description.sealed(aside).to_text()
         _write(os.path.join(extra, description_lib.NAME), sealed.encode())
-    return versions.path_of(directory, versions.listed(directory)[-1])
+    return path
 
 
-def _description(model, extras, traced, data_digest) -> description_lib.Description:
-    import attrs
-
-    config = model.config
-    has_variance = config.reconstruction == "gaussian_sigma"
+def _description(
+    model: vae_lib.VAE, extras: functions_lib.Extras, traced: Mapping, data_digest: str
+) -> description_lib.Description:
+    own = codec.from_model(model)
     return description_lib.Description(
         signatures=description_lib.described(traced),
         default=signatures.DEFAULT,
@@ -92,8 +92,8 @@ def _description(model, extras, traced, data_digest) -> description_lib.Descript
         preparation=attrs.asdict(extras.preparation),
         sharpness=extras.sharpness,
         max_batch=extras.max_batch,
-        variance=float(model.variance.numpy()) if has_variance else None,
-        weights_digest=codec.from_model(model).weights_digest(),
+        variance=own.variance,
+        weights_digest=own.weights_digest(),
         data_digest=data_digest,
         made_by={name: metadata.version(name) for name in _PACKAGES},
     )

@@ -36,7 +36,7 @@ def is_good(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def new(directory: str) -> Iterator[str]:
+def new(directory: str) -> Iterator[tuple[str, str]]:
     """Give a folder to write to; afterwards it gets the next free integer's name.
 
     Killed at any moment, earlier versions stay as they are and there is no new one;
@@ -46,7 +46,7 @@ def new(directory: str) -> Iterator[str]:
         directory: The model's folder.
 
     Yields:
-        The folder to write to.
+        The folder to write to, and the name that it will get.
 
     Raises:
         RunError: It can't be written, or another process writes.
@@ -58,10 +58,11 @@ def new(directory: str) -> Iterator[str]:
             for leftover in (aside, os.path.join(directory, _REMOVED)):
                 shutil.rmtree(leftover, ignore_errors=True)
             os.makedirs(aside)
+            path = path_of(directory, max([0, *listed(directory)]) + 1)
             try:
-                yield aside
+                yield aside, path
                 _sync(aside)
-                os.rename(aside, path_of(directory, max([0, *listed(directory)]) + 1))
+                os.rename(aside, path)
                 _sync_folder(directory)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)

@@ -150,7 +150,7 @@ class KilledTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(versions.listed(directory), [1])
         self.assertTrue(versions.is_good(first))
         self.assertNotEmpty(os.listdir(os.path.join(directory, ".aside")))
-        with versions.new(directory) as aside:
+        with versions.new(directory) as (aside, _):
             self.assertEmpty(os.listdir(aside))
         self.assertEqual(versions.listed(directory), [1, 2])
         self.assertCountEqual(os.listdir(directory), ["1", "2", ".lock"])

@@ -9,7 +9,7 @@ from vae_prod.serving import description, versions
 
 def _make(directory: str) -> str:
     """Make a version with the files that make it a good one, and no model."""
-    with versions.new(directory) as aside:
+    with versions.new(directory) as (aside, made):
         os.makedirs(os.path.join(aside, description.EXTRA))
         with open(os.path.join(aside, "saved_model.pb"), "w") as file:
             file.write("model")
@@ -24,7 +24,7 @@ def _make(directory: str) -> str:
         path = os.path.join(aside, description.EXTRA, description.NAME)
         with open(path, "w") as file:
             file.write(described.sealed(aside).to_text())
-    return versions.path_of(directory, versions.listed(directory)[-1])
+    return made
 
 
 class VersionsTest(tf.test.TestCase):
