@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tests.tools import convert_celeba_test, small_exports
+from tests.tools import convert_celeba_test
 from tests.vae_prod import tiny
+from tests.vae_prod.serving import tiny_exports
 from tools import benchmark_export, export_cases, flags
-from vae_prod.serving import export
 
 _run = convert_celeba_test.run
 _FEW = ("--rounds=1", "--calls=2", "--batches=1", "--batch_size=3")
@@ -31,12 +31,7 @@ def _text(results, *argv):
 class MeasureTest(tf.test.TestCase):
     def test_every_format_answers_as_keras_does(self):
         folder = self.create_tempdir().full_path
-
-        def save(model, directory, extras):
-            del extras
-            small_exports.write(os.path.join(directory, "1"), model)
-
-        with mock.patch.object(export, "export", save):
+        with tiny_exports.little("generate"):
             export_cases.write(tiny.model(), folder, benchmark_export.FORMATS)
         for name in benchmark_export.FORMATS:
             setting = export_cases.Setting(name, folder, 3, calls=2, batches=1)
@@ -57,8 +52,8 @@ class MeasureTest(tf.test.TestCase):
     def test_generates_the_same_images(self):
         folder = self.create_tempdir().full_path
         model = tiny.model()
-        export_cases.write(model, folder, [])
-        small_exports.write(os.path.join(folder, "export", "1"), model)
+        with tiny_exports.little("generate"):
+            export_cases.write(model, folder, ["saved_model"])
         seeds = np.array([5, 6])
         own, exported = (
             export_cases._open(export_cases.Setting(name, folder, 2, 1, 1))

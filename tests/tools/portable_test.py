@@ -15,8 +15,8 @@ from absl.testing import parameterized
 from pipelines import config as data_config_lib
 from pipelines import errors as data_errors
 from tests.pipelines import shard_fixtures
-from tests.tools import small_exports
 from tests.vae_prod import tiny
+from tests.vae_prod.serving import tiny_exports
 from tools import portable, runs
 from vae_prod import codec as codec_lib
 from vae_prod import config as config_lib
@@ -49,9 +49,8 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
         runs.write(cls.run_dir, cls.settings, "")
         cls.export_dir = os.path.join(cls.run_dir, "export")
         # A newer version of other weights, and one that is damaged.
-        digest = codec_lib.from_model(cls.model).weights_digest()
-        small_exports.write(os.path.join(cls.export_dir, "1"), cls.model, digest)
-        small_exports.write(os.path.join(cls.export_dir, "2"), cls.model, "of others")
+        tiny_exports.export_little(cls.model, cls.export_dir)
+        tiny_exports.export_little(vae_lib.VAE(tiny.config()), cls.export_dir)
         os.makedirs(os.path.join(cls.export_dir, "3"))
 
     def _write(self, kind, **options):
