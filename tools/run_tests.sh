@@ -9,4 +9,5 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
   "$PYTHON" -m venv --clear .venv
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
-.venv/bin/python -m pytest -n "${TEST_WORKERS:-2}" "$@"
+# A file's tests share what they set up: they go to one worker.
+.venv/bin/python -m pytest -n "${TEST_WORKERS:-2}" --dist=loadfile "$@"
