@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from vae_prod import errors
-from vae_prod.serving import pictures, signatures
+from vae_prod.serving import signatures
 
 EXTRA = "assets.extra"
 NAME = "export.json"
@@ -92,11 +92,6 @@ def _tensors(tensors: Mapping) -> dict[str, dict]:
         }
         for name, tensor in tensors.items()
     }
-
-
-def preparation(values: Mapping) -> pictures.Preparation:
-    """Make a preparation of its values in a description."""
-    return pictures.Preparation(**values)
 
 
 def load(directory: str) -> Description:
