@@ -25,6 +25,6 @@ def pytest_collection_finish():
 def _forget_graphs():
     """Let go of what a module's tests have traced; the next begin without it."""
     yield
-    from vae_prod import graphs
+    from vae_prod.training import graphs
 
     graphs.forget()

@@ -24,7 +24,8 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import errors
-from tools import flags, measuring, progress
+from tools import flags, progress
+from tools.benchmarks import measuring
 
 _PLAIN, _OURS = "plain loop", "conversion"
 _PACKAGES = ("numpy", "pillow", "tensorflow")
@@ -171,14 +172,15 @@ def loop(root, config, num_images, folder, num_workers):
 def conversion(root, config, num_images, folder, num_workers):
     """Prepare this package's conversion."""
     flags.import_tensorflow()
-    from pipelines import convert, plan
+    from pipelines.convert import conversion as conversion_lib
+    from pipelines.convert import plan
 
     planned = plan.make_plan(_open(root, config, num_images), config)
     assert planned.estimated_bytes  # Kept: converts some images to judge from.
     out = tempfile.mkdtemp(dir=folder)
 
     def convert_all(run):
-        manifest = convert.convert_in(run, planned, out)
+        manifest = conversion_lib.convert_in(run, planned, out)
         num_images = sum(split.num_examples for split in manifest.splits.values())
         return {"images": num_images, "digest": manifest.digest()}
 
@@ -187,7 +189,7 @@ def conversion(root, config, num_images, folder, num_workers):
 
 def _timed(num_workers, function):
     """Start workers; return what times the function with them, start-up left out."""
-    from pipelines import workers
+    from pipelines.convert import workers
 
     stack = contextlib.ExitStack()
     run = stack.enter_context(workers.start(num_workers))

@@ -24,7 +24,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tools import flags, measuring, progress
+from tools import flags, progress
+from tools.benchmarks import measuring
 
 FORMATS = ("keras", "saved_model", "tflite", "tflite_dynamic", "tflite_float16", "onnx")
 # What the SavedModel is to reach: as fast as the model itself.
@@ -74,7 +75,7 @@ def main(values):
     measuring.check_flags(values, {"formats": FORMATS}, counts)
     flags.require_not_negative(values, "threads", "recompute_batch_norm")
     flags.import_tensorflow()  # Not before: --help has answered by now.
-    from tools import export_cases
+    from tools.benchmarks import export_cases
 
     chosen = [name for name in FORMATS if name in values.formats]
     machine = measuring.machine("tensorflow", "keras")  # With the load it begins under.
@@ -93,7 +94,7 @@ def _model(values):
     """Return the run's model, or the reference model with its first weights."""
     from tools import models
     from vae_prod import config as config_lib
-    from vae_prod import vae as vae_lib
+    from vae_prod.model import vae as vae_lib
 
     if not values.run_dir:
         return vae_lib.VAE(config_lib.ModelConfig())
@@ -113,7 +114,7 @@ def _case(values, name: str, folder: str) -> measuring.Case:
 def prepare(**setting) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures a format there."""
     flags.import_tensorflow()
-    from tools import export_cases
+    from tools.benchmarks import export_cases
 
     return lambda: export_cases.measure(export_cases.Setting(**setting))
 

@@ -26,7 +26,8 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import errors
-from tools import flags, input_report, measuring, progress
+from tools import flags, progress
+from tools.benchmarks import input_report, measuring
 
 DTYPES = ("uint8", "float32", "bfloat16")
 
@@ -111,7 +112,7 @@ def _check(values) -> None:
 
 def _that_can_be_had(pipelines: Sequence[str]) -> list[str]:
     """Leave the op out where it can't be built, unless nothing else is asked for."""
-    from pipelines.native import loader  # Logs why not.
+    from pipelines.reading.native import loader
 
     alone = set(pipelines) == {"op"}
     have_op = "op" not in pipelines or loader.available(required=alone)
@@ -160,7 +161,8 @@ def _given(values) -> dict[str, str]:
 
 
 def _check_filled(data_dirs: Mapping[str, str], batch_size: int) -> None:
-    from pipelines import dataset, shards
+    from pipelines import shards
+    from pipelines.reading import dataset
 
     config = config_lib.DataConfig(batch_size=batch_size)
     for data_dir in data_dirs.values():
@@ -168,7 +170,7 @@ def _check_filled(data_dirs: Mapping[str, str], batch_size: int) -> None:
 
 
 def _draw(folder: str, encoding: str) -> str:
-    from tools import input_cases
+    from tools.benchmarks import input_cases
 
     config = config_lib.ConvertConfig(
         encoding=encoding, limit=_NUM_FACES, shards=_FACE_SHARDS
@@ -212,7 +214,7 @@ def prepare(**setting) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures one pipeline there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # No word on buffer sizes.
     flags.import_tensorflow()
-    from tools import input_cases
+    from tools.benchmarks import input_cases
 
     before_mb = input_cases.memory_mb()
     return lambda: input_cases.measure(input_cases.Setting(**setting), before_mb)

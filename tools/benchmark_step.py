@@ -22,7 +22,8 @@ from collections.abc import Sequence
 import attrs
 
 from pipelines import config as data_config_lib
-from tools import flags, measuring, progress, step_flops, step_report
+from tools import flags, progress
+from tools.benchmarks import measuring, step_flops, step_report
 from vae_prod import config as config_lib
 
 DECODERS = ("conv2d_transpose", "upsampling")
@@ -128,7 +129,8 @@ def _model_configs(values) -> dict[str, config_lib.ModelConfig]:
     """Return each decoder's model, for the images there are."""
     shape = (values.image_size, values.image_size, 3)
     if values.data_dir:
-        from pipelines import dataset, shards
+        from pipelines import shards
+        from pipelines.reading import dataset
 
         manifest, config = shards.load_manifest(values.data_dir), _data_config(values)
         dataset.steps_per_epoch(manifest, config)  # Refuses what fills no batch.
@@ -151,11 +153,11 @@ def _data_config(values) -> data_config_lib.DataConfig:
 
 def _that_make_sense(values) -> list[str]:
     """Leave float16 out where it is emulated, unless it is asked for."""
-    from vae_prod import training
+    from vae_prod.training import run as run_lib
 
     precisions = list(dict.fromkeys(values.precisions))
     given = values["precisions"].present
-    if "float16" in precisions and not given and not training.has_accelerator():
+    if "float16" in precisions and not given and not run_lib.has_accelerator():
         precisions.remove("float16")
         print("float16: left out, CPUs emulate it; --precisions=float16 measures it")
     return precisions
@@ -202,7 +204,7 @@ def prepare(**setting) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures one step there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # The profiler tells much.
     flags.import_tensorflow()
-    from tools import input_cases, step_cases
+    from tools.benchmarks import input_cases, step_cases
 
     before_mb = input_cases.memory_mb()
     return lambda: step_cases.measure(step_cases.Setting(**setting), before_mb)
@@ -211,7 +213,7 @@ def prepare(**setting) -> measuring.Work:
 def prepare_ceiling(precision: str, sizes: Sequence[int]) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures the ceiling there."""
     flags.import_tensorflow()
-    from tools import step_cases
+    from tools.benchmarks import step_cases
 
     return lambda: step_cases.matmul_flops_per_second(precision, sizes)
 

@@ -21,7 +21,7 @@ def define(values):
 def main(values):
     """Build the op, load it and say where it lies."""
     flags.import_tensorflow()  # Not before: --help has answered by now.
-    from pipelines.native import build, loader
+    from pipelines.reading.native import build, loader
 
     path = build.library_path()
     there = path.exists()

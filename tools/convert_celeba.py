@@ -50,10 +50,11 @@ def main(values):
     flags.require_not_negative(values, "workers")
     config = flags.build(values, config_lib.ConvertConfig)
     flags.import_tensorflow()  # Not before: --help has answered by now.
-    from pipelines import convert, plan, sources
+    from pipelines import sources
+    from pipelines.convert import conversion, plan
 
     source = sources.open_source(values.source, config, values.tfds_data_dir)
-    if convert.find_finished(values.out, source, config):
+    if conversion.find_finished(values.out, source, config):
         print(f"{values.out} holds this conversion already, complete; nothing to do.")
         return
     planned = plan.make_plan(source, config)
@@ -64,7 +65,7 @@ def main(values):
     num_workers = values.workers or len(os.sched_getaffinity(0))
     begun = time.monotonic()
     with _ending_on_sigterm(), progress.Progress() as show:
-        manifest = convert.convert(planned, values.out, num_workers, show)
+        manifest = conversion.convert(planned, values.out, num_workers, show)
     seconds = time.monotonic() - begun
     print(_summarize(manifest, show.first, seconds, values.out))
 

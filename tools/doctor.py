@@ -21,9 +21,10 @@ import attrs
 
 from pipelines import config as data_config_lib
 from pipelines import errors as data_errors
-from tools import doctor_cases, doctor_report, flags, measuring, progress
+from tools import flags, progress
+from tools.benchmarks import doctor_cases, doctor_report, measuring
 from vae_prod import config as config_lib
-from vae_prod import errors as run_errors
+from vae_prod.core import errors as run_errors
 
 DECODERS = ("conv2d_transpose", "upsampling")
 
@@ -101,7 +102,7 @@ def _facts(values) -> doctor_report.Facts:
     """Ask the machine."""
     import tensorflow as tf
 
-    from pipelines.native import loader
+    from pipelines.reading.native import loader
 
     devices = [] if values.cpu_only else tf.config.list_physical_devices()
     details = [
@@ -145,7 +146,7 @@ def _quota_cores() -> float:
 @contextlib.contextmanager
 def _data(values) -> Iterator[str]:
     """Give the folder of the data set to read."""
-    from tools import input_cases
+    from tools.benchmarks import input_cases
 
     with tempfile.TemporaryDirectory() as folder:
         if values.data_dir:
@@ -164,7 +165,8 @@ def _data(values) -> Iterator[str]:
 
 def _model_config(values, data_dir: str, data_config) -> config_lib.ModelConfig:
     """Return the model for the images there are, at least a batch of them."""
-    from pipelines import dataset, shards
+    from pipelines import shards
+    from pipelines.reading import dataset
 
     manifest = shards.load_manifest(data_dir)
     dataset.steps_per_epoch(manifest, data_config)

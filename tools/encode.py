@@ -30,9 +30,9 @@ def main(values):
     """Encode what the flags say."""
     flags.require_not_negative(values, "recompute_batch_norm")
     flags.import_tensorflow()
-    from pipelines import dataset
+    from pipelines.reading import dataset
     from tools import models, runs
-    from vae_prod import latent
+    from vae_prod.latent import encodings
 
     trained = models.open_trained(values)
     out = values.out or os.path.join(trained.out, "encodings", values.split)
@@ -55,7 +55,7 @@ def main(values):
     }
     count = manifest.split(values.split).num_examples
     with runs.reading(data_dir), progress.Progress() as show:
-        latent.encode_to_disk(trained.codec, batches, count, out, show, made)
+        encodings.encode_to_disk(trained.codec, batches, count, out, show, made)
     print(f"encoded {count:,} images: {out}")
 
 

@@ -76,18 +76,22 @@ def _compare(paths: list[str]) -> None:
             f"--compare takes two or more different files, received {','.join(paths)}."
         )
     flags.import_tensorflow()
-    from vae_prod import evaluation_table, protocol
+    from vae_prod.evaluation import files, table
 
-    evaluations = {path: protocol.load(path) for path in paths}
-    protocol.check_alike(evaluations)
-    print(evaluation_table.comparison(evaluations))
+    evaluations = {path: files.load(path) for path in paths}
+    files.check_alike(evaluations)
+    print(table.comparison(evaluations))
 
 
 def _evaluate(values) -> None:
     flags.import_tensorflow()
-    from pipelines import dataset, shards
+    from pipelines import shards
+    from pipelines.reading import dataset
     from tools import runs
-    from vae_prod import assessment, evaluation_table, features, protocol
+    from vae_prod.evaluation import assessment
+    from vae_prod.evaluation import extractors as extractors_lib
+    from vae_prod.evaluation import files as files_lib
+    from vae_prod.evaluation import table as table_lib
 
     source, run, subject = _open(values)
     data_dir, manifest = runs.open_data(run, values.data_dir)
@@ -105,7 +109,7 @@ def _evaluate(values) -> None:
         assessed = assessment.assess(
             subject, batches, settings, extractors, lambda done: show(done, count)
         )
-    evaluated = protocol.evaluation(
+    evaluated = files_lib.evaluation(
         assessed,
         run.model,
         _images(manifest, values.split, run),
@@ -113,11 +117,11 @@ def _evaluate(values) -> None:
         source,
         {name: metadata.version(name) for name in _PACKAGES},
     )
-    shards.write_atomically(out, protocol.to_text(evaluated).encode())
+    shards.write_atomically(out, files_lib.to_text(evaluated).encode())
     print(_head(evaluated, data_dir))
-    print(evaluation_table.text(evaluated))
+    print(table_lib.text(evaluated))
     if not extractors:
-        sentence = features.WHERE_TO_GET_ONE
+        sentence = extractors_lib.WHERE_TO_GET_ONE
         print("", *textwrap.wrap(sentence, 88, break_long_words=False), sep="\n")
     print(f"\nwritten: {out}")
 
@@ -127,7 +131,7 @@ def _open(values):
     import attrs
 
     from tools import models
-    from vae_prod import evaluation
+    from vae_prod.evaluation import quality
 
     if values.run_dir and not values.export_dir:
         which, batches = values.weights, values.recompute_batch_norm
@@ -137,11 +141,11 @@ def _open(values):
             "weights": which,
             "recompute_batch_norm": batches,
         }
-        subject = evaluation.Subject.of(model)
+        subject = quality.Subject.of(model)
     else:
         trained = models.open_trained(values)
         run, source = trained.run, {"export_dir": values.export_dir}
-        subject = evaluation.Subject(trained.codec, run.model)
+        subject = quality.Subject(trained.codec, run.model)
     source["weights_digest"] = subject.codec.weights_digest()
     source["trained_on"] = run.data_digest
     source["settings"] = attrs.asdict(run.model)
@@ -149,7 +153,7 @@ def _open(values):
 
 
 def _count(manifest, split: str, data_dir: str) -> int:
-    from vae_prod import errors
+    from vae_prod.core import errors
 
     count = manifest.split(split).num_examples
     if not count:
@@ -161,9 +165,9 @@ def _count(manifest, split: str, data_dir: str) -> int:
 
 
 def _extractors(paths: str, image_shape: tuple[int, int, int]) -> list:
-    from vae_prod import features
+    from vae_prod.evaluation import extractors as extractors_lib
 
-    each = [features.load(path, image_shape) for path in paths.split(",") if path]
+    each = [extractors_lib.load(path, image_shape) for path in paths.split(",") if path]
     names = [extractor.name for extractor in each]
     if len(set(names)) < len(names):
         raise flags.UsageError(
@@ -191,7 +195,7 @@ def _images(manifest, split: str, run) -> dict:
 
 def _out(values) -> str:
     """Return the file to write, after making its folder."""
-    from vae_prod import errors
+    from vae_prod.core import errors
 
     name = os.path.join("evaluation", f"{values.split}.json")
     path = values.out or os.path.join(values.run_dir, name)
@@ -203,13 +207,13 @@ def _out(values) -> str:
 
 
 def _head(evaluated, data_dir: str) -> str:
-    from vae_prod import evaluation_table
+    from vae_prod.evaluation import table as table_lib
 
     images, model = evaluated.protocols["images"], evaluated.model
     height, width, channels = images["size"]
     return (
         f"{model.get('run_dir') or model['export_dir']}: "
-        f"{evaluation_table.described(evaluated)}\n"
+        f"{table_lib.described(evaluated)}\n"
         f"{images['num_images']:,} images of {height}x{width}x{channels}, split "
         f"{images['split']} of {data_dir} (crop {images['crop']}, filter "
         f"{images['resample']}, {images['stored']})"

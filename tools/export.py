@@ -59,7 +59,8 @@ def main(values):
 
 
 def _export(values) -> None:
-    from tools import models, serving_facts
+    from tools import models
+    from tools.exporting import serving_facts
     from vae_prod.serving import export, versions
 
     run, model = models.load_model(
@@ -84,7 +85,8 @@ def _export(values) -> None:
 
 
 def _convert(values) -> None:
-    from tools import models, portable
+    from tools import models
+    from tools.exporting import portable
 
     run, model = models.load_model(
         values.run_dir, values.weights, values.recompute_batch_norm

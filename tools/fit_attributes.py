@@ -25,18 +25,19 @@ def main(values):
     """Fit what the flags say."""
     flags.require(values, "run_dir")
     flags.import_tensorflow()
-    from vae_prod import attributes, errors, latent
+    from vae_prod.core import errors
+    from vae_prod.latent import arithmetic, encodings
 
     path = os.path.join(values.run_dir, "encodings", values.split)
     encode = f"python -m tools.encode --run_dir={values.run_dir} --split={values.split}"
-    encoding = latent.open_encoding(path, f"Make it with {encode}.")
+    encoding = encodings.open_encoding(path, f"Make it with {encode}.")
     names = encoding.made["attribute_names"]
     if encoding.attributes is None:
         raise errors.RunError(
             f"Expected encoded images with attributes in {path}, found none of them: "
             "the data set has no attributes. Convert CelebA with its annotations."
         )
-    means = attributes.by_attribute(
+    means = arithmetic.by_attribute(
         encoding.z_mean, encoding.attributes, names, encoding.made
     )
     vectors = means.vectors()
@@ -45,7 +46,7 @@ def main(values):
             f"Expected an attribute in {path} that some images have and some haven't, "
             "found none. Encode more images."
         )
-    out = attributes.folder(values.run_dir, values.split)
+    out = arithmetic.folder(values.run_dir, values.split)
     means.save(out)
     left_out = sorted(set(names) - set(vectors))
     print(f"fitted {len(vectors)} attributes to {len(encoding.z_mean):,} images: {out}")

@@ -50,11 +50,12 @@ def main(values):
                 f"--{name} must be at least 1, received {values[name].value}."
             )
     flags.import_tensorflow()
-    from vae_prod import densities, latent
+    from vae_prod.latent import densities
+    from vae_prod.latent import encodings as encodings_lib
 
     encodings = os.path.join(values.run_dir, "encodings")
     encode = f"python -m tools.encode --run_dir={values.run_dir} --split={values.split}"
-    encoding = latent.open_encoding(
+    encoding = encodings_lib.open_encoding(
         os.path.join(encodings, values.split), f"Make it with {encode}."
     )
     fitted = _fit(values, encoding)
@@ -70,7 +71,7 @@ def main(values):
 
 
 def _fit(values, encoding):
-    from vae_prod import densities
+    from vae_prod.latent import densities
 
     points = encoding.z_mean, encoding.z_log_var
     if values.kind == "gaussian":
@@ -87,10 +88,11 @@ def _fit(values, encoding):
 
 def _log_densities(values, encodings, fitted):
     """Yield each split encoded by the same model, and its mean log-density."""
-    from vae_prod import densities, latent
+    from vae_prod.latent import densities
+    from vae_prod.latent import encodings as encodings_lib
 
     for split in sorted(os.listdir(encodings)):
-        encoding = latent.open_encoding(os.path.join(encodings, split), "")
+        encoding = encodings_lib.open_encoding(os.path.join(encodings, split), "")
         if encoding.made["model"] == fitted.made["model"]:
             points = densities.draw_points(
                 encoding.z_mean, encoding.z_log_var, _MEASURED, values.seed

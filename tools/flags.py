@@ -17,7 +17,7 @@ import attrs
 from absl import flags
 
 from pipelines import errors as data_errors
-from vae_prod import errors as run_errors
+from vae_prod.core import errors as run_errors
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
 STOPPED = 143

@@ -92,14 +92,14 @@ def _seeds(values):
 
 
 def _prior(values, trained):
-    from vae_prod import sampling
+    from vae_prod.latent import sampling
 
     z = sampling.prior(_seeds(values), trained.codec.z_dim)
     yield "prior", trained.codec.decode_many(z)
 
 
 def _uniform(values, trained):
-    from vae_prod import sampling
+    from vae_prod.latent import sampling
 
     for limit in values.limits:
         z = sampling.uniform(_seeds(values), trained.codec.z_dim, limit)
@@ -107,7 +107,7 @@ def _uniform(values, trained):
 
 
 def _truncated(values, trained):
-    from vae_prod import sampling
+    from vae_prod.latent import sampling
 
     for limit in values.limits:
         z = sampling.truncated(_seeds(values), trained.codec.z_dim, limit)
@@ -115,7 +115,8 @@ def _truncated(values, trained):
 
 
 def _fitted(kind, values, trained):
-    from vae_prod import densities, errors
+    from vae_prod.core import errors
+    from vae_prod.latent import densities
 
     made = ("run_dir", "export_dir", "weights", "recompute_batch_norm")
     given = [values[name] for name in made]
@@ -136,7 +137,7 @@ def _fitted(kind, values, trained):
 
 def _reconstructions(values, trained):
     from tools import models
-    from vae_prod import plots
+    from vae_prod.reporting import plots
 
     for split in values.splits:
         count = values.rows * values.columns
@@ -156,7 +157,7 @@ def _reconstructions(values, trained):
 
 def _interpolation(values, trained):
     from tools import models
-    from vae_prod import sampling
+    from vae_prod.latent import sampling
 
     for split in values.splits:
         chosen = models.choose_images(
@@ -181,7 +182,7 @@ _DRAW = {
 
 
 def _save(values, out: str, name: str, images) -> list[str]:
-    from vae_prod import plots
+    from vae_prod.reporting import plots
 
     paths = []
     for factor in values.sharpness:

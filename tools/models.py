@@ -5,12 +5,14 @@ import os
 import attrs
 import numpy as np
 
-from pipelines import dataset
+from pipelines.reading import dataset
 from tools import flags, runs
-from vae_prod import batch_norm, errors, training
-from vae_prod import codec as codec_lib
-from vae_prod import vae as vae_lib
+from vae_prod.core import errors
+from vae_prod.model import codec as codec_lib
+from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description
+from vae_prod.training import batch_norm
+from vae_prod.training import run as run_lib
 
 
 def load_model(
@@ -30,7 +32,7 @@ def load_model(
     """
     run = runs.load(run_dir)
     model = vae_lib.VAE(run.model, run.train.seed)
-    training.load_weights(model, runs.weights_path(run_dir, which))
+    run_lib.load_weights(model, runs.weights_path(run_dir, which))
     if recompute_batch_norm:
         data_dir, manifest = runs.open_data(run)
         batches = dataset.train_batches(data_dir, manifest, run.data)

@@ -11,11 +11,13 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
-from pipelines import damage, dataset, shards
 from pipelines import errors as data_errors
+from pipelines import shards
+from pipelines.reading import damage, dataset
 from vae_prod import config as config_lib
-from vae_prod import errors, training
-from vae_prod import vae as vae_lib
+from vae_prod.core import errors
+from vae_prod.model import vae as vae_lib
+from vae_prod.training import run as run_lib
 
 _SECTIONS = {
     "model": config_lib.ModelConfig,
@@ -178,7 +180,7 @@ def check_same(
 
 def training_data(
     data_dir: str, manifest: shards.Manifest, config: data_config_lib.DataConfig
-) -> training.Data:
+) -> run_lib.Data:
     """Make the datasets that training reads."""
 
     def train(epoch, step):
@@ -195,7 +197,7 @@ def training_data(
     counts = [
         f"{name} {split.num_examples:,}" for name, split in manifest.splits.items()
     ]
-    return training.Data(
+    return run_lib.Data(
         description=f"{manifest.name} ({', '.join(counts)} images)",
         train=train,
         validation=validation if has_validation else None,
@@ -225,7 +227,7 @@ def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
     data = training_data(run.data_dir, manifest, run.data)
     run = prepare(run_dir, run, flagfile, resume)
     with reading(run.data_dir):
-        return training.run(
+        return run_lib.run(
             run.model,
             run.train,
             data,

@@ -28,7 +28,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 
 from tools import flags, progress
-from vae_prod import errors
+from vae_prod.core import errors
 
 _SIGNATURES = {
     "generate": "generate_png",

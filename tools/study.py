@@ -84,11 +84,12 @@ def main(values):
     flags.import_tensorflow()  # Not before: --help has answered by now.
     from tools import runs
     from tools.studies import catalogue, outcome, setup
-    from vae_prod import callbacks, training
+    from vae_prod.training import callbacks
+    from vae_prod.training import run as run_lib
 
     study = catalogue.STUDIES[values.study]
     _apply(values, (*_FLAGS, *study.FLAGS))
-    training.set_up_devices(flags.build(values, config_lib.TrainConfig))
+    run_lib.set_up_devices(flags.build(values, config_lib.TrainConfig))
     lab = _lab(values, study_config)
     _make_folder(lab.out)
     try:
@@ -155,7 +156,8 @@ def _apply(values, defaults: Sequence[str]) -> None:
 
 def _lab(values, study_config: studies_config.StudyConfig):
     """Gather what the study works with."""
-    from pipelines import dataset, shards
+    from pipelines import shards
+    from pipelines.reading import dataset
     from tools import runs
     from tools.studies import lab
 
@@ -189,7 +191,7 @@ def _folder(values) -> str:
 
 
 def _make_folder(out: str) -> None:
-    from vae_prod import errors
+    from vae_prod.core import errors
 
     if "://" in out:
         raise errors.RunError(

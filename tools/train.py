@@ -54,11 +54,13 @@ def main(values):
             "one: received both. Give one of them."
         )
     flags.import_tensorflow()  # Not before: --help has answered by now.
-    from pipelines import dataset, shards
+    from pipelines import shards
+    from pipelines.reading import dataset
     from tools import runs
-    from vae_prod import callbacks, training
+    from vae_prod.training import callbacks
+    from vae_prod.training import run as run_lib
 
-    training.set_up_devices(train_config)
+    run_lib.set_up_devices(train_config)
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
     model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)

@@ -71,13 +71,15 @@ def main(values):
     data_config = flags.build(values, data_config_lib.DataConfig)
     epochs = search_config.max_epochs or train_config.epochs
     flags.import_tensorflow()
-    from pipelines import dataset, shards
-    from tools import runs, searches
-    from vae_prod import training
+    from pipelines import shards
+    from pipelines.reading import dataset
+    from tools import runs
+    from tools.search import searches
+    from vae_prod.training import run as run_lib
 
     # A chief leaves the accelerators to its workers.
     cpu_only = train_config.cpu_only or role == "chief"
-    training.set_up_devices(attrs.evolve(train_config, cpu_only=cpu_only))
+    run_lib.set_up_devices(attrs.evolve(train_config, cpu_only=cpu_only))
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
     given = {"image_shape": shape}
@@ -136,8 +138,8 @@ class _Stopped(Exception):
 
 def _search_alone(search) -> None:
     """Run all trials in this process."""
-    from tools import trial_runs
-    from vae_prod import callbacks
+    from tools.search import trial_runs
+    from vae_prod.training import callbacks
     from vae_prod.tuning import worker
 
     oracle = search.oracle()
@@ -159,11 +161,11 @@ def _search_alone(search) -> None:
 
 def _work(values, search) -> None:
     """Run trials that a chief hands out."""
-    from tools import search_workers, trial_runs
-    from vae_prod import callbacks
+    from tools.search import trial_runs, workers
+    from vae_prod.training import callbacks
     from vae_prod.tuning import service, worker
 
-    search_workers.die_with_parent()
+    workers.die_with_parent()
     address = (
         f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
     )
@@ -187,13 +189,13 @@ def _work(values, search) -> None:
 
 def _lead(values, search) -> None:
     """Hand out trials to workers, of this machine or of others."""
-    from tools import search_workers
+    from tools.search import workers as workers_lib
     from vae_prod.tuning import service
 
     oracle = search.oracle()
     host = os.environ.get("KERASTUNER_ORACLE_IP", "127.0.0.1")
     port = int(os.environ.get("KERASTUNER_ORACLE_PORT", values.port))
-    own = search_workers.names(values.workers)
+    own = workers_lib.names(values.workers)
     if own:
         oracle.release([name for name in oracle.ongoing_trials if name not in own])
     chief = service.Chief(oracle, host, port, values.worker_timeout)
@@ -203,7 +205,7 @@ def _lead(values, search) -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         if own:
-            local = search_workers.Workers(values.workers, search.directory, chief.port)
+            local = workers_lib.Workers(values.workers, search.directory, chief.port)
 
         def watch():
             for name in local.watch() if local else ():
@@ -250,7 +252,7 @@ class _Table:
         Raises:
             RunError: Too many trials in a row have failed.
         """
-        from vae_prod import errors
+        from vae_prod.core import errors
         from vae_prod.tuning import leaderboard, wording
 
         self._ended = len(self._oracle.end_order)

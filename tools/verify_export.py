@@ -56,8 +56,8 @@ def main(values):
                 f"--{name} must be at least {least}, received {values[name].value}."
             )
     flags.import_tensorflow()
-    from tools import verify_report
-    from vae_prod import errors
+    from tools.exporting import verify_report
+    from vae_prod.core import errors
     from vae_prod.serving import description
 
     described = description.load(values.export_dir)
@@ -96,8 +96,10 @@ def _run_dir(values) -> str:
 
 def _record(values, run_dir: str, described, path: str) -> None:
     """Record what the run's model answers, on held-out images."""
-    from tools import models, serving_record
-    from vae_prod import codec, errors
+    from tools import models
+    from tools.exporting import serving_record
+    from vae_prod.core import errors
+    from vae_prod.model import codec
 
     run, model = models.load_model(run_dir, values.weights, values.recompute_batch_norm)
     found = codec.from_model(model)
@@ -111,7 +113,7 @@ def _record(values, run_dir: str, described, path: str) -> None:
 
 
 def _play(job: dict, folder: str) -> dict:
-    from vae_prod import errors
+    from vae_prod.core import errors
     from vae_prod.serving import replay
 
     path = os.path.join(folder, "job.json")

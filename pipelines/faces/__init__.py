@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from pipelines import workers as workers_lib
+from pipelines.convert import workers as workers_lib
 from pipelines.errors import DataError
 from pipelines.faces import drawing
 from pipelines.faces import traits as traits_lib

@@ -16,7 +16,8 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors, faces, images, items
+from pipelines import errors, faces
+from pipelines.convert import images, items
 from pipelines.sources import celeba, idx, npz, prepared, trees
 
 NUM_FACES = 4096

@@ -12,7 +12,8 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors, items
+from pipelines import errors
+from pipelines.convert import items
 
 # What reading a damaged file may raise.
 UNREADABLE = (

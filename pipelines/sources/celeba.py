@@ -19,7 +19,8 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors, images, items
+from pipelines import errors
+from pipelines.convert import images, items
 from pipelines.sources import trees
 
 FOLDER = "img_align_celeba"

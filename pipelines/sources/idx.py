@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import items
+from pipelines.convert import items
 from pipelines.sources import arrays
 
 _IMAGES = re.compile(r"images[-.]idx[34]-ubyte(\.gz)?$")

@@ -10,7 +10,8 @@ from typing import BinaryIO
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors, items
+from pipelines import errors
+from pipelines.convert import items
 from pipelines.sources import arrays
 
 

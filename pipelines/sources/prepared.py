@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors, items
+from pipelines import errors
+from pipelines.convert import items
 
 
 def _open_builder(name: str, data_dir: str):

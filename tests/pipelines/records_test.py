@@ -2,7 +2,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import images, records
+from pipelines import records
+from pipelines.convert import images
 from tests.pipelines import fixtures
 
 _ANNOTATIONS = {

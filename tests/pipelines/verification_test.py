@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import convert, errors, plan, records, shards, sources, verification
+from pipelines import errors, records, shards, sources, verification
+from pipelines.convert import conversion, plan
 
 _WHOLE = {}
 
@@ -21,7 +22,7 @@ def _whole_folder(test):
         )
         source = sources.open_source("digits", config)
         folder = os.path.join(test.get_temp_dir(), "whole")
-        convert.convert(plan.make_plan(source, config), folder)
+        conversion.convert(plan.make_plan(source, config), folder)
         _WHOLE["folder"] = folder
     return _WHOLE["folder"]
 

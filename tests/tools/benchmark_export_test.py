@@ -9,7 +9,8 @@ from absl.testing import parameterized
 from tests.tools import convert_celeba_test
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from tools import benchmark_export, export_cases, flags
+from tools import benchmark_export, flags
+from tools.benchmarks import export_cases
 
 _run = convert_celeba_test.run
 _FEW = ("--rounds=1", "--calls=2", "--batches=1", "--batch_size=3")

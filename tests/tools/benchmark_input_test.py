@@ -7,10 +7,12 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as config_lib
-from pipelines import convert, plan, shards, sources
-from pipelines.native import loader
+from pipelines import shards, sources
+from pipelines.convert import conversion, plan
+from pipelines.reading.native import loader
 from tests.tools import convert_celeba_test
-from tools import benchmark_input, input_cases, input_report
+from tools import benchmark_input
+from tools.benchmarks import input_cases, input_report
 
 _run = convert_celeba_test.run
 _BRIEF = ("--repetitions=1", "--seconds=0.01", "--warmup_seconds=0", "--batch_size=4")
@@ -22,7 +24,7 @@ def _convert(folder, encoding, num=20):
     )
     planned = plan.make_plan(sources.open_source("faces", config), config)
     out = os.path.join(folder, encoding)
-    convert.convert(planned, out)
+    conversion.convert(planned, out)
     return out
 
 

@@ -8,7 +8,8 @@ from absl.testing import parameterized
 from pipelines import config as data_config_lib
 from tests.tools import benchmark_input_test, convert_celeba_test
 from tests.vae_prod import tiny
-from tools import benchmark_step, flags, step_cases, step_report, step_trace
+from tools import benchmark_step, flags
+from tools.benchmarks import step_cases, step_report, step_trace
 from vae_prod import config as config_lib
 
 _run = convert_celeba_test.run

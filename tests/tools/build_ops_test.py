@@ -4,7 +4,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from pipelines.native import build, loader
+from pipelines.reading.native import build, loader
 from tests.tools import convert_celeba_test
 from tools import build_ops
 

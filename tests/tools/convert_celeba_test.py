@@ -11,7 +11,7 @@ from unittest import mock
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import journal
+from pipelines.convert import journal
 from tests.pipelines import fixtures
 from tools import convert_celeba, flags, verify_shards
 
@@ -125,7 +125,9 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
             self.assertIn(flag, done.stdout)
 
     def test_ctrl_c(self):
-        with mock.patch("pipelines.convert.convert", side_effect=KeyboardInterrupt):
+        with mock.patch(
+            "pipelines.convert.conversion.convert", side_effect=KeyboardInterrupt
+        ):
             code, _, err = self._run("--source=digits", "--limit=5")
         self.assertEqual((code, err), (130, "interrupted\n"))
 

@@ -7,10 +7,11 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import errors as data_errors
-from pipelines.native import loader
+from pipelines.reading.native import loader
 from tests.tools import benchmark_input_test, convert_celeba_test
-from tools import doctor, doctor_cases, doctor_report, measuring
-from vae_prod import errors as run_errors
+from tools import doctor
+from tools.benchmarks import doctor_cases, doctor_report, measuring
+from vae_prod.core import errors as run_errors
 
 _run = convert_celeba_test.run
 _TINY = ("--filters=4,6", "--z_dim=3", "--batch_size=4", "--image_size=16")

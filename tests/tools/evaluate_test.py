@@ -15,7 +15,7 @@ from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
 from tools import evaluate, export, runs
 from vae_prod import config as config_lib
-from vae_prod import vae as vae_lib
+from vae_prod.model import vae as vae_lib
 
 _ROUNDING = 1e-4  # Of the same sums in another order.
 

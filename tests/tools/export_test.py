@@ -24,7 +24,7 @@ from tools import (
     verify_export,
 )
 from vae_prod import config as config_lib
-from vae_prod import vae as vae_lib
+from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description, record, replay, versions
 
 _run = train_test.run_program

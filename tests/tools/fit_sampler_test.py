@@ -16,8 +16,8 @@ from tests.pipelines import shard_fixtures
 from tests.vae_prod import tiny
 from tools import encode, fit_sampler, flags, generate, runs
 from vae_prod import config as config_lib
-from vae_prod import densities, latent
-from vae_prod import vae as vae_lib
+from vae_prod.latent import densities, encodings
+from vae_prod.model import vae as vae_lib
 
 
 def _run(program, *argv) -> tuple[int, str, str]:
@@ -74,7 +74,7 @@ class FitSamplerTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_encodings_keep_annotations_and_how_they_were_made(self):
         path = os.path.join(self.run_dir, "encodings", "train")
-        encoding = latent.open_encoding(path, "")
+        encoding = encodings.open_encoding(path, "")
         self.assertAllEqual(encoding.label, np.arange(20) % 3)
         self.assertAllEqual(encoding.attributes[:, 0], np.arange(20) % 2)
         self.assertEqual(encoding.made["attribute_names"], ["Smiling", "Young"])

@@ -10,7 +10,7 @@ from attrs import validators
 from pipelines import config as config_lib
 from pipelines import errors as data_errors
 from tools import flags
-from vae_prod import errors as run_errors
+from vae_prod.core import errors as run_errors
 
 
 @attrs.frozen

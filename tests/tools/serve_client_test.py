@@ -18,7 +18,7 @@ from absl.testing import parameterized
 
 from tests.tools import serving_fixtures
 from tools import flags, progress, serve_client
-from vae_prod import errors
+from vae_prod.core import errors
 
 _CONFIG = """
 model_config_list {{

@@ -21,7 +21,7 @@ from tools.studies import config as studies_config
 from tools.studies import lab as lab_lib
 from tools.studies import published
 from vae_prod import config as config_lib
-from vae_prod import vae as vae_lib
+from vae_prod.model import vae as vae_lib
 
 _TINY = (
     "--filters=4,6",
@@ -169,7 +169,7 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_latent_space_goes_to_the_projector_too(self):
         argv = (f"--run_dir={self._run('vae')}", "--recompute_batch_norm=0")
-        with mock.patch("vae_prod.latent_statistics.tsne", _placed):
+        with mock.patch("vae_prod.latent.statistics.tsne", _placed):
             code, _, err, out = self._study("latent_space", *argv)
         self.assertEqual(code, 0, err)
         found, _ = self._check_outcome(out)

@@ -24,7 +24,7 @@ from PIL import Image
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tools import train, tune
-from vae_prod import callbacks
+from vae_prod.training import callbacks
 from vae_prod.tuning import trials
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -301,7 +301,7 @@ class FailingTest(tf.test.TestCase):
         calls = []
 
         def diverge(*args, **kwargs):
-            from vae_prod import errors
+            from vae_prod.core import errors
 
             calls.append(args)
             raise errors.DivergedError("losses were not finite")

@@ -3,7 +3,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod import config, errors
+from vae_prod import config
+from vae_prod.core import errors
 
 
 class ModelConfigTest(tf.test.TestCase, parameterized.TestCase):

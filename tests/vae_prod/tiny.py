@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_prod import config as config_lib
-from vae_prod import vae as vae_lib
+from vae_prod.model import vae as vae_lib
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 

@@ -6,10 +6,11 @@ near each other, does a random point decode to an image like them.
 
 import numpy as np
 
-from pipelines import dataset
+from pipelines.reading import dataset
 from tools.studies import encodings, losses, outcome, pictures, published, quality
 from tools.studies import lab as lab_lib
-from vae_prod import latent_plots, latent_statistics, report, sampling
+from vae_prod.latent import sampling, statistics
+from vae_prod.reporting import latent_plots, report
 
 FLAGS = ()
 
@@ -29,9 +30,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     )
     judged = {name: quality.measure(lab, run) for name, run in opened.items()}
     radii = {
-        name: latent_statistics.radii(
-            encodings.encode(lab, run, dataset.TRAIN_SPLIT).z_mean
-        )
+        name: statistics.radii(encodings.encode(lab, run, dataset.TRAIN_SPLIT).z_mean)
         for name, run in opened.items()
     }
     return outcome.Outcome(

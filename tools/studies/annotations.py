@@ -3,8 +3,8 @@
 import numpy as np
 
 from tools.studies import lab as lab_lib
-from vae_prod import attributes as arithmetic
-from vae_prod import errors, latent
+from vae_prod.core import errors
+from vae_prod.latent import arithmetic, encodings
 
 # Share of images that must have an attribute, and have it not, for the plots.
 _RARE = 0.1
@@ -47,7 +47,7 @@ def chosen(lab: lab_lib.Lab) -> tuple[str, ...]:
 
 
 def classes(
-    lab: lab_lib.Lab, encoding: latent.Encoding, rows: np.ndarray
+    lab: lab_lib.Lab, encoding: encodings.Encoding, rows: np.ndarray
 ) -> tuple[np.ndarray | None, tuple[str, ...], str]:
     """Say what to tell points apart by: labels, or an attribute.
 

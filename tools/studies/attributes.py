@@ -3,11 +3,13 @@
 import attrs
 import numpy as np
 
-from pipelines import dataset
+from pipelines.reading import dataset
 from tools.studies import annotations, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
-from vae_prod import attributes as arithmetic
-from vae_prod import errors, latent, plots, report, sampling
+from vae_prod.core import errors
+from vae_prod.latent import arithmetic, sampling
+from vae_prod.latent import encodings as encodings_lib
+from vae_prod.reporting import plots, report
 
 FLAGS = ()
 
@@ -81,7 +83,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 
 
 def _attribute_edits(
-    lab: lab_lib.Lab, trained: latent.Encoding, held_out: latent.Encoding
+    lab: lab_lib.Lab, trained: encodings_lib.Encoding, held_out: encodings_lib.Encoding
 ) -> list[_Edit]:
     names = lab.manifest.record.attributes
     means = arithmetic.by_attribute(trained.z_mean, trained.attributes, names)
@@ -120,7 +122,7 @@ def _usual(names: tuple[str, ...], means: arithmetic.GroupMeans) -> list[str]:
 
 
 def _label_edits(
-    lab: lab_lib.Lab, trained: latent.Encoding, held_out: latent.Encoding
+    lab: lab_lib.Lab, trained: encodings_lib.Encoding, held_out: encodings_lib.Encoding
 ) -> list[_Edit]:
     names = lab.manifest.record.label_names
     means = arithmetic.by_label(trained.z_mean, trained.label, names)
@@ -178,7 +180,7 @@ def _table(lab: lab_lib.Lab, edits: list[_Edit]) -> report.Table:
 def _picture(
     lab: lab_lib.Lab,
     run: lab_lib.Opened,
-    held_out: latent.Encoding,
+    held_out: encodings_lib.Encoding,
     edit: _Edit,
 ) -> report.Picture:
     """Show images, and what they become at each strength."""

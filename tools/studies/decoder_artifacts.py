@@ -1,14 +1,15 @@
 """Transposed convolutions against upsampling: the same training, checkerboards beside.
 
 Where a decoder enlarges maps by a stride, a pattern of the stride's period can be left
-in its images. It is measured in their spectrum (`vae_prod.checkerboard`).
+in its images. It is measured in their spectrum (`evaluation.checkerboard`).
 """
 
 import numpy as np
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality
-from vae_prod import plots, report, sampling
+from vae_prod.latent import sampling
+from vae_prod.reporting import plots, report
 
 FLAGS = ()
 

@@ -7,7 +7,7 @@ is 512. With --corruption only that damage is studied.
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, restoration
-from vae_prod import report
+from vae_prod.reporting import report
 
 FLAGS = ("--mode=ae", "--z_dim=512")
 

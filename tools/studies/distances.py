@@ -6,7 +6,8 @@ import numpy as np
 
 from tools import progress
 from tools.studies import lab as lab_lib
-from vae_prod import plots, wasserstein
+from vae_prod.evaluation import wasserstein
+from vae_prod.reporting import plots
 
 _BATCH = 250
 

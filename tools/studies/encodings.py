@@ -4,15 +4,16 @@ import os
 
 import numpy as np
 
-from pipelines import dataset
+from pipelines.reading import dataset
 from tools import progress
 from tools.studies import lab as lab_lib
-from vae_prod import errors, latent
+from vae_prod.core import errors
+from vae_prod.latent import encodings
 
 _ANNOTATIONS = ("label", "attributes")
 
 
-def encode(lab: lab_lib.Lab, opened: lab_lib.Opened, split: str) -> latent.Encoding:
+def encode(lab: lab_lib.Lab, opened: lab_lib.Opened, split: str) -> encodings.Encoding:
     """Encode a split with its labels and attributes, unless it is there already.
 
     Written to `encodings/RUN/SPLIT` of the study's folder, for the same weights and
@@ -38,14 +39,14 @@ def encode(lab: lab_lib.Lab, opened: lab_lib.Opened, split: str) -> latent.Encod
         count = lab.num_images(split)
         print(f"encoding {count:,} {split} images with {opened.run_dir}", flush=True)
         with progress.Progress() as show:
-            latent.encode_to_disk(opened.codec, batches, count, out, show, made)
-    return latent.open_encoding(out, f"Remove {out} and start again.")
+            encodings.encode_to_disk(opened.codec, batches, count, out, show, made)
+    return encodings.open_encoding(out, f"Remove {out} and start again.")
 
 
 def _is_made(out: str, wanted: dict) -> bool:
     """Say whether a folder holds what is wanted."""
     try:
-        made = latent.open_encoding(out, "").made
+        made = encodings.open_encoding(out, "").made
     except errors.RunError:
         return False
     return wanted.items() <= made.items()

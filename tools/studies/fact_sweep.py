@@ -4,7 +4,8 @@ import numpy as np
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, reconstruction
-from vae_prod import charts, report, sampling
+from vae_prod.latent import sampling
+from vae_prod.reporting import charts, report
 
 FLAGS = ()
 

@@ -4,7 +4,8 @@ import numpy as np
 
 from tools.studies import distances, losses, outcome, pictures
 from tools.studies import lab as lab_lib
-from vae_prod import charts, plots, report, sampling
+from vae_prod.latent import sampling
+from vae_prod.reporting import charts, plots, report
 
 FLAGS = ()
 

@@ -8,13 +8,15 @@ import keras
 import numpy as np
 
 from pipelines import config as data_config_lib
-from pipelines import dataset, shards
+from pipelines import shards
+from pipelines.reading import dataset
 from tools import flags, models, runs
 from tools.studies import config as studies_config
-from vae_prod import callbacks, errors
-from vae_prod import codec as codec_lib
 from vae_prod import config as config_lib
-from vae_prod import vae as vae_lib
+from vae_prod.core import errors
+from vae_prod.model import codec as codec_lib
+from vae_prod.model import vae as vae_lib
+from vae_prod.training import callbacks
 
 _HISTORY = "history.csv"
 # Where held-out images are taken from: the first of these that there is.

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from pipelines import dataset
+from pipelines.reading import dataset
 from tools import progress
 from tools.studies import annotations, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
-from vae_prod import latent_plots, latent_statistics, plane_plots, projector, report
+from vae_prod.latent import statistics
+from vae_prod.reporting import latent_plots, plane_plots, projector, report
 
 FLAGS = ()
 
@@ -47,7 +48,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 
 
 def _radii(lab, encoding) -> tuple[list[report.Part], dict]:
-    found = latent_statistics.radii(encoding.z_mean)
+    found = statistics.radii(encoding.z_mean)
     root = float(np.sqrt(found.z_dim))
     figures = {
         "mean": found.mean,
@@ -78,7 +79,7 @@ def _radii(lab, encoding) -> tuple[list[report.Part], dict]:
 
 
 def _coordinates(lab, encoding) -> tuple[list[report.Part], dict]:
-    found = latent_statistics.coordinates(encoding.z_mean)
+    found = statistics.coordinates(encoding.z_mean)
     figures = {
         "largest_mean": float(np.abs(found.mean).max()),
         "smallest_deviation": float(found.deviation.min()),
@@ -106,7 +107,7 @@ def _coordinates(lab, encoding) -> tuple[list[report.Part], dict]:
 
 
 def _components(lab, encoding) -> tuple[list[report.Part], dict]:
-    variances = latent_statistics.covariance(encoding.z_mean).spectrum()
+    variances = statistics.covariance(encoding.z_mean).spectrum()
     held = np.cumsum(variances) / variances.sum()
     needed = {share: int(np.searchsorted(held, share)) + 1 for share in (0.9, 0.99)}
     caption = (
@@ -127,7 +128,7 @@ def _clusters(lab, encoding) -> tuple[list[report.Part], dict]:
     points = _chosen(lab, encoding, count, "clusters")[1]
     numbers = range(2, lab.study.clusters + 1, 2)
     with progress.Progress("clusterings") as show:
-        found = latent_statistics.inertia_curve(points, numbers, lab.train.seed, show)
+        found = statistics.inertia_curve(points, numbers, lab.train.seed, show)
     caption = (
         f"Mini-batch k-means of {len(points):,} points, picked at random. Clusters "
         "that images fall into would show as an elbow."
@@ -144,9 +145,7 @@ def _tsne(lab, encoding) -> tuple[list[report.Part], dict]:
     parts = [report.Text(f"{count:,} points, picked at random, {shown}.")]
     for exaggeration, perplexity in _TSNE:
         print(f"t-SNE of {count:,} points, perplexity {perplexity:g}", flush=True)
-        placed = latent_statistics.tsne(
-            points, exaggeration, perplexity, seed=lab.train.seed
-        )
+        placed = statistics.tsne(points, exaggeration, perplexity, seed=lab.train.seed)
         sheet = plane_plots.scatter(placed, labels, names, ("t-SNE 1", "t-SNE 2"))
         name = f"tsne_{exaggeration:g}_{perplexity:g}"
         caption = f"Early exaggeration {exaggeration:g}, perplexity {perplexity:g}."
@@ -157,7 +156,7 @@ def _tsne(lab, encoding) -> tuple[list[report.Part], dict]:
 def _chosen(lab, encoding, count: int, purpose: str) -> tuple[np.ndarray, np.ndarray]:
     """Pick points at random: their rows, and float32 [count, z_dim]."""
     total = len(encoding.z_mean)
-    rows = latent_statistics.choose_rows(total, count, lab.train.seed, purpose)
+    rows = statistics.choose_rows(total, count, lab.train.seed, purpose)
     return rows, np.asarray(encoding.z_mean[rows])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tools.studies import lab as lab_lib
 from tools.studies import pictures, published
-from vae_prod import charts, report
+from vae_prod.reporting import charts, report
 
 _LOSSES = ("total_loss", "reco_loss", "kl_loss")
 _VALIDATION = ("val_total_loss", "val_recomputed_total_loss")

@@ -15,7 +15,8 @@ from PIL import Image
 
 from pipelines import shards
 from tools.studies import lab as lab_lib
-from vae_prod import artefacts, projector, report
+from vae_prod.core import artefacts
+from vae_prod.reporting import projector, report
 
 REPORT, FIGURES = "report.html", "figures.json"
 PICTURES, TENSORBOARD = "pictures", "tensorboard"

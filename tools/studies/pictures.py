@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vae_prod import plots, report
+from vae_prod.reporting import plots, report
 
 # Charts have more pixels than they are shown with, to be sharp on phones and paper.
 _CHART_SCALE = 2 / 3

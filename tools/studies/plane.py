@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from pipelines import dataset
+from pipelines.reading import dataset
 from tools import flags
 from tools.studies import (
     annotations,
@@ -20,7 +20,8 @@ from tools.studies import (
     reconstruction,
 )
 from tools.studies import lab as lab_lib
-from vae_prod import latent_statistics, plane_plots, report, sampling
+from vae_prod.latent import sampling, statistics
+from vae_prod.reporting import plane_plots, report
 
 FLAGS = (f"--flagfile={flags.RECIPES / 'fashion_2d.flags'}",)
 
@@ -79,7 +80,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 def _plane(lab: lab_lib.Lab, run: lab_lib.Opened) -> _Plane:
     encoding = encodings.encode(lab, run, dataset.TRAIN_SPLIT)
     total = len(encoding.z_mean)
-    rows = latent_statistics.choose_rows(
+    rows = statistics.choose_rows(
         total, min(_POINTS, total), lab.train.seed, "the plane"
     )
     labels, names, _ = annotations.classes(lab, encoding, rows)

@@ -6,10 +6,11 @@ import attrs
 
 from tools import progress
 from tools.studies import lab as lab_lib
-from vae_prod import assessment as assessment_lib
-from vae_prod import evaluation, report
-from vae_prod import figures as figures_lib
-from vae_prod import verdict as verdict_lib
+from vae_prod.evaluation import assessment as assessment_lib
+from vae_prod.evaluation import figures as figures_lib
+from vae_prod.evaluation import quality as quality_lib
+from vae_prod.evaluation import verdict as verdict_lib
+from vae_prod.reporting import report
 
 # What tables show, by the figures' names.
 _SHOWN = {
@@ -45,7 +46,7 @@ class Judged:
     verdict: verdict_lib.Verdict
 
     @property
-    def quality(self) -> evaluation.Quality:
+    def quality(self) -> quality_lib.Quality:
         """The figures that rank models."""
         return self.assessment.quality
 
@@ -78,7 +79,7 @@ def measure(
     print(f"measuring {opened.run_dir}", flush=True)
     with progress.Progress() as show:
         assessed = assessment_lib.assess(
-            evaluation.Subject.of(opened.model),
+            quality_lib.Subject.of(opened.model),
             lab.batches(opened, split),
             settings,
             on_progress=lambda done: show(done, count),

@@ -2,7 +2,8 @@
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, restoration
-from vae_prod import errors, report
+from vae_prod.core import errors
+from vae_prod.reporting import report
 
 FLAGS = ("--mode=ae", "--z_dim=512", "--corruption=grayscale")
 

@@ -2,7 +2,7 @@
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, restoration
-from vae_prod import plots, report
+from vae_prod.reporting import plots, report
 
 FLAGS = ()
 

@@ -5,7 +5,8 @@ import numpy as np
 
 from tools.studies import lab as lab_lib
 from tools.studies import pictures
-from vae_prod import measures, plots, report
+from vae_prod.evaluation import image_measures
+from vae_prod.reporting import plots, report
 
 
 @attrs.frozen
@@ -32,7 +33,7 @@ class Restored:
 
 def measure(lab: lab_lib.Lab, opened: lab_lib.Opened) -> Restored:
     """Measure a run on all held-out images, a batch at a time."""
-    moments = measures.Moments()
+    moments = image_measures.Moments()
     for batch in lab.batches(opened, lab.held_out):
         given, clean = (batch[name].numpy() / 255.0 for name in ("image", "target"))
         z_mean = opened.codec.encode(batch["image"].numpy())["z_mean"]
@@ -44,7 +45,7 @@ def measure(lab: lab_lib.Lab, opened: lab_lib.Opened) -> Restored:
 
 
 def _psnr(images: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    return measures.psnr(np.mean((images - clean) ** 2, axis=(1, 2, 3)))
+    return image_measures.psnr(np.mean((images - clean) ** 2, axis=(1, 2, 3)))
 
 
 def _saturation(images: np.ndarray) -> np.ndarray:

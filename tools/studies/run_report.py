@@ -6,7 +6,10 @@ import numpy as np
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, reconstruction
-from vae_prod import checkpoints, errors, report, sampling
+from vae_prod.core import errors
+from vae_prod.latent import sampling
+from vae_prod.reporting import report
+from vae_prod.training import checkpoints
 
 FLAGS = ()
 

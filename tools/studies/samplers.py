@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 import attrs
 import numpy as np
 
-from pipelines import dataset
+from pipelines.reading import dataset
 from tools.studies import distances, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
-from vae_prod import densities, latent, report, sampling
+from vae_prod.latent import densities, sampling
+from vae_prod.latent import encodings as encodings_lib
+from vae_prod.reporting import report
 
 FLAGS = ()
 
@@ -108,7 +110,7 @@ def _fit(lab: lab_lib.Lab, name: str, run: lab_lib.Opened) -> _Fitted:
 
 
 def _log_density(
-    lab: lab_lib.Lab, density: densities.Density, encoding: latent.Encoding
+    lab: lab_lib.Lab, density: densities.Density, encoding: encodings_lib.Encoding
 ) -> float:
     points = densities.draw_points(
         encoding.z_mean, encoding.z_log_var, _MEASURED, lab.train.seed

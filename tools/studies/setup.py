@@ -7,7 +7,7 @@ import attrs
 from tools import flags
 from tools.studies import lab as lab_lib
 from tools.studies import outcome as outcome_lib
-from vae_prod import report
+from vae_prod.reporting import report
 
 
 def with_setup(

@@ -3,9 +3,9 @@
 import attrs
 from attrs import validators
 
-from vae_prod import errors
 from vae_prod.config import fields
 from vae_prod.config import model as model_lib
+from vae_prod.core import errors
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from vae_prod import config as config_lib
-from vae_prod import evaluation_table, protocol
+from vae_prod.evaluation import files, table
 from vae_prod.serving import description as description_lib
 from vae_prod.serving import signatures
 
@@ -34,7 +34,7 @@ class Facts:
     weights: str
     epochs: int
     recompute_batch_norm: int
-    evaluations: Mapping[str, protocol.Evaluation]
+    evaluations: Mapping[str, files.Evaluation]
 
 
 def text(facts: Facts, description: description_lib.Description) -> str:
@@ -102,7 +102,7 @@ def _figures(facts: Facts) -> Iterator[str]:
             f"{images['data']} (crop {images['crop']}, filter {images['resample']}, "
             f"{images['stored']}):"
         )
-        yield f"```\n{evaluation_table.text(evaluation).strip()}\n```"
+        yield f"```\n{table.text(evaluation).strip()}\n```"
 
 
 def _served(description: description_lib.Description) -> Iterator[tuple[str, ...]]:

@@ -5,8 +5,8 @@ import collections
 import attrs
 import numpy as np
 
-from vae_prod import codec as codec_lib
-from vae_prod import measures
+from vae_prod.evaluation import image_measures
+from vae_prod.model import codec as codec_lib
 
 _BATCH_SIZE = 32
 
@@ -86,7 +86,7 @@ def compare(
         own = other.decode(other.encode(batch)["z_mean"])
         for number, reconstruction in enumerate((own, expected["image"])):
             error = np.square(reconstruction - wanted).mean(axis=(1, 2, 3))
-            psnr[number] += measures.psnr(error).sum()
+            psnr[number] += image_measures.psnr(error).sum()
     return Comparison(
         {name: float(value) for name, value in largest.items()},
         {name: float(value / len(images)) for name, value in sums.items()},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from vae_prod import errors
+from vae_prod.core import errors
 from vae_prod.serving import signatures
 
 EXTRA = "assets.extra"

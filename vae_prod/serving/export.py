@@ -17,8 +17,9 @@ from importlib import metadata
 import attrs
 import tensorflow as tf
 
-from vae_prod import codec, errors
-from vae_prod import vae as vae_lib
+from vae_prod.core import errors
+from vae_prod.model import codec
+from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description as description_lib
 from vae_prod.serving import functions as functions_lib
 from vae_prod.serving import record, replay, signatures, versions

@@ -23,9 +23,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from vae_prod import codec as codec_lib
-from vae_prod import errors
-from vae_prod import vae as vae_lib
+from vae_prod.core import errors
+from vae_prod.model import codec as codec_lib
+from vae_prod.model import vae as vae_lib
 
 NETWORKS = ("encoder", "decoder")
 CONFIG, VERIFIED = "config.json", "verified.json"

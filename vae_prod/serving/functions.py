@@ -6,8 +6,8 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod import densities, sampling
-from vae_prod import vae as vae_lib
+from vae_prod.latent import densities, sampling
+from vae_prod.model import vae as vae_lib
 from vae_prod.serving import checks, pictures
 
 PRIOR = "prior"

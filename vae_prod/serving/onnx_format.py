@@ -11,9 +11,9 @@ from types import ModuleType
 
 import numpy as np
 
-from vae_prod import codec as codec_lib
-from vae_prod import errors
-from vae_prod import vae as vae_lib
+from vae_prod.core import errors
+from vae_prod.model import codec as codec_lib
+from vae_prod.model import vae as vae_lib
 from vae_prod.serving import formats
 
 VARIANTS = ("float32",)

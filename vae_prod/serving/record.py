@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from vae_prod import plots, sampling
+from vae_prod.latent import sampling
+from vae_prod.reporting import plots
 from vae_prod.serving import functions as functions_lib
 from vae_prod.serving import pictures, replay
 

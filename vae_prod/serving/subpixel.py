@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_prod import convolution
+from vae_prod.model.kernels import convolution
 
 
 def decoder(decoder: keras.Model) -> keras.Model:

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
-from vae_prod import artefacts, errors
+from vae_prod.core import artefacts, errors
 from vae_prod.serving import description
 
 _LOCK, _ASIDE, _REMOVED = ".lock", ".aside", ".removed"

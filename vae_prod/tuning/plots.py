@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vae_prod import plots
+from vae_prod.reporting import plots
 from vae_prod.tuning import layout, leaderboard
 
 _POINT, _LINE, _BEST = plots.COLORS[0], plots.COLORS[1], plots.COLORS[3]
@@ -329,7 +329,7 @@ def _outlined(text) -> None:
 
 def _finished(sheet, axes, has_points: bool, grid: bool = True) -> np.ndarray:
     """Add what all plots have, and draw: uint8 [height, width, 3]."""
-    from vae_prod import charts
+    from vae_prod.reporting import charts
 
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines["left"].set_visible(grid)

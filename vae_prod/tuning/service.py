@@ -15,7 +15,7 @@ import grpc
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-from vae_prod import errors
+from vae_prod.core import errors
 
 _BEATS_PER_TIMEOUT = 6
 _POLL_SECONDS = 0.5

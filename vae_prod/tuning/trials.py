@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 import attrs
 import tensorflow as tf
 
-from vae_prod import errors
+from vae_prod.core import errors
 from vae_prod.tuning import leaderboard, oracles
 
 # KerasTuner's names for what Hyperband tells a trial.

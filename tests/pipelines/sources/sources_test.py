@@ -10,7 +10,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as config_lib
-from pipelines import errors, faces, images, sources
+from pipelines import errors, faces, sources
+from pipelines.convert import images
 from tests.pipelines import fixtures
 
 _CONFIG = config_lib.ConvertConfig()

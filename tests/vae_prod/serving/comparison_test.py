@@ -2,7 +2,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod import codec as codec_lib
+from vae_prod.model import codec as codec_lib
 from vae_prod.serving import comparison
 
 _SHAPE = (2, 2, 1)

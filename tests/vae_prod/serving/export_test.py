@@ -11,7 +11,8 @@ from absl.testing import parameterized
 
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from vae_prod import codec, errors
+from vae_prod.core import errors
+from vae_prod.model import codec
 from vae_prod.serving import description, record, replay, versions
 
 _KILLED = """

@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod import errors
+from vae_prod.core import errors
 from vae_prod.serving import formats, onnx_format, tflite_format
 
 _FORMATS = (tflite_format, onnx_format)

@@ -6,7 +6,7 @@ from absl.testing import parameterized
 from PIL import Image, ImageOps
 
 from tests.vae_prod.serving import tiny_exports
-from vae_prod import plots
+from vae_prod.reporting import plots
 from vae_prod.serving import pictures
 
 

@@ -7,7 +7,9 @@ from PIL import Image
 
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from vae_prod import codec, plots, sampling
+from vae_prod.latent import sampling
+from vae_prod.model import codec
+from vae_prod.reporting import plots
 from vae_prod.serving import functions as functions_lib
 from vae_prod.serving import replay, signatures
 

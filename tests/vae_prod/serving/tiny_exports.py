@@ -10,7 +10,8 @@ from unittest import mock
 import numpy as np
 
 from tests.vae_prod import tiny
-from vae_prod import densities, vae
+from vae_prod.latent import densities
+from vae_prod.model import vae
 from vae_prod.serving import export, functions, pictures, signatures
 
 SHAPE = (8, 8, 3)

@@ -3,7 +3,7 @@ import shutil
 
 import tensorflow as tf
 
-from vae_prod import errors
+from vae_prod.core import errors
 from vae_prod.serving import description, versions
 
 

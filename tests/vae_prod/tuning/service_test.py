@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
 from vae_prod import config as config_lib
-from vae_prod import errors
+from vae_prod.core import errors
 from vae_prod.tuning import oracles, service, trials, worker
 
 _SEARCH = config_lib.SearchConfig(

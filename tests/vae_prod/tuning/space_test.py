@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.vae_prod import tiny
 from vae_prod import config as config_lib
-from vae_prod import vae as vae_lib
+from vae_prod.model import vae as vae_lib
 from vae_prod.tuning import space as space_lib
 
 

@@ -7,7 +7,7 @@ import threading
 import tensorflow as tf
 from absl.testing import parameterized
 
-from vae_prod import errors
+from vae_prod.core import errors
 from vae_prod.tuning import trials
 
 

@@ -1,0 +1,259 @@
+"""From a source to shards: parallel, resumable, the same bytes every time.
+
+A shard's content follows from positions in the source alone, so the number of
+workers and every interruption leave no trace in it. Each shard is written aside,
+renamed when complete and then noted in the journal; the manifest comes last.
+"""
+
+import hashlib
+import io
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+
+import attrs
+import numpy as np
+import PIL
+import tensorflow as tf
+
+from pipelines import config as config_lib
+from pipelines import errors, shards
+from pipelines.convert import items, journal, metadata, workers
+from pipelines.convert import plan as plan_lib
+
+# Raised whenever the same source and settings give other bytes than before.
+FORM_VERSION = 2
+
+_MAX_NAMED = 10
+# These decide whether a conversion goes on, not what it writes.
+_NOT_IN_BYTES = ("max_bad_images",)
+
+OnProgress = Callable[[int, int], None]
+
+
+def _settings(config: config_lib.ConvertConfig) -> dict:
+    return {n: v for n, v in attrs.asdict(config).items() if n not in _NOT_IN_BYTES}
+
+
+def _source_facts(source: items.Source) -> dict:
+    return {"kind": source.kind, "digest": source.digest}
+
+
+def find_finished(
+    out: str, source: items.Source, config: config_lib.ConvertConfig
+) -> shards.Manifest | None:
+    """Return the manifest if this very conversion is complete in `out`.
+
+    Raises:
+        DataError: Another conversion is, or shards of this one are gone.
+    """
+    if not tf.io.gfile.exists(os.path.join(out, shards.MANIFEST_NAME)):
+        return None
+    manifest = shards.load_manifest(out)
+    found = {f"source {n}": v for n, v in manifest.source.items()} | manifest.settings
+    wanted = {f"source {n}": v for n, v in _source_facts(source).items()}
+    journal.refuse_other(out, found, wanted | _settings(config))
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            if not tf.io.gfile.exists(os.path.join(out, shard.file)):
+                raise errors.DataError(
+                    f"Expected {shard.file} in {out} as its manifest says, it is gone; "
+                    "remove the folder and convert again."
+                )
+    journal.Journal(out).remove()
+    return manifest
+
+
+def convert(
+    plan: plan_lib.Plan,
+    out: str,
+    num_workers: int = 1,
+    on_progress: OnProgress = lambda done, total: None,
+) -> shards.Manifest:
+    """Write the shards, their index, TFDS' metadata and the manifest.
+
+    Args:
+        plan: What to write.
+        out: A new or empty folder, or one where this very conversion was
+            interrupted.
+        num_workers: Worker processes; any number gives the same bytes.
+        on_progress: Called with (images done, images in all).
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        DataError: `out` holds something else, can't be written or has no room; an
+            image does not fit the settings; too many images are damaged; a worker
+            died. What is finished stays, and the next call goes on from there.
+    """
+    with workers.start(num_workers) as run:
+        return convert_in(run, plan, out, on_progress)
+
+
+def convert_in(
+    run: workers.Mapper,
+    plan: plan_lib.Plan,
+    out: str,
+    on_progress: OnProgress = lambda done, total: None,
+) -> shards.Manifest:
+    """Do what `convert` does, in workers that `workers.start` gave."""
+    try:
+        entries = _write_shards(plan, out, run, on_progress)
+        return _finish(plan, out, entries)
+    except (OSError, tf.errors.OpError) as error:
+        reason = " ".join(str(getattr(error, "message", error)).split())
+        raise errors.DataError(
+            f"Expected to write to {out}, it failed ({reason}); free or mend the place "
+            "and run the same command to continue, or choose another --out."
+        ) from error
+
+
+def _job(plan: plan_lib.Plan) -> dict:
+    facts = {f"source {n}": v for n, v in _source_facts(plan.source).items()}
+    software = {"Pillow": PIL.__version__, "form": FORM_VERSION}
+    shape = {"image shape": plan.record.image_shape}
+    return facts | _settings(plan.config) | shape | software
+
+
+def _check_room(plan: plan_lib.Plan, out: str) -> None:
+    """Refuse to begin what can't fit on a local disk."""
+    if "://" in out:
+        return
+    place = os.path.abspath(out)
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    needed, free = plan.estimated_bytes, shutil.disk_usage(place).free
+    if needed > free:
+        raise errors.DataError(
+            f"Expected about {needed / 1e6:,.0f} MB of free disk space for {out}, "
+            f"found {free / 1e6:,.0f} MB; free some or choose another --out."
+        )
+
+
+def _write_shards(
+    plan: plan_lib.Plan, out: str, run: workers.Mapper, on_progress: OnProgress
+) -> dict[tuple[str, int], journal.Entry]:
+    """Write the shards that are missing; return the entries of all."""
+    progress = journal.Journal(out)
+    if progress.is_new():
+        _check_room(plan, out)
+    progress.begin(_job(plan))
+    entries = {shard: progress.load(*shard) for shard in plan.shards()}
+    missing = [shard for shard, entry in entries.items() if entry is None]
+    bad = [name for entry in entries.values() if entry for name in entry.bad_images]
+    done = plan.num_images - sum(len(plan.positions(*shard)) for shard in missing)
+    on_progress(done, plan.num_images)
+    stream = run(plan.task, _read(plan, missing), plan.task.chunk_size)
+    stream = _count(stream, done, plan.num_images, on_progress)
+    for split, number in missing:
+        aside = progress.aside(plan.file(split, number))
+        entry, rows = _write_shard(plan, split, number, aside, stream)
+        bad.extend(entry.bad_images)
+        _check_bad(bad, plan.config.max_bad_images)
+        tf.io.gfile.rename(aside, os.path.join(out, entry.shard.file), overwrite=True)
+        progress.save(split, number, entry, rows)
+        entries[split, number] = entry
+    return entries
+
+
+def _read(plan: plan_lib.Plan, missing: list[tuple[str, int]]) -> Iterator[items.Item]:
+    """Yield the items of all missing shards, reading each split once."""
+    for split, group in itertools.groupby(missing, key=lambda shard: shard[0]):
+        positions = [plan.positions(*shard) for shard in group]
+        yield from plan.source.read(split, np.concatenate(positions))
+
+
+def _count(
+    stream: Iterable[workers.Prepared], done: int, total: int, on_progress: OnProgress
+) -> Iterator[workers.Prepared]:
+    for number, one in enumerate(stream, done + 1):
+        on_progress(number, total)
+        yield one
+
+
+def _write_shard(
+    plan: plan_lib.Plan,
+    split: str,
+    number: int,
+    path: str,
+    stream: Iterator[workers.Prepared],
+) -> tuple[journal.Entry, np.ndarray]:
+    """Write one shard; return its entry and its index rows, int64 [n, 3]."""
+    keys, rows, bad, position = [], [], [], 0
+    num_images = len(plan.positions(split, number))
+    with tf.io.TFRecordWriter(path) as writer:
+        for one in itertools.islice(stream, num_images):
+            if one.error:
+                bad.append(one.error)
+                continue
+            writer.write(one.record)
+            keys.append(one.key)
+            length = len(one.record)
+            rows.append((number, position + shards.RECORD_HEADER, length))
+            position += shards.RECORD_HEADER + length + shards.RECORD_FOOTER
+    if len(keys) + len(bad) < num_images:
+        raise errors.DataError(
+            f"Expected {num_images} images of the source for {plan.file(split, number)}"
+            f", received {len(keys) + len(bad)}; it changed or is cut off, so mend it "
+            "and run the same command again."
+        )
+    shards.sync(path)
+    shard = shards.Shard(
+        file=plan.file(split, number),
+        num_examples=len(keys),
+        num_bytes=position,
+        sha256=shards.file_sha256(path),
+        first_key=keys[0] if keys else "",
+        last_key=keys[-1] if keys else "",
+    )
+    return journal.Entry(shard, bad), np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _check_bad(bad: list[str], allowed: int) -> None:
+    if len(bad) <= allowed:
+        return
+    named = "; ".join(bad[:_MAX_NAMED])
+    more = f"; and {len(bad) - _MAX_NAMED} more" if len(bad) > _MAX_NAMED else ""
+    raise errors.DataError(
+        f"Expected at most {allowed} damaged images, found {len(bad)} so far: "
+        f"{named}{more}. Replace them, or skip them with a larger --max_bad_images."
+    )
+
+
+def _finish(
+    plan: plan_lib.Plan, out: str, entries: dict[tuple[str, int], journal.Entry]
+) -> shards.Manifest:
+    """Write what stands beside the shards, the manifest last."""
+    progress = journal.Journal(out)
+    splits = {}
+    for split in plan.borders:
+        numbers = [number for other, number in plan.shards() if other == split]
+        buffer = io.BytesIO()
+        np.save(buffer, np.concatenate([progress.load_rows(split, n) for n in numbers]))
+        name = shards.index_name(plan.source.name, split)
+        shards.write_atomically(os.path.join(out, name), buffer.getvalue())
+        splits[split] = shards.Split(
+            shards=[entries[split, number].shard for number in numbers],
+            index=name,
+            index_sha256=hashlib.sha256(buffer.getbuffer()).hexdigest(),
+        )
+    if not any(split.num_examples for split in splits.values()):
+        raise errors.DataError(
+            "Expected at least one sound image in the source, all are damaged; mend "
+            "--source."
+        )
+    metadata.write(out, plan.source.name, plan.source.version, plan.record, splits)
+    manifest = shards.Manifest(
+        name=plan.source.name,
+        version=plan.source.version,
+        source=_source_facts(plan.source) | {"pillow": PIL.__version__},
+        settings=journal.to_json(attrs.asdict(plan.config)),
+        record=plan.record,
+        splits=splits,
+        bad_images=[name for entry in entries.values() for name in entry.bad_images],
+    )
+    shards.save_manifest(out, manifest)
+    progress.remove()
+    return manifest

@@ -1,0 +1,133 @@
+"""What every source of images gives: its splits, and items to read from them.
+
+Free of TensorFlow: worker processes unpickle items.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import attrs
+import numpy as np
+
+from pipelines.convert import images
+
+SPLITS = ("train", "validation", "test")
+
+Annotations = Mapping[str, Sequence[int]]
+
+
+class Item(Protocol):
+    """One image on its way from the source to a worker: small and picklable."""
+
+    @property
+    def key(self) -> str:
+        """Return the unique name of the example."""
+
+    def load(self) -> tuple[images.Picture, Annotations]:
+        """Return the picture and its annotations, as `records.encode` takes them."""
+
+
+@attrs.frozen
+class Stored:
+    """An item whose annotations are known beforehand.
+
+    Attributes:
+        key: Unique name of the example.
+        picture: A path, an encoded image, or uint8 [H, W] or [H, W, C].
+        annotations: Values of each integer field the source has.
+    """
+
+    key: str
+    picture: images.Picture
+    annotations: Annotations = attrs.field(factory=dict)
+
+    def load(self) -> tuple[images.Picture, Annotations]:
+        """Return the picture and its annotations."""
+        return self.picture, self.annotations
+
+
+@attrs.frozen(eq=False)
+class Source:
+    """A set of images in splits of fixed order.
+
+    Attributes:
+        name: Data set name, for the shards and TFDS.
+        kind: What sort of source it is, in a word.
+        digest: Hexadecimal sha256 that tells this source's content from another's.
+        splits: Split name to the positions of its images, int64 [num_images],
+            ascending; positions count the images of one `read` stream.
+        read: From a split's name and some of its positions (ascending) to their
+            items, lazily.
+        grey: Whether all images are grey, where that is known without looking.
+        version: Data set version, for TFDS.
+        attributes: Names of the binary attributes.
+        landmarks: Names of the landmark coordinates.
+        identity: Whether persons are numbered.
+        label_names: Names of the classes.
+    """
+
+    name: str
+    kind: str
+    digest: str
+    splits: Mapping[str, np.ndarray]
+    read: Callable[[str, np.ndarray], Iterator[Item]]
+    grey: bool | None = None
+    version: str = "1.0.0"
+    attributes: tuple[str, ...] = ()
+    landmarks: tuple[str, ...] = ()
+    identity: bool = False
+    label_names: tuple[str, ...] = ()
+
+    def limited(self, limit: int) -> "Source":
+        """Return the source with at most `limit` images of each split; 0: all."""
+        if not limit:
+            return self
+        splits = {name: chosen[:limit] for name, chosen in self.splits.items()}
+        return attrs.evolve(self, splits=splits)
+
+
+def hash_splits(
+    keys: Sequence[str], ratios: Sequence[float], seed: int
+) -> dict[str, np.ndarray]:
+    """Assign keys to splits by a hash, so that each key's split is its own matter.
+
+    Args:
+        keys: Unique names of all images.
+        ratios: Fractions of train, validation and test.
+        seed: Another seed gives another partition.
+
+    Returns:
+        Split name to ascending positions in `keys`; splits may be empty.
+    """
+    prefix = hashlib.sha256(f"{seed}:".encode())
+    hashes = np.empty(len(keys), np.uint64)
+    for position, key in enumerate(keys):
+        digest = prefix.copy()
+        digest.update(key.encode())
+        hashes[position] = int.from_bytes(digest.digest()[:8], "little")
+    borders = np.cumsum(ratios)[:-1]
+    return partition_splits(np.searchsorted(borders, hashes / 2.0**64, side="right"))
+
+
+def partition_splits(numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the positions of each split from its number (0, 1, 2), int [n]."""
+    return {name: np.flatnonzero(numbers == n) for n, name in enumerate(SPLITS)}
+
+
+def pick(stream: Iterator, positions: np.ndarray, start: int = 0) -> Iterator:
+    """Yield the elements of a stream that stand at ascending `positions`.
+
+    Args:
+        stream: Elements from position `start` on.
+        positions: int64 [n], ascending, all of them at least `start`.
+        start: Position of the stream's first element.
+    """
+    wanted = iter(positions.tolist())
+    target = next(wanted, None)
+    for position, element in enumerate(stream, start):
+        if target is None:
+            return
+        if position == target:
+            yield element
+            target = next(wanted, None)

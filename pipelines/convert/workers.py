@@ -1,0 +1,149 @@
+"""Work done by worker processes: in order, a bounded amount in flight.
+
+Workers are started fresh (never forked from a process that runs TensorFlow) and
+import this module only: Pillow and NumPy, no TensorFlow. They give finished records,
+so that all that is left to the process that started them is to write these.
+"""
+
+import collections
+import contextlib
+import functools
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent import futures
+from concurrent.futures import process
+
+import attrs
+
+from pipelines import config as config_lib
+from pipelines import errors, examples
+from pipelines.convert import images, items
+
+_CHUNK_IMAGES = 32
+_CHUNK_BYTES = 8 << 20
+
+
+@attrs.frozen
+class Prepared:
+    """What became of one item: `record` is what to write, or `error` says why not."""
+
+    key: str
+    record: bytes = b""
+    error: str = ""
+
+
+@attrs.frozen
+class Task:
+    """Prepares chunks of items; picklable.
+
+    Attributes:
+        config: How images become shards.
+        shape: (height, width, channels) that every stored image has.
+        features: Names of the features of each integer field, as
+            `records.feature_names` gives them.
+    """
+
+    config: config_lib.ConvertConfig
+    shape: tuple[int, int, int]
+    features: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+
+    def __call__(self, chunk: list[items.Item]) -> list[Prepared]:
+        """Prepare some items.
+
+        Raises:
+            DataError: An image is sound but does not fit the settings.
+        """
+        return [self._prepare(item) for item in chunk]
+
+    def _prepare(self, item: items.Item) -> Prepared:
+        picture, annotations = item.load()
+        try:
+            data = images.convert(picture, self.config, self.shape)
+        except images.ImageError as error:
+            return Prepared(item.key, error=f"{item.key}: {error}")
+        except errors.DataError as error:
+            raise errors.DataError(f"{item.key}: {error}") from error
+        record = examples.encode(self.features, item.key, data, annotations)
+        return Prepared(item.key, record)
+
+    @property
+    def chunk_size(self) -> int:
+        """Images per chunk: few where images are large."""
+        height, width, channels = self.shape
+        return max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (height * width * channels)))
+
+
+# From a picklable function of a list to a list, a stream and the number of elements
+# per list, to the stream of the results.
+Mapper = Callable[[Callable[[list], list], Iterable, int], Iterator]
+
+
+@contextlib.contextmanager
+def start(num_workers: int) -> Iterator[Mapper]:
+    """Start the workers and give a function that maps a stream in chunks, in order.
+
+    The stream of results raises DataError where a worker was killed.
+
+    Args:
+        num_workers: Number of processes; 1 works in this one.
+    """
+    if num_workers == 1:
+        yield _map_here
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = process.ProcessPoolExecutor(num_workers, context, _follow_parent)
+    try:
+        yield functools.partial(_map, pool, 2 * num_workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
+def _chunks(stream: Iterable, chunk_size: int) -> Iterator[list]:
+    stream = iter(stream)
+    while chunk := list(itertools.islice(stream, chunk_size)):
+        yield chunk
+
+
+def _map_here(
+    function: Callable[[list], list], stream: Iterable, chunk_size: int
+) -> Iterator:
+    for chunk in _chunks(stream, chunk_size):
+        yield from function(chunk)
+
+
+def _map(
+    pool: futures.Executor,
+    num_ahead: int,
+    function: Callable[[list], list],
+    stream: Iterable,
+    chunk_size: int,
+) -> Iterator:
+    running = collections.deque()
+    try:
+        for chunk in _chunks(stream, chunk_size):
+            running.append(pool.submit(function, chunk))
+            if len(running) > num_ahead:
+                yield from running.popleft().result()
+        while running:
+            yield from running.popleft().result()
+    except process.BrokenProcessPool as error:
+        raise errors.DataError(
+            "Expected the worker processes to live, one ended abruptly (killed, or out "
+            "of memory?); run the same command again to continue, with fewer --workers."
+        ) from error

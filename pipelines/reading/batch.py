@@ -1,0 +1,83 @@
+"""What becomes of the examples of one batch: placed, augmented, corrupted, scaled."""
+
+from collections.abc import Callable
+
+import attrs
+import tensorflow as tf
+
+from pipelines import config as config_lib
+from pipelines.reading import augment, order
+from pipelines.reading import place as place_lib
+
+Example = dict[str, tf.Tensor]
+Read = Callable[[place_lib.Place], Example]
+
+
+@attrs.frozen
+class Maker:
+    """Makes batches as a `DataConfig` asks.
+
+    Attributes:
+        stored_shape: (height, width, channels) of the images in the shards.
+        config: Augmentation, corruption and seed.
+        dtype: Type of the finished images.
+    """
+
+    stored_shape: tuple[int, int, int]
+    config: config_lib.DataConfig
+    dtype: tf.DType
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        side = self.config.random_crop
+        return (side, side) if side else self.stored_shape[:2]
+
+    def training(
+        self, epoch: tf.Tensor, first: tf.Tensor, num: tf.Tensor, read: Read
+    ) -> Example:
+        """Make a batch of training examples.
+
+        Args:
+            epoch: int64 [].
+            first: int64 [], position of the first example in the epoch.
+            num: int32 [], number of examples.
+            read: Reads them, placed as it is told.
+        """
+        config = self.config
+        seed = order.stream_seed(config.seed, order.AUGMENTATION, epoch)
+        draws = augment.Draws.make(seed, first, num)
+        mirrored = draws.mirrored() if config.flip else tf.zeros(num[None], tf.bool)
+        corners = draws.corners(self.stored_shape, self._window)
+        example = read(self._place(corners, mirrored))
+        example["image"] = augment.augment(example["image"], draws, config)
+        seed = order.stream_seed(config.seed, order.CORRUPTION, epoch)
+        return self._finished(example, seed, first)
+
+    def evaluation(self, first: tf.Tensor, num: tf.Tensor, read: Read) -> Example:
+        """Make a batch of examples as they are, or their central windows."""
+        margins = [
+            (stored - kept) // 2
+            for stored, kept in zip(self.stored_shape, self._window, strict=False)
+        ]
+        corners = tf.tile(tf.constant([margins], tf.int32), tf.stack([num, 1]))
+        example = read(self._place(corners, tf.zeros(num[None], tf.bool)))
+        seed = order.stream_seed(self.config.seed, order.EVALUATION, 0)
+        return self._finished(example, seed, first)
+
+    def _place(self, corners: tf.Tensor, mirrored: tf.Tensor) -> place_lib.Place:
+        # What changes pixels works on bytes; scaling then comes last.
+        later = self.config.corruption != "none" or augment.changes_pixels(self.config)
+        dtype = tf.uint8 if later else self.dtype
+        return place_lib.Place(self._window, corners, mirrored, dtype)
+
+    def _finished(self, example: Example, seed: tf.Tensor, first: tf.Tensor) -> Example:
+        if self.config.corruption != "none":
+            clean = example["image"]
+            damaged = augment.corrupt(clean, seed, first, self.config)
+            example |= {"image": damaged, "target": clean}
+        return {
+            name: place_lib.scale(value, self.dtype)
+            if value.dtype == tf.uint8
+            else value
+            for name, value in example.items()
+        }

@@ -1,0 +1,327 @@
+"""From shards to batches: manifest + DataConfig -> tf.data.Dataset.
+
+The order of the examples, their augmentation and their corruption are functions of
+(seed, epoch, position in the epoch) alone. Nothing else is remembered, so a run can
+begin at any (epoch, step), at once, and sees exactly what an uninterrupted run would
+see.
+
+A batch is a dict:
+
+    image    uint8 [B, H, W, C]
+    target   uint8 [B, H, W, C], the clean image, only where `image` is corrupted
+    ...      the fields asked for, as `records.parse_fields` gives them
+"""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from pipelines import config as config_lib
+from pipelines import errors, shards
+from pipelines.reading import batch as batch_lib
+from pipelines.reading import order, streaming
+from pipelines.reading import split as split_lib
+
+TRAIN_SPLIT = "train"
+
+# Finished batches that wait for the step.
+_PREFETCH = 4
+
+
+def steps_per_epoch(manifest: shards.Manifest, config: config_lib.DataConfig) -> int:
+    """Return the number of training batches in an epoch.
+
+    Raises:
+        DataError: There is no training split, or it doesn't fill a single batch.
+    """
+    num_examples = manifest.split(TRAIN_SPLIT).num_examples
+    if config.keep_last_batch:
+        steps = -(-num_examples // config.batch_size)
+    else:
+        steps = num_examples // config.batch_size
+    if steps:
+        return steps
+    if config.keep_last_batch:
+        raise errors.DataError(
+            "Expected at least one training image, received none. Convert more images."
+        )
+    raise errors.DataError(
+        f"Expected at least one batch of {config.batch_size} training images, received "
+        f"{num_examples} images. Lower batch_size, or set keep_last_batch."
+    )
+
+
+def image_shape(
+    manifest: shards.Manifest, config: config_lib.DataConfig
+) -> tuple[int, int, int]:
+    """Return the (height, width, channels) of a batch's images.
+
+    Raises:
+        DataError: `config.random_crop` is larger than the stored images.
+    """
+    height, width, channels = manifest.record.image_shape
+    side = config.random_crop
+    if side > min(height, width):
+        raise errors.DataError(
+            f"Expected a random_crop of at most {min(height, width)} pixels, the "
+            f"stored images' shorter side, received {side}. Lower it, or convert to a "
+            "larger --image_size."
+        )
+    return (side, side, channels) if side else (height, width, channels)
+
+
+def train_batches(
+    data_dir: str,
+    manifest: shards.Manifest,
+    config: config_lib.DataConfig,
+    *,
+    start_epoch: int = 0,
+    start_step: int = 0,
+    replica: tuple[int, int] = (0, 1),
+    fields: Sequence[str] = (),
+    dtype: tf.DType = tf.uint8,
+) -> tf.data.Dataset:
+    """Read the training split, epoch after epoch without end.
+
+    Every epoch holds `steps_per_epoch` batches of every example once, in a fresh
+    order and freshly augmented; without `keep_last_batch` the rest that doesn't fill
+    a batch is left out, another one each epoch. Memory is the record index (24 bytes
+    an example) and a few batches, with `shuffle=blocks` two shuffle buffers, unless
+    `config.cache` is set.
+
+    Args:
+        data_dir: Directory of the shards; any path TensorFlow can read.
+        manifest: What the directory holds.
+        config: How to read it.
+        start_epoch: Epoch to begin in.
+        start_step: Batches of that epoch to leave out; at most an epoch's worth.
+        replica: (index, count) of this input worker. Each batch is `batch_size //
+            count` examples, and the workers' batches together are the global batch.
+        fields: Which of `records.FIELDS` to return beside the image.
+        dtype: uint8; or float32 or bfloat16, scaled to [0, 1].
+
+    Returns:
+        An endless dataset of batches, see the head of this module.
+
+    Raises:
+        DataError: A split or field the data set hasn't, a missing or damaged file, or
+            a batch that can't be made.
+    """
+    steps = steps_per_epoch(manifest, config)
+    if not 0 <= start_step <= steps:
+        raise errors.DataError(
+            f"Expected a step to begin at in [0, {steps}], received {start_step}."
+        )
+    _check_shared(config, replica[1])
+    stored = split_lib.open_split(data_dir, manifest, TRAIN_SPLIT, config, fields)
+    training = _Training(
+        maker=batch_lib.Maker(manifest.record.image_shape, config, dtype),
+        num_examples=stored.num_examples,
+        steps=steps,
+        index=replica[0],
+        share=config.batch_size // replica[1],
+    )
+    if config.shuffle == "blocks":
+        blocks = streaming.Blocks.cut(stored, manifest.split(TRAIN_SPLIT))
+        batches = training.streamed(stored, blocks, start_epoch, start_step)
+    else:
+        reader = split_lib.in_memory(stored, manifest) if config.cache else stored
+        batches = training.picked(reader, start_epoch, start_step)
+    endless = tf.data.experimental.INFINITE_CARDINALITY
+    batches = batches.apply(tf.data.experimental.assert_cardinality(endless))
+    return batches.prefetch(_PREFETCH).with_options(_options())
+
+
+def eval_batches(
+    data_dir: str,
+    manifest: shards.Manifest,
+    split: str,
+    config: config_lib.DataConfig,
+    *,
+    fields: Sequence[str] = (),
+    dtype: tf.DType = tf.uint8,
+) -> tf.data.Dataset:
+    """Read a split once, in file order, leaving no example out.
+
+    Nothing is augmented; of `random_crop` the central window is taken. Corruption is
+    that of training, but an example's damage depends on the seed and its place in the
+    split alone: each pass sees the same.
+
+    Args:
+        data_dir: Directory of the shards; any path TensorFlow can read.
+        manifest: What the directory holds.
+        split: Name of the split.
+        config: How to read it.
+        fields: Which of `records.FIELDS` to return beside the image.
+        dtype: uint8; or float32 or bfloat16, scaled to [0, 1].
+
+    Returns:
+        A finite dataset of batches, see the head of this module; the last batch may
+        be smaller.
+
+    Raises:
+        DataError: A split or field the data set hasn't, or a missing or damaged file.
+    """
+    stored = split_lib.open_split(data_dir, manifest, split, config, fields)
+    reader = split_lib.in_memory(stored, manifest) if config.cache else stored
+    maker = batch_lib.Maker(manifest.record.image_shape, config, dtype)
+    total = stored.num_examples
+
+    def batch(first: tf.Tensor) -> batch_lib.Example:
+        numbers = tf.range(first, tf.minimum(first + config.batch_size, total))
+        return maker.evaluation(first, tf.size(numbers), _reading(reader, numbers))
+
+    firsts = tf.data.Dataset.range(0, total, config.batch_size)
+    batches = _mapped(firsts, batch, reader.parallel_batches)
+    return batches.prefetch(_PREFETCH).with_options(_options())
+
+
+def examples(
+    data_dir: str,
+    manifest: shards.Manifest,
+    split: str,
+    numbers: np.ndarray,
+    config: config_lib.DataConfig,
+) -> dict[str, np.ndarray]:
+    """Read some examples of a split, as `eval_batches` gives them.
+
+    Args:
+        data_dir: Directory of the shards; any path TensorFlow can read.
+        manifest: What the directory holds.
+        split: Name of the split.
+        numbers: int64 [N], which examples, counted in file order.
+        config: How to read them.
+
+    Returns:
+        `image` and, where it is corrupted, `target`: uint8 [N, H, W, C].
+
+    Raises:
+        DataError: A split the data set hasn't, or a missing or damaged file.
+    """
+    stored = split_lib.open_split(data_dir, manifest, split, config, ())
+    maker = batch_lib.Maker(manifest.record.image_shape, config, tf.uint8)
+
+    def example(number: tf.Tensor) -> batch_lib.Example:
+        return maker.evaluation(number, tf.constant(1), _reading(stored, number[None]))
+
+    each = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64))
+    read = _mapped(each, example, tf.data.AUTOTUNE).unbatch().batch(len(numbers))
+    return {name: v.numpy() for name, v in read.get_single_element().items()}
+
+
+def _check_shared(config: config_lib.DataConfig, num_workers: int) -> None:
+    if config.batch_size % num_workers:
+        raise errors.DataError(
+            f"Expected a batch_size that {num_workers} input workers can share "
+            f"equally, received {config.batch_size}. Make it a multiple of "
+            f"{num_workers}."
+        )
+    if config.keep_last_batch and num_workers > 1:
+        raise errors.DataError(
+            f"Expected only full batches with {num_workers} input workers, received "
+            "keep_last_batch: the last, smaller batch can't be shared equally. Leave "
+            "keep_last_batch off."
+        )
+
+
+@attrs.frozen(eq=False)
+class _Training:
+    """The training split as batches of one input worker.
+
+    Attributes:
+        maker: Makes the batches.
+        num_examples: Examples of the split.
+        steps: Batches of an epoch.
+        index: Number of the worker.
+        share: Its examples in each batch; the last batch of an epoch may have fewer.
+    """
+
+    maker: batch_lib.Maker
+    num_examples: int
+    steps: int
+    index: int
+    share: int
+
+    def picked(
+        self, reader: split_lib.Reader, start_epoch: int, start_step: int
+    ) -> tf.data.Dataset:
+        """Read each example from its own place: batch number to batch."""
+        config = self.maker.config
+
+        def batch(number: tf.Tensor) -> batch_lib.Example:
+            epoch, step = number // self.steps, number % self.steps
+            first = step * config.batch_size + self.index * self.share
+            if config.keep_last_batch:
+                last = tf.minimum(first + self.share, self.num_examples)
+                positions = tf.range(first, last)
+            else:
+                positions = first + tf.range(self.share, dtype=tf.int64)
+            numbers = positions
+            if config.shuffle == "global":
+                seed = order.stream_seed(config.seed, order.ORDER, epoch)
+                numbers = order.permuted(positions, self.num_examples, seed)
+            read = _reading(reader, numbers)
+            return self.maker.training(epoch, first, tf.size(numbers), read)
+
+        start = start_epoch * self.steps + start_step
+        numbers = tf.data.Dataset.range(start, tf.int64.max)
+        return _mapped(numbers, batch, reader.parallel_batches)
+
+    def streamed(
+        self,
+        stored: split_lib.Stored,
+        blocks: streaming.Blocks,
+        start_epoch: int,
+        start_step: int,
+    ) -> tf.data.Dataset:
+        """Read runs of records; each worker has a stretch of the epoch to itself."""
+        config = self.maker.config
+        stretch = self.steps * self.share
+        end = min((self.index + 1) * stretch, self.num_examples)
+
+        def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+            done = tf.where(epoch == start_epoch, start_step * self.share, 0)
+            start = self.index * stretch + tf.cast(done, tf.int64)
+            seed = order.stream_seed(config.seed, order.ORDER, epoch)
+            examples = streaming.shuffled(blocks, config.shuffle_buffer, seed, start)
+            batches = examples.take(end - start).batch(
+                self.share, drop_remainder=not config.keep_last_batch
+            )
+
+            def batch(number, content) -> batch_lib.Example:
+                numbers, records = content
+                first = start + number * self.share
+
+                def read(place):
+                    return stored.decode(numbers, records, place)
+
+                return self.maker.training(epoch, first, tf.size(numbers), read)
+
+            return _mapped(batches.enumerate(), batch, stored.parallel_batches)
+
+        return tf.data.Dataset.range(start_epoch, tf.int64.max).flat_map(epoch_batches)
+
+
+def _reading(reader: split_lib.Reader, numbers: tf.Tensor) -> batch_lib.Read:
+    return lambda place: reader.read(numbers, place)
+
+
+def _mapped(
+    source: tf.data.Dataset, batch: Callable[..., batch_lib.Example], parallel: int
+) -> tf.data.Dataset:
+    # Rewriting Python's control flow, of which there is none, takes longer than all
+    # else up to the first batch.
+    batch = tf.autograph.experimental.do_not_convert(batch)
+    return source.map(batch, num_parallel_calls=parallel, deterministic=True)
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # The replicas' shares are made here; tf.distribute would make other ones.
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.OFF
+    )
+    return options

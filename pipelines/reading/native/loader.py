@@ -1,0 +1,47 @@
+"""Loads the op's library, or says once why it can't be had."""
+
+import functools
+import logging
+from types import ModuleType
+
+import tensorflow as tf
+
+from pipelines import errors
+from pipelines.reading.native import build
+
+
+@functools.cache
+def library() -> ModuleType | errors.DataError:
+    """Build the library if need be and load it; return the reason where it fails."""
+    try:
+        path = build.build()
+        try:
+            return tf.load_op_library(str(path))
+        except (tf.errors.OpError, OSError) as error:
+            raise errors.DataError(
+                f"Expected to load the input op {path}, it failed "
+                f"({str(error).splitlines()[0]}). Remove the file to build it anew, or "
+                "use --native=false."
+            ) from error
+    except errors.DataError as error:
+        return error
+
+
+@functools.cache
+def _say(reason: str) -> None:
+    logging.getLogger(__name__).warning("reading without the input op: %s", reason)
+
+
+def available(required: bool = False) -> bool:
+    """Say whether the op can be used; where it can't, log the reason, once.
+
+    Raises:
+        DataError: It can't, and it is `required`.
+    """
+    loaded = library()
+    if not isinstance(loaded, errors.DataError):
+        return True
+    if required:
+        raise loaded
+    _say(str(loaded))
+    return False

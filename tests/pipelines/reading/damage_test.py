@@ -1,0 +1,219 @@
+import os
+import threading
+
+import attrs
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from pipelines import errors, records, shards
+from pipelines.reading import damage as damage_lib
+from tests.pipelines import shard_fixtures
+
+
+class DamageTest(tf.test.TestCase, parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.data_dir = self.create_tempdir().full_path
+        manifest, _ = shard_fixtures.write(
+            self.data_dir, {"train": (3, 0, 4)}, annotated=False
+        )
+        split = manifest.split("train")
+        self.spec = manifest.record
+        self.files = [shard.file for shard in split.shards]
+        self.paths = [os.path.join(self.data_dir, file) for file in self.files]
+        self.rows = shards.load_index(self.data_dir, split)
+
+    def _damage(self, limit=10):
+        return damage_lib.Damage(self.paths, self.rows, self.spec, limit)
+
+    def _replace(self, damage, numbers, ok):
+        """Find replacements inside of a pipeline, where errors are TensorFlow's."""
+        batches = tf.data.Dataset.from_tensors((np.int64(numbers), np.bool_(ok)))
+        return batches.map(damage.replacements).get_single_element()
+
+    def _flip(self, number, at):
+        """Flip a bit, `at` bytes after the beginning of a payload."""
+        shard, offset, _ = self.rows[number]
+        with open(self.paths[shard], "rb+") as file:
+            file.seek(offset + at)
+            (byte,) = file.read(1)
+            file.seek(offset + at)
+            file.write(bytes([byte ^ 16]))
+
+    def _examine(self, number, spec=None):
+        shard, offset, length = self.rows[number].tolist()
+        path = self.paths[shard]
+        return damage_lib.examine(path, offset, length, spec or self.spec)
+
+    def _examine_record(self, payload):
+        path = os.path.join(self.data_dir, "own")
+        with tf.io.TFRecordWriter(path) as writer:
+            writer.write(payload)
+        header = shards.RECORD_HEADER
+        return damage_lib.examine(path, header, len(payload), self.spec)
+
+
+class ReplacementsTest(DamageTest):
+    @parameterized.parameters(
+        ([1, 1, 1, 1], [0, 1, 2, 3]),
+        ([1, 0, 0, 1], [0, 0, 0, 3]),
+        ([0, 0, 1, 0], [2, 2, 2, 2]),
+        ([1, 1, 1, 0], [0, 1, 2, 2]),
+        ([0, 1, 0, 1], [1, 1, 1, 3]),
+    )
+    def test_the_nearest_sound_example_before_stands_in(self, ok, places):
+        found = self._replace(self._damage(), [6, 2, 0, 4], ok)
+        self.assertEqual(found.dtype, tf.int64)
+        self.assertAllEqual(found, places)
+
+    def test_each_record_counts_once(self):
+        damage = self._damage(limit=2)
+        with self.assertLogs(level="WARNING") as logs:
+            for _ in range(3):
+                self._replace(damage, [5, 1, 5], [False, True, False])
+            self._replace(damage, [5, 1, 5], [True, False, True])
+        self.assertEqual(list(damage.found), [5, 1])
+        self.assertLen(logs.output, 2)
+        self.assertIn("damaged record 1 of at most 2: record 2 of", logs.output[0])
+        self.assertIn("damaged record 2 of at most 2: record 1 of", logs.output[1])
+
+    def test_threads_count_together(self):
+        damage = self._damage(limit=7)
+
+        def run():
+            for number in range(6):
+                self._replace(damage, [number, 6], [False, True])
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        with self.assertLogs(level="WARNING") as logs:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(sorted(damage.found), list(range(6)))
+        self.assertLen(logs.output, 6)
+
+    @parameterized.parameters((0, "sound"), (1, "at most 1 damaged"))
+    def test_beyond_the_limit_it_says_which_and_what_to_do(self, limit, allowed):
+        self._flip(4, self.rows[4, 2] - 1)
+        damage = self._damage(limit)
+        if limit:
+            self._replace(damage, [0, 1], [False, True])
+        with self.assertRaises(tf.errors.OpError) as caught:
+            self._replace(damage, [4, 0], [False, True])
+        self.assertEqual(
+            damage_lib.sentence(caught.exception),
+            f"Expected {allowed} records, found record 1 of {self.files[2]} (key "
+            "train-00004): its checksum doesn't fit its content. Find all with "
+            "tools.verify_shards and convert again, or skip them with "
+            "--max_bad_records.",
+        )
+
+    def test_a_batch_of_nothing_but_damage(self):
+        with self.assertRaises(tf.errors.OpError) as caught:
+            self._replace(self._damage(), [2, 0], [False, False])
+        self.assertRegex(
+            damage_lib.sentence(caught.exception),
+            "^Expected at least one sound record in each batch, all 2 of one are "
+            rf"damaged, such as record 2 of {self.files[0]} \(key train-00002\): it .*"
+            r"\. Convert again\.$",
+        )
+
+
+class ExamineTest(DamageTest):
+    def test_a_sound_record(self):
+        for number in range(7):
+            key, fault = self._examine(number)
+            self.assertEqual(key, f"train-{number:05d}")
+            self.assertEqual(fault, "it can't be read now, but could afterwards")
+
+    def test_a_damaged_payload(self):
+        self._flip(1, self.rows[1, 2] - 5)
+        found = ("train-00001", "its checksum doesn't fit its content")
+        self.assertEqual(self._examine(1), found)
+
+    def test_a_payload_that_is_no_example(self):
+        self._flip(1, 1)
+        self.assertEqual(self._examine(1), ("", "its checksum doesn't fit its content"))
+
+    @parameterized.parameters(-3, -1)
+    def test_a_damaged_checksum_of_the_length(self, at):
+        self._flip(1, at)
+        found = ("train-00001", "its checksum doesn't fit its content")
+        self.assertEqual(self._examine(1), found)
+
+    def test_a_damaged_footer(self):
+        self._flip(1, self.rows[1, 2] + 2)
+        found = ("train-00001", "its checksum doesn't fit its content")
+        self.assertEqual(self._examine(1), found)
+
+    def test_a_damaged_length(self):
+        self._flip(1, -shards.RECORD_HEADER)
+        fault = "the record index points elsewhere, or its header is damaged"
+        self.assertEqual(self._examine(1), ("", fault))
+
+    @parameterized.parameters(1, -1, 13, -20)
+    def test_an_index_that_points_elsewhere(self, by):
+        self.rows[0, 1] += by
+        key, fault = self._examine(0)
+        self.assertEqual(key, "")
+        self.assertIn("the record index points elsewhere", fault)
+
+    def test_a_cut_file(self):
+        shard, offset, length = self.rows[5].tolist()
+        for size in (offset + length + 3, offset + 1, offset - 5, 0):
+            os.truncate(self.paths[shard], size)
+            fault = f"the file ends at byte {size:,}, before the record does"
+            self.assertEqual(self._examine(5), ("", fault))
+
+    @parameterized.parameters(("jpeg", (8, 6, 3)), ("raw", (8, 6, 1)))
+    def test_another_image(self, encoding, shape):
+        spec = attrs.evolve(self.spec, encoding=encoding, image_shape=shape)
+        fault = f"its image is no {encoding} of shape {shape}"
+        self.assertEqual(self._examine(3, spec), ("train-00003", fault))
+
+    @parameterized.parameters((0, "no images"), (2, "2 images"))
+    def test_another_number_of_images(self, number, words):
+        feature = {
+            records.KEY_FEATURE: tf.train.Feature(
+                bytes_list=tf.train.BytesList(value=[b"k\xff"])
+            ),
+            records.IMAGE_FEATURE: tf.train.Feature(
+                bytes_list=tf.train.BytesList(value=number * [bytes(8 * 6 * 3)])
+            ),
+        }
+        example = tf.train.Example(features=tf.train.Features(feature=feature))
+        found = self._examine_record(example.SerializeToString())
+        self.assertEqual(found, ("k\ufffd", f"it holds {words}"))
+
+    @parameterized.parameters(b"", b"no Example")
+    def test_a_record_of_something_else(self, payload):
+        self.assertEqual(self._examine_record(payload), ("", "it holds no images"))
+
+
+class SentenceTest(tf.test.TestCase):
+    def _sentence(self, error):
+        @tf.function
+        def run():
+            return tf.numpy_function(fail, [], tf.int64)
+
+        def fail():
+            raise error
+
+        with self.assertRaises(tf.errors.OpError) as caught:
+            run()
+        return damage_lib.sentence(caught.exception)
+
+    def test_what_a_data_error_says(self):
+        error = errors.DataError("Expected this. Do that.")
+        self.assertEqual(self._sentence(error), "Expected this. Do that.")
+
+    def test_other_errors(self):
+        self.assertIsNone(self._sentence(ValueError("no data error")))
+        error = tf.errors.NotFoundError(None, None, "no file")
+        self.assertIsNone(damage_lib.sentence(error))
+
+
+if __name__ == "__main__":
+    tf.test.main()

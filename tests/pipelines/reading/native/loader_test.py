@@ -1,0 +1,75 @@
+import logging
+import os
+from unittest import mock
+
+import tensorflow as tf
+
+from pipelines import errors
+from pipelines.reading import native
+from pipelines.reading.native import build, loader, op, twin
+
+
+class LoaderTest(tf.test.TestCase):
+    """Each test finds nothing loaded yet; what other tests use is loaded again."""
+
+    def setUp(self):
+        super().setUp()
+        self.cache = self.create_tempdir().full_path
+        self._forget()
+        self.addCleanup(self._forget)
+
+    def _forget(self):
+        loader.library.cache_clear()
+        loader._say.cache_clear()
+
+    def _set(self, **variables):
+        variables = {build.CACHE_VARIABLE: self.cache, **variables}
+        self.enter_context(mock.patch.dict(os.environ, variables))
+
+    def test_the_op_is_loaded_once(self):
+        if not loader.available():
+            self.skipTest("the op can't be built here")
+        self.assertTrue(loader.available(required=True))
+        with mock.patch.object(build, "build", side_effect=AssertionError):
+            self.assertTrue(loader.available())
+        self.assertIs(native.choose("auto"), op)
+        self.assertIs(native.choose("true"), op)
+
+    def test_the_twin_on_request_builds_nothing(self):
+        with mock.patch.object(build, "build", side_effect=AssertionError):
+            self.assertIs(native.choose("false"), twin)
+
+    def test_without_a_compiler_the_twin_reads_and_a_line_says_so(self):
+        self._set(PATH="", CXX="")
+        with self.assertLogs(level=logging.WARNING) as logs:
+            self.assertFalse(loader.available())
+            self.assertFalse(loader.available())
+            self.assertIs(native.choose("auto"), twin)
+        self.assertLen(logs.output, 1)
+        self.assertIn("without the input op: Expected a C++ compiler", logs.output[0])
+        self.assertNotIn("\n", logs.output[0])
+
+    def test_a_required_op_that_cant_be_had_is_an_error(self):
+        self._set(PATH="", CXX="")
+        for _ in range(2):
+            with self.assertRaisesRegex(errors.DataError, "^Expected a C.*false[.]$"):
+                loader.available(required=True)
+            with self.assertRaisesRegex(errors.DataError, "^Expected a C.*false[.]$"):
+                native.choose("true")
+
+    def test_a_damaged_library_is_named(self):
+        self._set()
+        path = build.library_path()
+        for content in (b"", b"no library", b"\x7fELF" + bytes(200)):
+            path.write_bytes(content)
+            self._forget()
+            with self.assertRaisesRegex(
+                errors.DataError, rf"^Expected to load .*{path.name}.* Remove the file"
+            ):
+                loader.available(required=True)
+            with self.assertLogs(level=logging.WARNING):
+                self.assertFalse(loader.available())
+
+
+if __name__ == "__main__":
+    tf.test.main()

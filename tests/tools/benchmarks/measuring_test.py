@@ -1,0 +1,92 @@
+import json
+import os
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from pipelines import errors
+from tests.tools.benchmarks import measuring_cases as cases_lib
+from tools.benchmarks import measuring
+
+
+class RunTest(tf.test.TestCase):
+    def test_result_and_cores(self):
+        case = measuring.Case("sum", cases_lib.add, {"numbers": [1, 2]}, cores=1)
+        run = measuring.run(case)
+        self.assertEqual(run.result, {"sum": 3, "cores": 1})
+        self.assertGreater(run.start_seconds, 0)
+        self.assertGreater(run.wall_seconds, 0)
+        self.assertGreaterEqual(run.cpu_seconds, 0)
+        self.assertEqual(run.worker_peak_mb, 0)
+
+    def test_memory_is_its_own(self):
+        small, large = (
+            measuring.run(
+                measuring.Case("fill", cases_lib.fill, {"megabytes": megabytes})
+            )
+            for megabytes in (1, 101)
+        )
+        self.assertAllClose(large.peak_mb - small.peak_mb, 100, atol=10)
+
+    def test_memory_of_workers(self):
+        case = measuring.Case("fill", cases_lib.fill_worker, {"megabytes": 100})
+        run = measuring.run(case)
+        self.assertBetween(run.worker_peak_mb, 100, 140)
+
+    def test_processor_time_includes_workers(self):
+        run = measuring.run(measuring.Case("spin", cases_lib.spin, {"seconds": 0.5}))
+        # The kernel counts in ticks of 0.01 s, rounded down.
+        self.assertGreaterEqual(run.cpu_seconds, 0.48)
+
+    def test_mistake_keeps_its_kind(self):
+        with self.assertRaisesRegex(errors.DataError, "^Expected that"):
+            measuring.run(measuring.Case("refuse", cases_lib.refuse))
+
+    def test_killed(self):
+        with self.assertRaisesRegex(errors.DataError, "'die' to finish, .* abruptly"):
+            measuring.run(measuring.Case("die", cases_lib.die))
+
+    def test_cases_take_turns(self):
+        cases = [measuring.Case(n, cases_lib.add, {"numbers": [int(n)]}) for n in "12"]
+        steps = []
+        runs = measuring.interleave(cases, 2, lambda *step: steps.append(step))
+        self.assertEqual(list(runs), ["1", "2"])
+        self.assertEqual([run.result["sum"] for run in runs["2"]], [2, 2])
+        self.assertEqual(steps, [(done, 4) for done in range(5)])
+
+
+class ReportTest(parameterized.TestCase, tf.test.TestCase):
+    def test_spread(self):
+        found = measuring.spread([3.0, 1.0, 2000.0])
+        self.assertEqual(found, measuring.Spread(3.0, 1.0, 2000.0))
+        self.assertEqual(found.text(), "3 (1-2,000)")
+        self.assertEqual(found.text(".1f"), "3.0 (1.0-2000.0)")
+
+    def test_table(self):
+        text = measuring.table(["case", "n"], [["a", "10"], ["longer", "1,000"]])
+        self.assertEqual(
+            text.splitlines(), ["case        n", "a          10", "longer  1,000"]
+        )
+
+    def test_json(self):
+        path = os.path.join(self.create_tempdir().full_path, "out.json")
+        measuring.check_writable(path)
+        facts = measuring.machine("numpy")
+        measuring.save(path, {"machine": facts, "rate": measuring.spread([1.0])})
+        with open(path) as file:
+            values = json.load(file)
+        self.assertEqual(values["machine"], facts)
+        self.assertGreater(facts["cores"], 0)
+        self.assertIn("numpy", facts["packages"])
+        self.assertEqual(values["rate"]["median"], 1.0)
+        self.assertEqual(os.listdir(os.path.dirname(path)), ["out.json"])
+
+    @parameterized.parameters("", "gone/out.json")
+    def test_unwritable(self, name):
+        path = os.path.join(self.create_tempdir().full_path, name)
+        with self.assertRaisesRegex(errors.DataError, "choose another --out"):
+            measuring.check_writable(path)
+
+
+if __name__ == "__main__":
+    tf.test.main()

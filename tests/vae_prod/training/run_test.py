@@ -1,0 +1,489 @@
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+import attrs
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from tensorboard.backend.event_processing import event_accumulator
+
+from tests.vae_prod import run_record, tiny
+from vae_prod import config as config_lib
+from vae_prod.core import errors
+from vae_prod.training import callbacks, checkpoints, run, tensorboard
+
+_STEPS = 3
+
+
+def _batch(index: int) -> dict[str, np.ndarray]:
+    return {"image": tiny.images(seed=index)}
+
+
+def _data(stop_at: int | None = None, bad=()) -> run.Data:
+    """Return data whose batches are a function of their position alone.
+
+    Args:
+        stop_at: Send this process SIGTERM when the batch of this number is read.
+        bad: Numbers of batches that aren't finite.
+    """
+
+    def train(epoch, step):
+        def generate():
+            index = epoch * _STEPS + step
+            while True:
+                if index == stop_at:
+                    signal.raise_signal(signal.SIGTERM)
+                images = _batch(index)["image"] / np.float32(255)
+                yield {"image": images * (np.nan if index in bad else 1)}
+                index += 1
+
+        spec = {"image": tf.TensorSpec([4, 8, 8, 3], tf.float32)}
+        return tf.data.Dataset.from_generator(generate, output_signature=spec)
+
+    def validation():
+        return tf.data.Dataset.from_tensors(_batch(1000))
+
+    return run.Data(train, validation, _STEPS, batch_size=4)
+
+
+class _Killed(Exception):
+    """Stands for SIGKILL: nothing runs after it."""
+
+
+@contextlib.contextmanager
+def _killed_in(owner: type, method: str, step: int):
+    """Raise at the first call of a method when so many steps are done."""
+    real = getattr(owner, method)
+
+    def killing(self, *args, **kwargs):
+        model = getattr(self, "model", None) or self._model
+        if model.step.numpy() >= step:
+            raise _Killed
+        return real(self, *args, **kwargs)
+
+    with mock.patch.object(owner, method, killing):
+        yield
+
+
+class _RunCase(tf.test.TestCase, parameterized.TestCase):
+    """Runs tiny trainings in run directories."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_dir = self.create_tempdir().full_path
+
+    def _run(
+        self,
+        data=None,
+        run_dir=None,
+        model=None,
+        init_from=None,
+        configuration="",
+        **changes,
+    ):
+        keras.utils.set_random_seed(1)
+        settings = {"epochs": 2, "log_every_steps": 1, "checkpoint_every_steps": 1}
+        settings["images_every_epochs"] = 99  # They take longer than the steps.
+        config = config_lib.TrainConfig(**{**settings, **changes})
+        model = model or tiny.config(filters=(4,))
+        run_dir = run_dir or self.run_dir
+        data = data or _data()
+        return run.run(
+            model,
+            config,
+            data,
+            run_dir,
+            init_from=init_from,
+            configuration=configuration,
+        )
+
+    def _history(self, run_dir=None):
+        return run_record.history(run_dir or self.run_dir)
+
+
+class RunTest(_RunCase):
+    def test_leaves_what_a_run_directory_holds(self):
+        model = self._run(images_every_epochs=1)
+        self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
+        for kind in ("best", "last"):
+            for part in ("vae", "encoder", "decoder"):
+                name = f"weights/{kind}/{part}.weights.h5"
+                self.assertTrue(os.path.isfile(os.path.join(self.run_dir, name)), name)
+        copy = tiny.model(filters=(4,))
+        run.load_weights(
+            copy, os.path.join(self.run_dir, "weights/last/vae.weights.h5")
+        )
+        for one, two in zip(model.weights, copy.weights, strict=True):
+            self.assertAllEqual(one, two)
+
+    @parameterized.named_parameters(("within", 4), ("at_the_end_of", _STEPS - 1))
+    def test_stopped_an_epoch_goes_on_as_if_it_had_not(self, stop_at):
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight)
+        with self.assertRaises(callbacks.Stopped):
+            self._run(_data(stop_at=stop_at))
+        resumed = self._run()
+        self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
+        run_record.assert_same(self, straight, self.run_dir)
+
+    def test_more_epochs_continue_a_finished_run(self):
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, epochs=3)
+        self._run(epochs=2)
+        self._run(epochs=3)
+        self.assertEqual(self._history(straight), self._history())
+
+    def test_history_of_lost_steps_is_rewritten(self):
+        self._run(epochs=3)
+        path = os.path.join(self.run_dir, "history.csv")
+        before = self._history()
+        for name in os.listdir(os.path.join(self.run_dir, "checkpoints")):
+            if name.startswith(f"ckpt-{3 * _STEPS}."):
+                os.remove(os.path.join(self.run_dir, "checkpoints", name))
+        state = os.path.join(self.run_dir, "checkpoints", "checkpoint")
+        with open(state, "w") as file:
+            name = f"ckpt-{3 * _STEPS - 1}"
+            file.write(f'model_checkpoint_path: "{name}"\n')
+            file.write(f'all_model_checkpoint_paths: "{name}"\n')
+        self._run(epochs=3)
+        self.assertTrue(os.path.isfile(path))
+        self.assertEqual(before, self._history())
+
+    def test_early_stopping_stops_and_stays_stopped(self):
+        # Nothing can improve at a learning rate of next to nothing, with noise that
+        # doesn't change between epochs.
+        model = self._run(epochs=9, early_stopping=2, learning_rate=1e-30)
+        done = int(model.step.numpy())
+        self.assertLess(done, 9 * _STEPS)
+        again = self._run(epochs=9, early_stopping=2, learning_rate=1e-30)
+        self.assertEqual(again.step.numpy(), done)
+
+    def test_init_from_takes_weights_only(self):
+        first = self._run()
+        other = self.create_tempdir().full_path
+        path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
+        second = self._run(run_dir=other, init_from=path, learning_rate=1e-30)
+        self.assertEqual(second.step.numpy(), 2 * _STEPS)
+        for one, two in zip(
+            first.trainable_weights, second.trainable_weights, strict=True
+        ):
+            self.assertAllClose(one, two, atol=1e-6)
+
+    def test_averages_begin_at_the_weights_given(self):
+        self._run()
+        path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
+        settings = {"learning_rate": 1e-30, "ema": 0.9, "epochs": 1}
+        other = self.create_tempdir().full_path
+        model = self._run(run_dir=other, init_from=path, **settings)
+        pairs = zip(model.trainable_variables, model.optimizer.averages, strict=True)
+        for weight, average in pairs:
+            self.assertAllClose(weight, average, atol=1e-6)
+
+    def test_saved_and_validated_are_the_averages(self):
+        model = self._run(ema=0.9)
+        saved = tiny.model(filters=(4,))
+        path = os.path.join(self.run_dir, "weights", "last", "vae.weights.h5")
+        run.load_weights(saved, path)
+        averages = model.optimizer.averages
+        for one, two in zip(saved.trainable_variables, averages, strict=True):
+            self.assertAllEqual(one, two)
+        self.assertNotAllEqual(saved.trainable_weights[0], model.trainable_weights[0])
+        saved = saved.with_precision("float32")
+        saved.seed = 1
+        saved.compile()
+        values = saved.evaluate(_data().validation(), verbose=0, return_dict=True)
+        row = self._history()[-1]
+        self.assertAllClose(values["total_loss"], float(row["val_total_loss"]))
+
+    def test_weights_of_another_architecture_are_refused(self):
+        self._run()
+        path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
+        for changes in (
+            {"z_dim": 5},
+            {"mode": "ae"},
+            {"batch_norm": False},
+            {"blocks": "residual"},
+            {"decoder": "upsampling", "filters": (4, 6, 6)},
+        ):
+            with self.assertRaisesRegex(errors.RunError, "this model's architecture"):
+                run.load_weights(tiny.model(**changes), path)
+        with self.assertRaisesRegex(errors.RunError, "found no such file"):
+            run.load_weights(tiny.model(), path + ".missing")
+
+    def test_damaged_checkpoint_is_named(self):
+        self._run()
+        path = os.path.join(self.run_dir, "checkpoints", f"ckpt-{2 * _STEPS}.index")
+        with open(path, "wb") as file:
+            file.write(b"damaged")
+        with self.assertRaisesRegex(errors.RunError, f"ckpt-{2 * _STEPS}, it can't"):
+            self._run(epochs=3)
+
+    def test_recomputed_validation_leaves_training_alone(self):
+        plain = self.create_tempdir().full_path
+        expected = self._run(run_dir=plain)
+        model = self._run(recompute_batch_norm=2)
+        for one, two in zip(expected.weights, model.weights, strict=True):
+            self.assertAllEqual(one, two)
+        row = self._history()[-1]
+        self.assertIn("val_recomputed_total_loss", row)
+        self.assertNotEqual(row["val_recomputed_total_loss"], row["val_total_loss"])
+
+    def test_tensorboard_shows_the_run(self):
+        self._run(images_every_epochs=1)
+        seen = {}
+        for part in ("train", "validation"):
+            log = os.path.join(self.run_dir, "tensorboard", part)
+            accumulator = event_accumulator.EventAccumulator(log)
+            accumulator.Reload()
+            seen[part] = set(accumulator.Tags()["tensors"])
+        self.assertContainsSubset(
+            {"step/total_loss", "step/learning_rate", "step/fact"}, seen["train"]
+        )
+        self.assertContainsSubset(
+            {"epoch/total_loss", "epoch/learning_rate", "epoch/images_per_second"},
+            seen["train"],
+        )
+        expected = ("z_mean", "z_log_var", "radius", "kl_per_dimension", "kl_by_rank")
+        self.assertContainsSubset(
+            {f"latent/{name}" for name in expected}
+            | {"images/prior_samples", "epoch/total_loss"},
+            seen["validation"],
+        )
+
+    def test_what_a_checkpoint_follows_is_in_tensorboard(self):
+        real, shown = checkpoints.Checkpoints.save, []
+
+        def saving(saved):
+            tags = [record[2] for record in run_record.tensorboard(self.run_dir)]
+            shown.append(sum(tag.startswith("step/") for tag in tags))
+            return real(saved)
+
+        with mock.patch.object(checkpoints.Checkpoints, "save", saving):
+            model = self._run(epochs=1)
+        each = len(model.means) + 3  # fact, learning rate, skipped steps
+        self.assertEqual(shown, [each * step for step in range(1, _STEPS + 1)])
+
+    def test_replicas_run_and_resume(self):
+        strategy = tiny.mirrored()
+        model = tiny.config(reconstruction="gaussian_sigma")
+        with mock.patch.object(run, "make_strategy", return_value=strategy):
+            self._run(epochs=1, model=model, strategy="mirrored")
+            resumed = self._run(epochs=2, model=model, strategy="mirrored")
+        self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
+        self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
+
+    def test_without_validation_the_training_loss_decides(self):
+        data = attrs.evolve(_data(), validation=None)
+        self._run(data)
+        self.assertNotIn("val_total_loss", self._history()[0])
+        path = os.path.join(self.run_dir, "weights/best/vae.weights.h5")
+        self.assertTrue(os.path.isfile(path))
+
+
+class SkippedStepTest(_RunCase):
+    def test_a_few_are_skipped_and_told(self):
+        model = self._run(_data(bad=(1, 3, 4)), max_bad_steps=3)
+        self.assertAllEqual(model.guard.counts, [3, 0, 0])
+        self.assertEqual([r["skipped_steps"] for r in self._history()], ["1", "3"])
+        tags = {record[2] for record in run_record.tensorboard(self.run_dir)}
+        self.assertContainsSubset({"step/skipped_steps", "epoch/skipped_steps"}, tags)
+        for row in self._history():
+            self.assertTrue(np.isfinite(float(row["total_loss"])))
+
+    @parameterized.parameters(1, 2)
+    def test_too_many_end_the_run(self, at_once):
+        settings = {"log_every_steps": 50, "steps_per_execution": at_once}
+        bad = _data(bad=range(4, 99))
+        with self.assertRaisesRegex(errors.RunError, "from step 5 of epoch 2 on"):
+            self._run(bad, max_bad_steps=4, epochs=9, **settings)
+        self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
+        # Saved last before the limit was seen, at the end of a call.
+        done = 7 if at_once == 1 else 6
+        last = tf.train.latest_checkpoint(os.path.join(self.run_dir, "checkpoints"))
+        self.assertEndsWith(last, f"-{done}")
+        # Of its bad steps it holds nothing but the number.
+        mended = _data(bad=range(4, done))
+        settings |= {"epochs": 4, "max_bad_steps": 0}
+        expected = self._run(mended, self.create_tempdir().full_path, **settings)
+        resumed = self._run(mended, **settings)
+        for one, two in zip(expected.variables, resumed.variables, strict=True):
+            self.assertAllEqual(one, two)
+
+    def test_a_streak_goes_on_over_a_stop(self):
+        data = _data(stop_at=5, bad=(3, 4, 5, 6))
+        with self.assertRaises(callbacks.Stopped):
+            self._run(data, max_bad_steps=4)
+        with self.assertRaisesRegex(errors.RunError, "from step 4 of epoch 2 on"):
+            self._run(_data(bad=(3, 4, 5, 6)), max_bad_steps=4, epochs=3)
+
+
+class StepsPerExecutionTest(_RunCase):
+    def test_leaves_what_single_steps_leave(self):
+        settings = {"epochs": 3, "gradient_accumulation": 2, "ema": 0.9}
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, **settings)
+        model = self._run(steps_per_execution=2, **settings)
+        self.assertEqual(model.step.numpy(), 3 * _STEPS)
+        self.assertEqual(self._history(straight), self._history())
+        one, two = run_record.weights(straight), run_record.weights(self.run_dir)
+        for name in one:
+            self.assertEqual(one[name].tobytes(), two[name].tobytes(), name)
+
+    def test_resumes_within_an_epoch(self):
+        settings = {"epochs": 3, "steps_per_execution": 2}
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, **settings)
+        with self.assertRaises(callbacks.Stopped):
+            self._run(_data(stop_at=_STEPS), **settings)
+        self._run(**settings)
+        run_record.assert_same(self, straight, self.run_dir)
+
+
+class ResumeTest(_RunCase):
+    """A run that is killed and resumed leaves what an uninterrupted one leaves.
+
+    tests/tools/resume_test.py kills real processes.
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Uninterrupted runs and their models, by settings, for all tests.
+        cls.straight = {}
+        cls.root = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.root)
+
+    def _check(self, kill, model=None, **changes):
+        """Compare with a run killed within `kill` and resumed; return the latter."""
+        settings = {"checkpoint_every_steps": 2, "images_every_epochs": 2, **changes}
+        key = repr((model, settings))
+        if key not in self.straight:
+            run_dir = os.path.join(self.root, str(len(self.straight)))
+            expected = self._run(run_dir=run_dir, model=model, **settings)
+            self.straight[key] = run_dir, expected
+        run_dir, expected = self.straight[key]
+        with kill, self.assertRaises(_Killed):
+            self._run(model=model, **settings)
+        resumed = self._run(model=model, **settings)
+        for kind in ("variables", "metrics_variables"):
+            pairs = zip(getattr(expected, kind), getattr(resumed, kind), strict=True)
+            for one, two in pairs:
+                self.assertAllEqual(one, two)
+        run_record.assert_same(self, run_dir, self.run_dir)
+        return resumed
+
+    def test_killed_between_checkpoints(self):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        model = tiny.config(dropout=0.1, reconstruction="gaussian_sigma")
+        settings = {"gradient_accumulation": 2, "ema": 0.9}
+        self._check(kill, model, **settings)
+
+    def test_killed_on_a_schedule(self):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        settings = {
+            "learning_rate_schedule": "cosine",
+            "learning_rate_warmup_steps": 2,
+            "gradient_clip_norm": 0.5,
+            "steps_per_execution": 2,
+        }
+        self._check(kill, **settings)
+        rates = [float(row["learning_rate"]) for row in self._history()]
+        self.assertGreater(rates[0], 0)
+        self.assertAllClose(rates[-1], 0.0)
+        tags = {record[2] for record in run_record.tensorboard(self.run_dir)}
+        self.assertIn("step/gradient_norm", tags)
+
+    def test_killed_among_skipped_steps(self):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        # Gradients that overflow float16 at the first loss scales.
+        large = tiny.config(reconstruction_weight=1e4)
+        settings = {"gradient_accumulation": 2, "ema": 0.9, "epochs": 4}
+        model = self._check(kill, large, mixed_precision="float16", **settings)
+        self.assertBetween(model.optimizer.iterations.numpy(), 1, 2 * _STEPS - 1)
+        self.assertLess(model.optimizer.dynamic_scale.numpy(), 2.0**15)
+
+    @parameterized.named_parameters(
+        ("before_history", callbacks.History, "on_epoch_end"),
+        ("before_weights", callbacks.Weights, "on_epoch_end"),
+        ("before_tensorboard", tensorboard.TensorBoard, "on_epoch_end"),
+        ("before_the_checkpoint", checkpoints.Checkpoints, "save"),
+    )
+    def test_killed_at_the_end_of_the_last_epoch(self, owner, method):
+        # Without gain, early stopping ends the run after its second epoch.
+        settings = {"epochs": 9, "early_stopping": 1, "learning_rate": 1e-30}
+        model = self._check(_killed_in(owner, method, 2 * _STEPS), **settings)
+        self.assertEqual(model.step.numpy(), 2 * _STEPS)
+
+    def test_killed_between_last_and_best_weights(self):
+        real = callbacks.Weights._save
+
+        def killing(keeper, kind, epoch, loss):
+            if kind == "best" and epoch == 0:
+                raise _Killed
+            real(keeper, kind, epoch, loss)
+
+        settings = {"epochs": 9, "early_stopping": 1, "learning_rate": 1e-30}
+        self._check(mock.patch.object(callbacks.Weights, "_save", killing), **settings)
+
+    def test_killed_before_the_first_checkpoint(self):
+        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 2)
+        self._check(kill, checkpoint_every_steps=0, epochs=1)
+
+    def test_checkpoint_of_other_settings_is_refused(self):
+        self._run(configuration="one")
+        with self.assertRaisesRegex(errors.RunError, "'two' in .*, received .* 'one'"):
+            self._run(configuration="two", epochs=3)
+
+    def test_more_patience_goes_on_where_less_had_stopped(self):
+        still = {"epochs": 9, "learning_rate": 1e-30}
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, early_stopping=3, **still)
+        self._run(early_stopping=2, **still)
+        self._run(early_stopping=3, **still)
+        run_record.assert_same(self, straight, self.run_dir)
+
+
+class JitTest(tf.test.TestCase, parameterized.TestCase):
+    def test_what_was_compiled_is_kept(self):
+        folder = os.path.join(self.create_tempdir().full_path, "cache")
+        # In a process of its own: the cache is set up before anything runs.
+        program = f"""
+import tensorflow as tf
+from vae_prod import config, training
+run.set_up_devices(config.TrainConfig(compile_cache={folder!r}))
+tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
+"""
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+        self.assertLen(os.listdir(folder), 1)
+
+    @parameterized.parameters(
+        ("true", False, True),
+        ("false", False, False),
+        ("true", True, False),
+    )
+    def test_resolves(self, flag, deterministic, expected):
+        config = config_lib.TrainConfig(jit_compile=flag, deterministic=deterministic)
+        self.assertEqual(run.resolve_jit(config), expected)
+
+    def test_auto_is_on_for_accelerators_alone(self):
+        config = config_lib.TrainConfig(jit_compile="auto")
+        self.assertEqual(run.resolve_jit(config), run.has_accelerator())
+
+    def test_refused_combination_is_refused_before_building(self):
+        if run.has_accelerator():
+            self.skipTest("refused on CPU only")
+        model = tiny.config(decoder="upsampling", upsampling="bilinear")
+        config = config_lib.TrainConfig(jit_compile="true", mixed_precision="bfloat16")
+        with self.assertRaisesRegex(errors.RunError, "can't be compiled on CPU"):
+            run.build(model, config)
+
+
+if __name__ == "__main__":
+    tf.test.main()

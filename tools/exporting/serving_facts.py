@@ -1,0 +1,157 @@
+"""What a run directory holds that an export takes along."""
+
+import functools
+import glob
+import os
+from collections.abc import Callable
+
+import attrs
+
+from pipelines import shards
+from pipelines.reading import dataset
+from tools import flags, models, runs
+from vae_prod.core import errors
+from vae_prod.evaluation import files as files_lib
+from vae_prod.latent import arithmetic as arithmetic_lib
+from vae_prod.latent import densities
+from vae_prod.model import codec
+from vae_prod.model import vae as vae_lib
+from vae_prod.serving import card, description, functions, pictures
+from vae_prod.training import callbacks
+
+# Folder of `attributes.folder`, by tools.fit_attributes.
+ATTRIBUTES = "train"
+
+
+@attrs.frozen(eq=False)
+class Found:
+    """What goes with a model.
+
+    Attributes:
+        extras: What is served beside it.
+        files: Name to content, for the export's `assets.extra`.
+        card: Makes the model card of the description.
+        told: What was left out, and why, for people.
+    """
+
+    extras: functions.Extras
+    files: dict[str, bytes]
+    card: Callable[[description.Description], str]
+    told: list[str]
+
+
+def gather(values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE) -> Found:
+    """Collect what a run has that belongs to these weights.
+
+    Args:
+        values: Flags of tools.export.
+        run: The run's settings.
+        model: Its model.
+
+    Raises:
+        RunError: Its data set isn't the one it was trained on.
+        DataError: Its data set is gone.
+    """
+    told: list[str] = []
+    manifest = _manifest(values.data_dir or run.data_dir, run)
+    digest = codec.from_model(model).weights_digest()
+    extras = functions.Extras(
+        preparation(manifest, run),
+        _samplers(values.run_dir, digest, told),
+        _vectors(values.run_dir, digest, told),
+        values.sharpness,
+        values.max_batch,
+    )
+    evaluations = _evaluations(values.run_dir, digest, told)
+    facts = card.Facts(
+        run.model,
+        run.train,
+        _data(manifest, run),
+        values.weights,
+        len(callbacks.read_history(os.path.join(values.run_dir, "history.csv"))),
+        values.recompute_batch_norm,
+        evaluations,
+    )
+    files = models.settings_files(values.run_dir)
+    for split, evaluation in evaluations.items():
+        text = files_lib.to_text(evaluation)
+        files[os.path.join("evaluation", f"{split}.json")] = text.encode()
+    return Found(extras, files, functools.partial(card.text, facts), told)
+
+
+def preparation(manifest: shards.Manifest, run: runs.Run) -> pictures.Preparation:
+    """Return how pictures became the images of a run."""
+    made = manifest.settings
+    return pictures.Preparation(
+        dataset.image_shape(manifest, run.data),
+        manifest.record.image_shape[:2],
+        made["crop"],
+        made["pad"] and bool(made["image_size"]),
+        made["resample"],
+    )
+
+
+def _manifest(data_dir: str, run: runs.Run) -> shards.Manifest:
+    manifest = shards.load_manifest(data_dir)
+    if manifest.digest() != run.data_digest:
+        raise errors.RunError(
+            "Expected the data set that the run was trained on, whose crop and size "
+            f"the export repeats; {data_dir} holds another. Give it with --data_dir."
+        )
+    return manifest
+
+
+def _samplers(
+    run_dir: str, digest: str, told: list[str]
+) -> dict[str, densities.Density]:
+    found = {}
+    for path in sorted(glob.glob(densities.folder(run_dir, "*"))):
+        density = densities.load(path, "Fit it again with tools.fit_sampler.")
+        if density.made.get("model") == digest:
+            found[os.path.basename(path)] = density
+        else:
+            told.append(f"left out: {path} was fitted to other weights")
+    return found
+
+
+def _vectors(run_dir: str, digest: str, told: list[str]) -> dict:
+    path = arithmetic_lib.folder(run_dir, ATTRIBUTES)
+    if not os.path.isdir(path):
+        return {}
+    means = arithmetic_lib.load(path, "Make them again with tools.fit_attributes.")
+    if means.made.get("model") == digest:
+        return means.vectors()
+    told.append(f"left out: {path} was fitted to other weights")
+    return {}
+
+
+def _evaluations(
+    run_dir: str, digest: str, told: list[str]
+) -> dict[str, files_lib.Evaluation]:
+    found = {}
+    for path in sorted(glob.glob(os.path.join(run_dir, "evaluation", "*.json"))):
+        evaluation = files_lib.load(path)
+        if evaluation.model.get("weights_digest") == digest:
+            found[os.path.splitext(os.path.basename(path))[0]] = evaluation
+        else:
+            told.append(f"left out: {path} is of other weights")
+    return found
+
+
+def _data(manifest: shards.Manifest, run: runs.Run) -> dict[str, str]:
+    made, read = manifest.settings, run.data
+    counts = (
+        f"{split} {each.num_examples:,}" for split, each in manifest.splits.items()
+    )
+    height, width, channels = manifest.record.image_shape
+    return {
+        "data set": manifest.name,
+        "images": ", ".join(counts),
+        "stored as": f"{height}x{width}x{channels}, {manifest.record.encoding}",
+        "crop": made["crop"],
+        "filter": "none (padded)" if made["pad"] else made["resample"],
+        "random crop": str(read.random_crop or "none"),
+        "corruption": read.corruption,
+        "batch size": str(read.batch_size),
+        "manifest": f"`{run.data_digest}`",
+    }

@@ -1,0 +1,93 @@
+"""What trying an export out has shown, for people and for programs."""
+
+import json
+from collections.abc import Iterator
+
+import attrs
+
+from pipelines import shards
+from tools.benchmarks import measuring
+from vae_prod.serving import description as description_lib
+
+_LEVEL = 1 / 255
+
+
+def wrong(findings: dict, tolerance: float) -> list[str]:
+    """Return what is beyond the tolerance, a few words each."""
+    return list(_wrong(findings, tolerance))
+
+
+def _wrong(findings: dict, tolerance: float) -> Iterator[str]:
+    yield from findings["damage"]
+    yield from (f"the signature {name} is missing" for name in findings["missing"])
+    for trial in ("golden", "run", "batches", "after refusals"):
+        for name, worst in findings.get(trial, {}).items():
+            if worst > _allowed(name, tolerance):
+                yield f"{name} differs by {worst:.3g} ({trial})"
+    for name, told in findings.get("refusals", {}).items():
+        for what, refused, said in told:
+            if not refused:
+                yield f"{name}, sent {what}, said: {said}"
+
+
+def _allowed(name: str, tolerance: float) -> float:
+    return max(tolerance, _LEVEL * 1.001) if name.endswith("_png") else tolerance
+
+
+def text(
+    description: description_lib.Description, findings: dict, tolerance: float
+) -> str:
+    """Return the findings as text."""
+    lines = [f"fingerprint {description.fingerprint}"]
+    damage = findings["damage"]
+    whole = f"{len(description.files)} files, each as it was exported"
+    lines.append("; ".join(damage) if damage else whole)
+    if findings["missing"]:
+        return "\n".join(lines)
+    refusals = findings["refusals"]
+    sent = sum(map(len, refusals.values()))
+    refused = sum(each[1] for told in refusals.values() for each in told)
+    lines += [
+        f"loaded in {findings['load_seconds']:.1f} s by TensorFlow "
+        f"{findings['tensorflow']}, without Keras and this package",
+        f"{refused} of {sent} bad requests refused by the input's name, the process "
+        "unharmed",
+        "",
+        _table(findings),
+        "",
+        "Largest differences: of numbers, absolute or, above 1, in parts of them; of "
+        "PNG files 0.0039 is one level.",
+    ]
+    told = wrong(findings, tolerance)
+    lines += ["", *(f"WRONG: {each}" for each in told)] if told else []
+    return "\n".join(lines)
+
+
+def _table(findings: dict) -> str:
+    own = findings.get("run", {})
+    batch = max(each["rows"] for each in findings["speed"].values())
+    heads = ["signature", "recorded", "batches", "run", "p50 ms", "p95 ms"]
+    rows = []
+    for name, speed in findings["speed"].items():
+        rows.append(
+            [
+                name,
+                _number(findings["golden"][name]),
+                _number(findings["batches"][name]),
+                _number(own[name]) if name in own else "",
+                f"{speed['p50_ms']:.1f}",
+                f"{speed['p95_ms']:.1f}",
+                f"{speed['rows_per_second']:,.0f}",
+            ]
+        )
+    return measuring.table([*heads, f"rows/s at {batch}"], rows)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1e}" if value else "0"
+
+
+def save(path: str, description: description_lib.Description, findings: dict) -> None:
+    """Write all findings as JSON."""
+    found = {"description": attrs.asdict(description), **findings}
+    shards.write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())

@@ -1,0 +1,1 @@
+"""What `tools.tune` is made of."""

@@ -1,0 +1,179 @@
+"""The search directory: its settings, who holds it, what it has come to.
+
+search.json, flags.txt   what is searched, and the flags it was started with
+trials/                  a directory a trial, and KerasTuner's oracle.json
+workers/                 what workers print
+leaderboard.{csv,json}   the trials by rank
+best.flags               the best trial, for tools.train --flagfile
+*.png                    plots
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+
+import attrs
+import keras_tuner
+import numpy as np
+
+from pipelines import shards
+from tools import flags, runs
+from tools.search import trial_runs
+from vae_prod import config as config_lib
+from vae_prod.core import artefacts, errors
+from vae_prod.reporting import plots as pictures
+from vae_prod.tuning import leaderboard, oracles, plots, space, trials, wording
+
+_PANELS = 4
+
+
+@attrs.frozen
+class Search:
+    """A search in its directory.
+
+    Attributes:
+        directory: Where it is.
+        config: What is searched and how.
+        base: The run that every trial is, but for what is searched.
+    """
+
+    directory: str
+    config: config_lib.SearchConfig
+    base: runs.Run
+
+    @property
+    def space(self) -> space.Space:
+        """What is searched, as KerasTuner asks for it."""
+        return space.Space(self.config, self.base.model, self.base.train)
+
+    @property
+    def objective(self) -> leaderboard.Objective:
+        """What ranks the trials."""
+        return leaderboard.Objective(self.config.objective, self.config.minimize)
+
+    def oracle(self) -> keras_tuner.Oracle:
+        """Make the oracle, with the state that the directory holds."""
+        hyperparameters = keras_tuner.HyperParameters()
+        self.space.declare_hyperparameters(hyperparameters)
+        seed = self.base.train.seed
+        return oracles.make(self.config, hyperparameters, seed, self.directory)
+
+    def rows(self) -> list[leaderboard.Row]:
+        """Return a row for each trial so far."""
+        return trials.rows(self.directory)
+
+    def check(self) -> None:
+        """Refuse settings that a trial would fail with.
+
+        Raises:
+            RunError: Naming the flag.
+            DataError: There are no held-out images.
+        """
+        split = shards.load_manifest(self.base.data_dir).split(trial_runs.HELD_OUT)
+        if not split.num_examples:
+            raise errors.RunError(
+                f"Expected held-out images to measure trials on, the validation split "
+                f"of --data_dir={self.base.data_dir} is empty. Convert with one."
+            )
+        try:
+            config_lib.check_space(self.config, self.base.model)
+        except ValueError as error:
+            raise flags.UsageError(f"Flag refused: {error.args[0]}") from error
+        fixed = not config_lib.may_change(self.base.train, "epochs")
+        if self.config.tuner == "hyperband" and fixed:
+            raise flags.UsageError(
+                "--tuner=hyperband trains the best trials on for more epochs, which a "
+                "cosine over all epochs can't do. Give --learning_rate_decay_steps, or "
+                "another --tuner."
+            )
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other searches out of the directory for a while.
+
+        Raises:
+            RunError: Another process holds it.
+        """
+        os.makedirs(self.directory, exist_ok=True)
+        refusal = (
+            f"Expected --search_dir={self.directory} for this search alone, another "
+            "process works on it. Wait for it, end it, or choose another."
+        )
+        with artefacts.alone(os.path.join(self.directory, "lock"), refusal):
+            yield
+
+    def prepare(self, flagfile: str) -> None:
+        """Make the directory's settings, or check that they are the same.
+
+        Raises:
+            RunError: The directory was made with other settings or data, or holds
+                other files.
+        """
+        path = os.path.join(self.directory, "search.json")
+        if os.path.isfile(path):
+            self._check_unchanged(path)
+        elif set(os.listdir(self.directory)) - {"lock"}:
+            raise errors.RunError(
+                f"Expected a new or empty --search_dir, {self.directory} holds other "
+                "files."
+            )
+        flags_path = os.path.join(self.directory, "flags.txt")
+        shards.write_atomically(flags_path, flagfile.encode())
+        values = {"search": attrs.asdict(self.config), "base": attrs.asdict(self.base)}
+        oracles.write_json(path, values)
+
+    def _check_unchanged(self, path: str) -> None:
+        try:
+            with open(path) as file:
+                values = json.load(file)
+            old = config_lib.SearchConfig(**values["search"])
+            base = runs.from_values(values["base"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise errors.RunError(
+                f"Expected the settings of a search in {path}, they can't be read "
+                f"({error}). Use the package version that wrote them."
+            ) from error
+        runs.check_same(self.directory, old, self.config)
+        runs.check_unchanged(self.directory, base, self.base)
+
+    def conclude(self) -> str:
+        """Write leaderboard, plots and the best trial's flags; return the reasons."""
+        rows = self.rows()
+        leaderboard.write(rows, self.objective, self.directory)
+        best = [
+            row
+            for row in leaderboard.ranked(rows, self.objective)
+            if row.status == "completed"
+        ]
+        sheets = {
+            "objective": plots.objective_over_trials(rows, self.objective),
+            "parallel_coordinates": plots.parallel_coordinates(rows, self.objective),
+            "front": plots.front(rows, self.objective),
+        }
+        if best:
+            shown = best if len(best) <= _PANELS + 1 else [*best[:_PANELS], best[-1]]
+            panels = [self._panel(best, row) for row in shown]
+            sheets["samples"] = plots.samples_side_by_side(panels)
+            self._write_best(best[0])
+        for name, sheet in sheets.items():
+            pictures.save_png(os.path.join(self.directory, f"{name}.png"), sheet)
+        return wording.reason(rows, self.objective)
+
+    def _panel(self, best, row: leaderboard.Row) -> tuple[str, np.ndarray]:
+        folder = trials.directory(self.directory, row.trial)
+        value = row.figures[self.objective.name]
+        title = f"{best.index(row) + 1} of {len(best)}: trial {row.trial}, {value:.5g}"
+        return title, np.load(os.path.join(folder, "samples.npy"))
+
+    def _write_best(self, row: leaderboard.Row) -> None:
+        epochs = self.config.max_epochs
+        model, train = self.space.settings(row.settings, epochs)
+        run = attrs.evolve(self.base, model=model, train=train)
+        head = (
+            f"# Trial {row.trial} of {self.directory}, {self.objective.name} "
+            f"{row.figures[self.objective.name]:.6g} after {row.epochs} epochs.\n"
+        )
+        text = flags.from_configs(*trial_runs.configs(run), data_dir=run.data_dir)
+        path = os.path.join(self.directory, "best.flags")
+        shards.write_atomically(path, (head + text).encode())

@@ -1,0 +1,126 @@
+"""A trial of a search as runs: trained like any other, then measured."""
+
+import os
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from pipelines import shards
+from pipelines.reading import dataset
+from tools import flags, runs
+from vae_prod import config as config_lib
+from vae_prod.evaluation import quality as quality_lib
+from vae_prod.latent import sampling
+from vae_prod.model import codec, likelihoods
+from vae_prod.model import vae as vae_lib
+from vae_prod.optim import adam
+from vae_prod.reporting import plots
+from vae_prod.training import batch_norm, graphs
+from vae_prod.tuning import space as space_lib
+from vae_prod.tuning import trials
+
+HELD_OUT = "validation"
+_COLUMNS = 4
+_NUM_SAMPLES = _COLUMNS * _COLUMNS
+
+
+class TrialRuns:
+    """Runs trials: a callable for `worker.work`.
+
+    Args:
+        space: What is searched.
+        base: The run that every trial is, but for what is searched.
+    """
+
+    def __init__(self, space: space_lib.Space, base: runs.Run):
+        self.space = space
+        self.base = base
+        self.manifest = shards.load_manifest(base.data_dir)
+        # Each trial traces functions of its own, which TensorFlow warns of.
+        tf.get_logger().setLevel("ERROR")
+
+    def __call__(self, plan: trials.Plan) -> dict[str, float | None]:
+        """Train a trial, or go on, draw its pictures and measure it.
+
+        Returns:
+            Its figures, averaged over its trainings.
+        """
+        figures = []
+        graphs.forget()  # Those of the trial before.
+        for execution in range(self.space.search.executions_per_trial):
+            model_config, train_config = self.space.settings(
+                plan.values, plan.epochs, execution
+            )
+            run = attrs.evolve(self.base, model=model_config, train=train_config)
+            text = flags.from_configs(*configs(run), data_dir=run.data_dir)
+            run_dir = plan.run_dir(execution)
+            print(f"\ntrial {plan.trial}: {run_dir}", flush=True)
+            model = runs.train(run_dir, run, text, resume=True)
+            figures.append(self._measure(model, run))
+            if not execution:
+                self._draw(model, plan.directory)
+        return _mean(figures)
+
+    def _measure(self, model: vae_lib.VAE, run: runs.Run) -> dict[str, float | None]:
+        search, seed = self.space.search, self.base.train.seed
+        with adam.averaged(model), runs.reading(run.data_dir):
+            if search.measure_batch_norm and run.model.uses_batch_norm:
+                batches = dataset.train_batches(run.data_dir, self.manifest, run.data)
+                batch_norm.recompute(model, batches.take(search.measure_batch_norm))
+            quality = quality_lib.evaluate(
+                model,
+                dataset.eval_batches(run.data_dir, self.manifest, HELD_OUT, run.data),
+                seed,
+                search.distance_images,
+                search.importance_samples,
+            )
+        return figures_of(quality, run.model, search)
+
+    def _draw(self, model: vae_lib.VAE, directory: str) -> None:
+        seeds = self.base.train.seed * 1_000_003 + np.arange(_NUM_SAMPLES)
+        with adam.averaged(model):
+            images = codec.from_model(model).decode(
+                sampling.prior(seeds, model.config.z_dim)
+            )
+        images = plots.to_uint8(images)
+        plots.save_png(
+            os.path.join(directory, "samples.png"), plots.grid(images, _COLUMNS)
+        )
+        np.save(os.path.join(directory, "samples.npy"), images)
+
+
+def configs(run: runs.Run) -> tuple[attrs.AttrsInstance, ...]:
+    """Return the configs of a run."""
+    return run.model, run.train, run.data
+
+
+def figures_of(
+    quality: quality_lib.Quality,
+    model: config_lib.ModelConfig,
+    search: config_lib.SearchConfig,
+) -> dict[str, float | None]:
+    """Return what a trial's row of the leaderboard tells, by name.
+
+    `total_loss` is in the training convention, on held-out images, without free bits.
+    """
+    names = (
+        *("psnr", "reconstruction_nats", "kl", "elbo", "bits_per_dim"),
+        *("importance_bound", "active_units", "radius", "sampled_radius"),
+        "prior_radius",
+    )
+    total = likelihoods.training_scale(model) * quality.reconstruction_nats
+    return {
+        "distance": quality.combined(search.reconstruction_distance_weight),
+        "sample_distance": quality.sample_distance.mean,
+        "reconstruction_distance": quality.reconstruction_distance.mean,
+        **{name: getattr(quality, name) for name in names},
+        "total_loss": total + model.fact * quality.kl,
+    }
+
+
+def _mean(figures: list[dict]) -> dict[str, float | None]:
+    def mean(values):
+        return None if None in values else float(np.mean(values))
+
+    return {name: mean([each[name] for each in figures]) for name in figures[0]}

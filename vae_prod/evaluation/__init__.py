@@ -1,0 +1,1 @@
+"""What a trained model is worth, under which protocol, with which verdict."""

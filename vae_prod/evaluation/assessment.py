@@ -1,0 +1,224 @@
+"""All there is to know of one trained model on a split, in one pass.
+
+`evaluation` has the figures that rank models; here are those that explain one: what its
+losses are, what each latent dimension does, whether z can be told from z_mean, what its
+decoder adds to images, and how samples compare in a feature extractor's eyes.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from vae_prod.core import errors
+from vae_prod.evaluation import (
+    checkerboard,
+    feature_distances,
+    held_out,
+    image_measures,
+)
+from vae_prod.evaluation import extractors as extractors_lib
+from vae_prod.evaluation import quality as quality_lib
+from vae_prod.latent import per_dimension, posterior_table
+from vae_prod.model import likelihoods
+
+
+@attrs.frozen
+class Settings:
+    """What an assessment takes.
+
+    Attributes:
+        seed: Seed of latent noise, samples, patches and directions.
+        distance_images: Images behind the sliced Wasserstein distances, the first ones.
+        importance_samples: K of the importance-weighted bound; 0: no bound.
+        feature_images: Images behind the distances of features, the first ones; as many
+            features of each kind are kept in memory.
+    """
+
+    seed: int = 1
+    distance_images: int = 1000
+    importance_samples: int = 10
+    feature_images: int = 10_000
+
+
+@attrs.frozen(eq=False)
+class Assessment:
+    """Figures of one model on one split.
+
+    Attributes:
+        settings: What they were taken with; the number of images may be smaller.
+        quality: The figures that rank models.
+        reco_loss: In the training convention.
+        kl_loss: In the training convention, with the final fact and, of free bits, the
+            allowance of the whole split's mean.
+        ssim: Structural similarity of reconstructions from z_mean, mean over images;
+            higher is better, 1 is equal. None of images below 11x11.
+        explained_variance: Share of the pixels' variance over the images that
+            reconstructions from z_mean give back: 1 - mse / variance. 0 is what the
+            mean image gives, below is worse than that.
+        dimensions: What each latent dimension does.
+        posteriors: What separates z from z_mean.
+        checkerboards: Artefacts of reconstructions at the decoder's strides.
+        features: Extractor's name to distances of samples.
+        images_digest: sha256 of the targets and, where they differ, of the inputs.
+    """
+
+    settings: Settings
+    quality: quality_lib.Quality
+    reco_loss: float
+    kl_loss: float
+    ssim: float | None
+    explained_variance: float
+    dimensions: per_dimension.Dimensions
+    posteriors: posterior_table.Table
+    checkerboards: tuple[checkerboard.Checkerboard, ...]
+    features: dict[str, feature_distances.FeatureDistances]
+    images_digest: str
+
+    @property
+    def total_loss(self) -> float:
+        """In the training convention, `reco_loss` + `kl_loss`."""
+        return self.reco_loss + self.kl_loss
+
+
+def assess(
+    subject: quality_lib.Subject,
+    batches: Iterable[dict[str, tf.Tensor]],
+    settings: Settings | None = None,
+    extractors: Sequence[extractors_lib.Extractor] = (),
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Assessment:
+    """Take all figures of a trained model in one pass over held-out images.
+
+    See `quality_lib.measure` for what batches are and for memory, to which the features
+    add 4 bytes times their size, twice for each of `feature_images`.
+
+    Args:
+        subject: The trained model.
+        batches: Held-out images, each once.
+        settings: What to take.
+        extractors: Feature extractors for distances of samples.
+        on_progress: Called with the number of images done.
+
+    Raises:
+        RunError: There is no image, or the figures aren't finite.
+    """
+    settings = settings or Settings()
+    pictures = _Pictures(subject)
+    posteriors = posterior_table.Posteriors()
+    dimensions = per_dimension.Moments()
+    compared = {
+        each.name: _Features(each, settings.feature_images) for each in extractors
+    }
+
+    def add(batch: held_out.Batch) -> None:
+        _check_finite(batch)
+        posteriors.add(batch.z_mean, batch.z_log_var, batch.z)
+        dimensions.add(batch.z_mean, batch.z_log_var)
+        for each in (pictures, *compared.values()):
+            each.add(batch)
+        on_progress(batch.first + len(batch))
+
+    quality = quality_lib.measure(
+        subject,
+        batches,
+        settings.seed,
+        settings.distance_images,
+        settings.importance_samples,
+        also=[add],
+    )
+    return Assessment(
+        settings=settings,
+        quality=quality,
+        **_losses(subject, quality, dimensions.result()),
+        **pictures.result(quality.mse),
+        dimensions=dimensions.result(),
+        posteriors=posteriors.result(),
+        features={name: each.result() for name, each in compared.items()},
+    )
+
+
+def _check_finite(batch: held_out.Batch) -> None:
+    if not (np.isfinite(batch.z).all() and np.isfinite(batch.reconstructions).all()):
+        raise errors.RunError(
+            "Expected finite reconstructions, the model gives NaN or infinity. Its "
+            "training diverged: take earlier weights, or train at a lower "
+            "--learning_rate."
+        )
+
+
+def _losses(
+    subject: quality_lib.Subject,
+    quality: quality_lib.Quality,
+    dimensions: per_dimension.Dimensions,
+) -> dict[str, float]:
+    config, kl_loss = subject.config, 0.0
+    reco_loss = quality.reconstruction_nats * likelihoods.training_scale(config)
+    if config.is_vae:
+        kl = tf.constant(dimensions.kl[None], tf.float32)
+        kl_loss = config.fact * float(likelihoods.charged_kl(config, kl))
+    return {"reco_loss": reco_loss, "kl_loss": kl_loss}
+
+
+class _Pictures:
+    """What is measured of the images themselves, of all of them."""
+
+    def __init__(self, subject: quality_lib.Subject):
+        shape = subject.codec.image_shape
+        self._periods = checkerboard.periods(subject.config.level_strides, shape)
+        self._decoded, self._real = (checkerboard.Spectrum(shape) for _ in range(2))
+        self._pixels, self._ssim = image_measures.Moments(), image_measures.Moments()
+        self._targets, self._inputs = hashlib.sha256(), hashlib.sha256()
+
+    def add(self, batch: held_out.Batch) -> None:
+        self._decoded.add(batch.reconstructions)
+        self._real.add(batch.clean)
+        self._pixels.update(batch.clean)
+        similarity = image_measures.ssim(batch.reconstructions, batch.clean)
+        if similarity is not None:
+            self._ssim.update(similarity)
+        self._targets.update(np.ascontiguousarray(batch.targets))
+        if batch.images is not batch.targets:
+            self._inputs.update(np.ascontiguousarray(batch.images))
+
+    def result(self, mse: float) -> dict:
+        """Return the fields of `Assessment` that these are."""
+        boards = checkerboard.compare(self._decoded, self._real, self._periods)
+        variance = float(self._pixels.variance.mean())
+        digest = self._targets.copy()
+        digest.update(self._inputs.digest())
+        return {
+            "ssim": float(self._ssim.mean) if self._ssim.count else None,
+            "explained_variance": 1.0 - mse / variance if variance else 0.0,
+            "checkerboards": tuple(boards),
+            "images_digest": digest.hexdigest(),
+        }
+
+
+class _Features:
+    """Features of the first images and of as many samples."""
+
+    def __init__(self, extractor: extractors_lib.Extractor, limit: int):
+        self._extractor = extractor
+        self._limit = limit
+        self._count = 0
+        self._real, self._samples = [], []
+
+    def add(self, batch: held_out.Batch) -> None:
+        size = min(len(batch), self._limit - self._count)
+        if size:
+            self._real.append(self._extractor.features(batch.targets[:size]))
+            self._samples.append(self._extractor.features(batch.samples(size)))
+            self._count += size
+
+    def result(self) -> feature_distances.FeatureDistances:
+        if self._count < feature_distances.FEWEST:
+            raise errors.RunError(
+                f"Expected at least {feature_distances.FEWEST} images to compare "
+                f"features, received {self._count}. Evaluate on a larger split, or "
+                "without --features."
+            )
+        sets = (np.concatenate(each) for each in (self._samples, self._real))
+        return feature_distances.compare(*sets)

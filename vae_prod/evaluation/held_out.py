@@ -1,0 +1,80 @@
+"""A batch of held-out images and what a trained model makes of it.
+
+Image i of a split draws its noise by (seed, i): whatever the batches, it is the same.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from vae_prod.latent import sampling
+from vae_prod.model import codec as codec_lib
+from vae_prod.model.kernels import ops
+
+# Independent streams of draws under one seed; each has 2^40 numbers.
+_POSTERIOR, _SAMPLES, _BOUND = range(3)
+_NUM_STREAMS = 4
+_STREAM_BITS = 40
+
+
+class Batch:
+    """A batch of held-out images and what the model makes of it.
+
+    Attributes:
+        first: Number of its first image.
+        images: What the encoder is given: uint8 [B, H, W, C], or float in [0, 1].
+        targets: What it should come to, like them.
+        clean: The targets as float32 in [0, 1].
+        z_mean: float32 [B, z_dim].
+        z_log_var: float32 [B, z_dim]; None of an autoencoder.
+        z: Drawn from the posterior: float32 [B, z_dim]; an autoencoder's is z_mean.
+        reconstructions: Decoded from z_mean: float32 [B, H, W, C] in [0, 1].
+
+    Args:
+        codec: The trained model.
+        values: `image` and, where it is corrupted, `target`.
+        first: Number of its first image.
+        seed: Seed of all noise.
+    """
+
+    def __init__(self, codec: codec_lib.Codec, values: dict, first: int, seed: int):
+        self.first = first
+        self.images = np.asarray(values["image"])
+        self.targets = np.asarray(values.get("target", self.images))
+        self.clean = ops.scale_images(tf.convert_to_tensor(self.targets)).numpy()
+        self._codec = codec
+        self._seed = seed
+        self._samples = None
+        posterior = codec.encode(self.images)
+        self.z = self.z_mean = posterior["z_mean"]
+        self.z_log_var = posterior.get("z_log_var")
+        if self.z_log_var is not None:
+            noise = sampling.prior(self._seeds(_POSTERIOR, len(self)), codec.z_dim)
+            self.z = ops.reparameterize(self.z_mean, self.z_log_var, noise).numpy()
+        self.reconstructions = codec.decode(self.z_mean)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def samples(self, count: int) -> np.ndarray:
+        """Return images of z ~ N(0, I), one for each of the first `count` images.
+
+        Returns:
+            float32 [count, H, W, C] in [0, 1].
+        """
+        if self._samples is None or len(self._samples) < count:
+            z = sampling.prior(self._seeds(_SAMPLES, count), self._codec.z_dim)
+            self._samples = self._codec.decode(z)
+        return self._samples[:count]
+
+    def bound_seeds(self, num_samples: int) -> np.ndarray:
+        """Return seeds of draws for `measures.importance_weighted_bound`.
+
+        Returns:
+            int64 [B], the first of `num_samples` seeds of each image.
+        """
+        return self._seeds(_BOUND, len(self), num_samples)
+
+    def _seeds(self, stream: int, count: int, each: int = 1) -> np.ndarray:
+        start = (self._seed * _NUM_STREAMS + stream) % 2**22 * 2**_STREAM_BITS
+        numbers = np.arange(self.first, self.first + count, dtype=np.int64)
+        return start + each * numbers

@@ -1,0 +1,1 @@
+"""The latent space: draws, fitted densities, encoded images and their statistics."""

@@ -1,0 +1,127 @@
+"""Latent points of whole data sets, streamed to disk and read from there."""
+
+import os
+from collections.abc import Callable, Mapping
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from vae_prod.core import artefacts, errors
+from vae_prod.model import codec as codec_lib
+
+_KEYS = "keys.txt"
+# What is kept of the annotations, and the type it is kept in.
+_ANNOTATIONS = {"label": np.int64, "attributes": np.uint8}
+
+
+def encode_to_disk(
+    codec: codec_lib.Codec,
+    batches: tf.data.Dataset,
+    num_images: int,
+    out: str,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    made: Mapping | None = None,
+) -> None:
+    """Encode batches into `out`, written aside first and then under its name.
+
+    Memory is that of one batch, whatever the number of images.
+
+    Args:
+        codec: The trained model.
+        batches: Dicts with `image` uint8 [B, H, W, C], `key` string [B] and, where
+            there are any, `label` [B] and `attributes` (0 or 1) [B, A].
+        num_images: Images in all batches together.
+        out: Folder for `z_mean.npy` and, of a VAE, `z_log_var.npy` (float32
+            [num_images, z_dim]), `label.npy` (int64 [num_images]), `attributes.npy`
+            (uint8 [num_images, A]), `keys.txt` and `made.json`; an older one is
+            replaced.
+        on_progress: Called with (images done, images in all).
+        made: How the points are made, for `made.json`; the number of images and the
+            digest of the model's weights are added.
+
+    Raises:
+        RunError: There are fewer images, or none, or `out` can't be written.
+    """
+    arrays, done = {}, 0
+    with artefacts.written_aside(out) as aside:
+        with open(os.path.join(aside, _KEYS), "w") as keys:
+            for batch in batches:
+                for name, rows in _rows(codec, batch).items():
+                    if name not in arrays:
+                        path = os.path.join(aside, f"{name}.npy")
+                        arrays[name] = _empty(path, rows, num_images)
+                    arrays[name][done : done + len(rows)] = rows
+                keys.writelines(f"{key.decode()}\n" for key in batch["key"].numpy())
+                done += len(batch["image"])
+                on_progress(done, num_images)
+        if not done or done != num_images:
+            raise errors.RunError(
+                f"Expected {num_images or 'some'} images to encode, received {done}."
+            )
+        for array in arrays.values():
+            array.flush()
+        counted = {"num_images": num_images, "model": codec.weights_digest()}
+        artefacts.write_made(aside, {**(made or {}), **counted})
+
+
+def _rows(codec: codec_lib.Codec, batch: dict) -> dict[str, np.ndarray]:
+    given = {name: kind for name, kind in _ANNOTATIONS.items() if name in batch}
+    annotations = {name: batch[name].numpy().astype(k) for name, k in given.items()}
+    posterior = codec.encode(batch["image"])
+    return {k: v.astype(np.float32) for k, v in posterior.items()} | annotations
+
+
+def _empty(path: str, rows: np.ndarray, count: int) -> np.memmap:
+    shape = (count, *rows.shape[1:])
+    return np.lib.format.open_memmap(path, "w+", rows.dtype, shape)
+
+
+@attrs.frozen(eq=False)
+class Encoding:
+    """The encoded images of a split, as arrays that stay on disk.
+
+    Attributes:
+        z_mean: float32 [N, z_dim].
+        z_log_var: float32 [N, z_dim]; None of an autoencoder.
+        label: int64 [N]; None where the data set has no labels.
+        attributes: uint8 [N, A], 0 or 1; None where it has none.
+        made: How the points were made: `model`, the digest of the weights, and what
+            the program added, such as `label_names` and `attribute_names`.
+    """
+
+    z_mean: np.ndarray
+    z_log_var: np.ndarray | None
+    label: np.ndarray | None
+    attributes: np.ndarray | None
+    made: dict
+
+
+def open_encoding(path: str, remedy: str) -> Encoding:
+    """Open what `encode_to_disk` wrote, mapped into memory.
+
+    Args:
+        path: The folder.
+        remedy: What to do where it is missing or damaged.
+
+    Raises:
+        RunError: There is no such folder, or it can't be read.
+    """
+    if not os.path.isdir(path):
+        raise errors.RunError(
+            f"Expected encoded images in {path}, found none. {remedy}"
+        )
+
+    def mapped(name: str) -> np.ndarray | None:
+        file = os.path.join(path, f"{name}.npy")
+        return np.load(file, mmap_mode="r") if os.path.exists(file) else None
+
+    try:
+        z_mean = np.load(os.path.join(path, "z_mean.npy"), mmap_mode="r")
+        made = artefacts.read_made(path)
+        rest = (mapped(name) for name in ("z_log_var", *_ANNOTATIONS))
+        return Encoding(z_mean, *rest, made)
+    except (OSError, ValueError) as error:
+        raise errors.RunError(
+            f"Expected encoded images in {path}, they can't be read ({error}). {remedy}"
+        ) from error

@@ -1,0 +1,77 @@
+"""What each latent dimension does over a data set, streamed."""
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from vae_prod.evaluation import image_measures
+from vae_prod.model.kernels import ops
+
+# Burda et al. (2016), section 5.1.
+_ACTIVE_VARIANCE = 1e-2
+
+
+@attrs.frozen(eq=False)
+class Dimensions:
+    """What each latent dimension does, averaged over images.
+
+    The aggregate posterior is the mean of all images' posteriors: what the decoder was
+    trained on, and what N(0, I) should resemble. Its moments are exact, not those of
+    draws.
+
+    Attributes:
+        kl: float64 [z_dim], nats, of the posteriors from N(0, 1).
+        mean: float64 [z_dim], of the aggregate posterior.
+        spread: float64 [z_dim], variance of z_mean over the images.
+        noise: float64 [z_dim], mean variance of the posteriors; 0 of an autoencoder.
+    """
+
+    kl: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    noise: np.ndarray
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Deviation of the aggregate posterior: float64 [z_dim]."""
+        return np.sqrt(self.spread + self.noise)
+
+    @property
+    def active_units(self) -> int:
+        """How many have a z_mean that varies over the images."""
+        return int(np.count_nonzero(self.spread > _ACTIVE_VARIANCE))
+
+    @property
+    def noise_share(self) -> float:
+        """The posteriors' part of the aggregate posterior's variance, in [0, 1].
+
+        Over all dimensions together. Near 0, posteriors are points in the space that
+        they share, and the decoder has learned nothing of what lies between them.
+        """
+        total = self.spread.sum() + self.noise.sum()
+        return float(self.noise.sum() / total) if total else 0.0
+
+
+class Moments:
+    """`Dimensions` of posteriors that arrive in batches of any size."""
+
+    def __init__(self):
+        self._z_mean, self._kl, self._noise = (
+            image_measures.Moments() for _ in range(3)
+        )
+
+    def add(self, z_mean: np.ndarray, z_log_var: np.ndarray | None) -> None:
+        """Add a batch, each float32 [B, z_dim]; z_log_var None of an autoencoder."""
+        self._z_mean.update(z_mean)
+        if z_log_var is not None:
+            kl = ops.diagonal_gaussian_kl(tf.constant(z_mean), tf.constant(z_log_var))
+            self._kl.update(kl.numpy())
+            self._noise.update(np.exp(np.asarray(z_log_var, np.float64)))
+
+    def result(self) -> Dimensions:
+        """Return the figures of all images so far, at least one."""
+        spread = self._z_mean.variance
+        kl, noise = (
+            each.mean + np.zeros_like(spread) for each in (self._kl, self._noise)
+        )
+        return Dimensions(kl, self._z_mean.mean, spread, noise)

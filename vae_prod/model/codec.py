@@ -1,0 +1,117 @@
+"""A trained model as two functions, whether it comes from a run or from an export."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+import attrs
+import numpy as np
+import tensorflow as tf
+
+from vae_prod.core import errors
+from vae_prod.model import vae as vae_lib
+from vae_prod.serving import description as description_lib
+
+
+@attrs.frozen
+class Codec:
+    """What it takes to encode and decode.
+
+    Attributes:
+        image_shape: (height, width, channels).
+        z_dim: Dimensions of the latent space.
+        encode: uint8 or float32 in [0, 1] [B, H, W, C] to `z_mean` and, of a VAE,
+            `z_log_var`, each float32 [B, z_dim].
+        decode: float32 [B, z_dim] to images float32 [B, H, W, C] in [0, 1].
+        weights_digest: Gives a sha256 of the weights as they are now, the same of a
+            run and of its export. Latent points of one model mean nothing to another.
+        variance: Of the likelihood `gaussian_sigma`; None of others.
+    """
+
+    image_shape: tuple[int, int, int]
+    z_dim: int
+    encode: Callable[[np.ndarray], dict[str, np.ndarray]]
+    decode: Callable[[np.ndarray], np.ndarray]
+    weights_digest: Callable[[], str]
+    variance: float | None = None
+
+    def decode_many(self, z: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Decode any number of points, a batch at a time."""
+        parts = [z[i : i + batch_size] for i in range(0, len(z), batch_size)]
+        return np.concatenate([self.decode(part) for part in parts])
+
+
+def from_model(model: vae_lib.VAE) -> Codec:
+    """Make a codec of a model in memory."""
+
+    @tf.function(reduce_retracing=True)
+    def encode(images):
+        return model.encoder(vae_lib.scale_images(images), training=False)
+
+    @tf.function(reduce_retracing=True)
+    def decode(z):
+        logits = model.decoder(z, training=False)
+        return tf.sigmoid(tf.cast(logits, tf.float32))
+
+    has_variance = model.config.reconstruction == "gaussian_sigma"
+    return Codec(
+        model.config.image_shape,
+        model.config.z_dim,
+        lambda images: _numpy(encode(tf.convert_to_tensor(images))),
+        lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
+        lambda: _digest([*model.encoder.variables, *model.decoder.variables]),
+        float(model.variance.numpy()) if has_variance else None,
+    )
+
+
+def from_export(path: str) -> Codec:
+    """Make a codec of an exported SavedModel.
+
+    Raises:
+        RunError: There is no export of this package at `path`.
+    """
+    description = description_lib.load(path)
+    try:
+        loaded = tf.saved_model.load(path)
+        encode, decode = (loaded.signatures[name] for name in ("encode", "decode"))
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        raise errors.RunError(
+            f"Expected a SavedModel made by tools.export in {path} (its version's "
+            f"folder), it can't be read: {str(error).splitlines()[0]}"
+        ) from error
+
+    def encode_images(images):
+        images = vae_lib.scale_images(tf.convert_to_tensor(images))
+        parts = [_numpy(encode(image=part)) for part in split(images)]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def decode_points(z):
+        z = tf.convert_to_tensor(z, tf.float32)
+        return np.concatenate([decode(z=part)["image"].numpy() for part in split(z)])
+
+    def split(rows):
+        size = description.max_batch
+        return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]
+
+    # The signatures don't keep the variables alive by themselves.
+    encode_images.loaded = decode_points.loaded = loaded
+    tensors = description.signatures["decode"]
+    return Codec(
+        tuple(tensors["outputs"]["image"]["shape"][1:]),
+        tensors["inputs"]["z"]["shape"][1],
+        encode_images,
+        decode_points,
+        lambda: _digest(loaded.weights),
+        description.variance,
+    )
+
+
+def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _digest(variables: Iterable) -> str:
+    # In whatever order they come, and without the integers that seed dropout.
+    values = (np.asarray(variable) for variable in variables)
+    weights = (v.astype(np.float32) for v in values if v.dtype.kind not in "iu")
+    parts = sorted(hashlib.sha256(each.tobytes()).digest() for each in weights)
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -1,0 +1,265 @@
+"""The model: a Keras VAE (or plain autoencoder) with its own train step."""
+
+import attrs
+import keras
+import tensorflow as tf
+
+from vae_prod import config as config_lib
+from vae_prod.model import layers, likelihoods, networks
+from vae_prod.model.kernels import ops
+from vae_prod.optim import adam, guard
+
+# Independent streams of latent noise under one seed.
+_TRAINING, _VALIDATION, _PREDICTION = range(3)
+_NUM_STREAMS = 4
+_MAX_REPLICAS = 2**16
+# The optimal variance is a batch statistic; validation uses its moving average.
+_VARIANCE_MOMENTUM = 0.99
+
+# Every image enters a model by it.
+scale_images = ops.scale_images
+
+
+@keras.saving.register_keras_serializable("vae_prod")
+class VAE(keras.Model):
+    """Variational autoencoder, Kingma & Welling (2014).
+
+    Trained on batches of `pipelines`' form: a dict with `image` uint8 [B, H, W, C]
+    and, where the input is corrupted, `target` like it.
+
+    Metrics, each a mean over images: `total_loss` = `reco_loss` + `kl_loss` in the
+    training convention of `objectives`; `kl` in nats per image; `elbo` in nats per
+    image at beta = 1 (none for `mse`); `radius`, the mean of |z_mean|; `z_log_var`,
+    its mean over images and dimensions.
+
+    Attributes:
+        step: int64 [], train steps done. It seeds the latent noise; it counts what
+            the optimizer doesn't (skipped or accumulated steps).
+        calls: int64 [], batches predicted so far. It seeds their latent noise.
+        epsilon_scale: float32 [], factor of the noise when predicting; may be
+            assigned at any time (0: reconstruct from z_mean).
+        guard: Keeps train steps that aren't finite out of everything, and counts
+            them.
+
+    Args:
+        config: The model.
+        seed: Seed of the latent noise.
+        dtype: Precision policy of the maps, such as `float32` or `mixed_bfloat16`.
+    """
+
+    def __init__(
+        self, config: config_lib.ModelConfig, seed: int = 1, dtype="float32", **kwargs
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        self.config = config
+        self.seed = seed
+        self.encoder = networks.encoder(config, self.dtype_policy)
+        self.decoder = networks.decoder(config, self.dtype_policy)
+        self.sampling = layers.Sampling(config.epsilon_limit, name="sampling")
+        self.step = self._scalar("step", "int64", 0)
+        self.calls = self._scalar("calls", "int64", 0)
+        self.epsilon_scale = self._scalar("epsilon_scale", "float32", 1)
+        if config.reconstruction == "gaussian_sigma":
+            self.variance = self._scalar("variance", "float32", 1)
+        self.guard = guard.Guard()
+        self.means = {
+            name: keras.metrics.Mean(name, dtype="float32")
+            for name in self._metric_names()
+        }
+        self.built = True
+
+    def _scalar(self, name: str, dtype: str, value: int):
+        return self.add_weight(
+            name=name,
+            dtype=dtype,
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            autocast=False,
+            aggregation="only_first_replica",
+        )
+
+    def _metric_names(self) -> list[str]:
+        names = ["total_loss", "reco_loss", "kl_loss", "kl"]
+        if likelihoods.has_nats(self.config):
+            names.append("elbo")
+        return [*names, "radius", *(["z_log_var"] if self.config.is_vae else [])]
+
+    def build(self, input_shape=None) -> None:
+        """Do nothing: encoder and decoder are built with the model."""
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Reconstruct images, with noise scaled by `epsilon_scale`.
+
+        Args:
+            images: uint8 [B, H, W, C], or float in [0, 1].
+            training: Whether batch norm and dropout act as in training.
+
+        Returns:
+            float32 [B, H, W, C] in [0, 1].
+        """
+        posterior = self.encoder(scale_images(images), training=training)
+        noise = self._noise_seed(_PREDICTION, self.calls)
+        self.calls.assign_add(1)
+        z = self.sample(posterior, noise, self.epsilon_scale)
+        logits = self.decoder(z, training=training)
+        return tf.sigmoid(tf.cast(logits, tf.float32))
+
+    def sample(
+        self, posterior: dict[str, tf.Tensor], seed: tf.Tensor, epsilon_scale=1.0
+    ) -> tf.Tensor:
+        """Draw z float32 [B, z_dim] from a posterior; an autoencoder's is a point."""
+        if not self.config.is_vae:
+            return posterior["z_mean"]
+        return self.sampling(
+            posterior["z_mean"],
+            posterior["z_log_var"],
+            seed,
+            epsilon_scale=epsilon_scale,
+        )
+
+    def _noise_seed(self, stream: int, position: tf.Tensor) -> tf.Tensor:
+        """Make a seed, int64 [2], of (seed, stream, position, replica).
+
+        They are packed, not hashed: TensorFlow's `stateless_fold_in` of large seeds
+        gives other numbers under XLA.
+        """
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        own = tf.constant((self.seed * _NUM_STREAMS + stream) % 2**63, tf.int64)
+        place = tf.cast(position, tf.int64) * _MAX_REPLICAS
+        return tf.stack([own, place + tf.cast(replica, tf.int64)])
+
+    def losses(
+        self, batch: dict[str, tf.Tensor], seed: tf.Tensor, fact, training: bool
+    ) -> dict[str, tf.Tensor]:
+        """Compute every metric of a batch.
+
+        Args:
+            batch: `image` and, where it is corrupted, `target`, [B, H, W, C].
+            seed: int64 [2], of the latent noise.
+            fact: Weight of the KL loss.
+            training: Whether batch norm and dropout act as in training.
+
+        Returns:
+            Metric name to float32 [], the mean over the batch.
+        """
+        targets = batch.get("target", batch["image"])
+        posterior = self.encoder(scale_images(batch["image"]), training=training)
+        z = self.sample(posterior, seed)
+        logits = self.decoder(z, training=training)
+        nats = likelihoods.reconstruction_nats(
+            self.config,
+            logits,
+            targets,
+            lambda error: self._reconstruction_variance(error, training),
+        )
+        nats = tf.reduce_mean(nats)
+        kl, charged = self._kl(posterior)
+        values = {
+            "reco_loss": nats * likelihoods.training_scale(self.config),
+            "kl_loss": fact * charged,
+            "kl": kl,
+            "elbo": -(nats + kl),
+            "radius": tf.reduce_mean(tf.norm(posterior["z_mean"], axis=-1)),
+        }
+        values["total_loss"] = values["reco_loss"] + values["kl_loss"]
+        if self.config.is_vae:
+            values["z_log_var"] = tf.reduce_mean(posterior["z_log_var"])
+        return {name: values[name] for name in self.means}
+
+    def _kl(self, posterior: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the KL in nats per image, and what the loss charges for."""
+        if not self.config.is_vae:
+            return tf.constant(0.0), tf.constant(0.0)
+        kl = ops.diagonal_gaussian_kl(posterior["z_mean"], posterior["z_log_var"])
+        total = tf.reduce_mean(tf.reduce_sum(kl, axis=-1))
+        return total, likelihoods.charged_kl(self.config, kl)
+
+    def _reconstruction_variance(self, error: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return sigma^2 of `gaussian_sigma`: the batch's optimum, or its average.
+
+        Args:
+            error: float32 [B], squared error summed over each image.
+            training: Whether the optimum is taken, and goes into the average.
+
+        Returns:
+            float32 [].
+        """
+        if not training:
+            return tf.convert_to_tensor(self.variance)
+        optimum = tf.reduce_mean(error) / likelihoods.num_elements(self.config)
+        # The gradient through the optimum vanishes, so it is not computed.
+        optimum = tf.stop_gradient(tf.maximum(optimum, 1e-8))
+        # Early on the average is over all batches so far, not dragged by its start.
+        done = tf.cast(self.step, tf.float32)
+        momentum = tf.minimum(done / (done + 1.0), _VARIANCE_MOMENTUM)
+        self.variance.assign(momentum * self.variance + (1.0 - momentum) * optimum)
+        return optimum
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Take one optimizer step; return the metrics of the epoch so far.
+
+        A step whose numbers aren't finite changes nothing but `step` and the guard.
+        """
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        seed = self._noise_seed(_TRAINING, self.step)
+        fact = likelihoods.fact_at(self.config, tf.convert_to_tensor(self.step))
+        before = [tf.convert_to_tensor(v) for v in guard.statistics(self)]
+        with tf.GradientTape() as tape:
+            losses = self.losses(batch, seed, fact, training=True)
+            # Keras optimizers sum gradients over replicas.
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            loss = self.optimizer.scale_loss(losses["total_loss"] / replicas)
+        weights = [weight.value for weight in self.trainable_weights]
+        gradients = tape.gradient(loss, weights)
+        bad = self.guard.apply(self, list(losses.values()), gradients, before)
+        self.step.assign_add(1)
+        return self._update_metrics(losses, batch, bad)
+
+    def evaluate(self, *args, **kwargs):
+        """Measure as Keras does, with the averaged weights where there are any."""
+        with adam.averaged(self):
+            return super().evaluate(*args, **kwargs)
+
+    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Measure one batch with the final fact; return the metrics so far."""
+        # Noise by position: the number of images seen since the metrics' reset.
+        seed = self._noise_seed(_VALIDATION, self.means["total_loss"].count)
+        losses = self.losses(batch, seed, self.config.fact, training=False)
+        return self._update_metrics(losses, batch)
+
+    def predict_step(self, batch) -> tf.Tensor:
+        """Reconstruct one batch."""
+        return self(batch["image"] if isinstance(batch, dict) else batch)
+
+    def _update_metrics(self, losses, batch, bad=False) -> dict[str, tf.Tensor]:
+        size = tf.cast(tf.shape(batch["image"])[0], tf.float32)
+        # What isn't finite has no weight, and no value that would outlast it.
+        size = tf.where(bad, 0.0, size)
+        values = tf.stack([losses[name] for name in self.means])
+        values = tf.unstack(tf.where(bad, 0.0, values))
+        for mean, value in zip(self.means.values(), values, strict=True):
+            mean.update_state(value, sample_weight=size)
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def with_precision(self, dtype: str) -> "VAE":
+        """Return a copy in another precision, with the same weights."""
+        copy = VAE(self.config, self.seed, dtype)
+        copy.set_weights(self.get_weights())
+        return copy
+
+    def get_config(self) -> dict:
+        """Return what `from_config` rebuilds the model from."""
+        return {
+            "config": attrs.asdict(self.config),
+            "seed": self.seed,
+            "dtype": self.dtype_policy.name,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> "VAE":
+        """Rebuild a model from its `get_config`."""
+        del custom_objects
+        model = config_lib.ModelConfig(**config["config"])
+        return cls(model, config["seed"], config["dtype"], name=config["name"])

@@ -1,0 +1,1 @@
+"""What turns gradients into weights: Adam, learning rate, guard against bad steps."""

@@ -1,0 +1,94 @@
+"""The learning rate as a function of the updates made, so that resuming is exact."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from vae_prod import config as config_lib
+from vae_prod.core import errors
+
+
+@keras.saving.register_keras_serializable("vae_prod")
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """A constant rate, or one that falls like a cosine, after a linear warm-up.
+
+    Warm-up: Goyal et al. (2017), section 2.2; the n-th of `warmup_steps` updates has
+    the n-th part of the rate. Cosine: Loshchilov & Hutter (2017), eq. 5, without
+    restarts.
+
+    Args:
+        rate: The rate after the warm-up.
+        warmup_steps: Updates of the warm-up; 0: none.
+        decay_steps: Updates, with those of the warm-up, after which a cosine has come
+            down to its floor, where it stays; 0: the rate is constant.
+        floor: Fraction of the rate that a cosine comes down to.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        warmup_steps: int = 0,
+        decay_steps: int = 0,
+        floor: float = 0.0,
+    ):
+        self.rate = rate
+        self.warmup_steps = warmup_steps
+        self.decay_steps = decay_steps
+        self.floor = floor
+
+    def __call__(self, step) -> tf.Tensor:
+        """Return the rate, float32 [], of the update after `step` others."""
+        # Counted in integers: float32 would stop counting at 2^24.
+        step = tf.cast(step, tf.int64)
+        rate = tf.constant(self.rate, tf.float32)
+        if self.warmup_steps:
+            warm = tf.minimum(step + 1, self.warmup_steps)
+            rate *= tf.cast(warm, tf.float32) / self.warmup_steps
+        if self.decay_steps:
+            length = max(self.decay_steps - self.warmup_steps, 1)
+            done = tf.clip_by_value(step - self.warmup_steps, 0, length)
+            turn = tf.cast(done, tf.float32) / length * math.pi
+            rate *= self.floor + (1.0 - self.floor) * 0.5 * (1.0 + tf.cos(turn))
+        return rate
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        names = ("rate", "warmup_steps", "decay_steps", "floor")
+        return {name: getattr(self, name) for name in names}
+
+
+def learning_rate(
+    config: config_lib.TrainConfig, steps_per_epoch: int
+) -> float | LearningRate:
+    """Return the learning rate that the settings say, or its schedule.
+
+    Args:
+        config: The settings.
+        steps_per_epoch: Batches in an epoch; the length of a cosine that lasts for
+            `epochs`.
+
+    Raises:
+        RunError: The warm-up leaves a cosine no updates.
+    """
+    decay_steps = 0
+    if config.learning_rate_schedule == "cosine":
+        batches = config.epochs * steps_per_epoch
+        decay_steps = config.learning_rate_decay_steps or max(
+            batches // config.gradient_accumulation, 1
+        )
+        if config.learning_rate_warmup_steps >= decay_steps:
+            raise errors.RunError(
+                "Expected --learning_rate_warmup_steps below the updates of the whole "
+                f"cosine, {decay_steps:,}, received "
+                f"{config.learning_rate_warmup_steps:,}. Shorten the warm-up, or train "
+                "for more --epochs."
+            )
+    if not decay_steps and not config.learning_rate_warmup_steps:
+        return config.learning_rate
+    return LearningRate(
+        config.learning_rate,
+        config.learning_rate_warmup_steps,
+        decay_steps,
+        config.learning_rate_floor,
+    )

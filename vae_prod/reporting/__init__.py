@@ -1,0 +1,1 @@
+"""Figures for people: plots, charts, the projector, HTML reports."""

@@ -1,0 +1,111 @@
+"""Charts of a few figures: lines and a front, readable with any colour vision.
+
+Letters are large for the width, for phones, and nothing is told by colour alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib import figure
+from matplotlib.backends import backend_agg
+
+from vae_prod.reporting import plots
+
+# Beside their colours, so that series can be told apart in grey too.
+_STYLES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_TEXT = {"font.size": 13, "axes.labelsize": 13, "legend.fontsize": 11}
+
+
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x_label: str,
+    y_label: str,
+) -> np.ndarray:
+    """Draw lines over a common axis.
+
+    Args:
+        series: Name to its x and y values; one without points is left out.
+        x_label: What x is, with its unit.
+        y_label: What y is, with its unit.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+
+    def draw(sheet):
+        axes = sheet.subplots()
+        for number, (name, (x, y)) in enumerate(series.items()):
+            if len(x):
+                axes.plot(x, y, label=name, markersize=5, **_look(number))
+        tidy(axes, x_label, y_label)
+        if len(series) > 1:
+            axes.legend(frameon=False)
+
+    return drawn(draw)
+
+
+def front(
+    points: Mapping[str, tuple[float, float]], x_label: str, y_label: str
+) -> np.ndarray:
+    """Draw named points of two measures, joined in their order.
+
+    Args:
+        points: Name to (x, y).
+        x_label: What x is, with its unit and which way is better.
+        y_label: The same of y.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+
+    def draw(sheet):
+        axes = sheet.subplots()
+        axes.plot(*zip(*points.values(), strict=True), "o-", color=plots.COLORS[0])
+        for name, place in points.items():
+            axes.annotate(name, place, (6, 6), textcoords="offset points", fontsize=11)
+        axes.margins(0.15)
+        tidy(axes, x_label, y_label)
+
+    return drawn(draw, 4.5)
+
+
+def _look(number: int) -> dict:
+    return {
+        "color": plots.COLORS[number % len(plots.COLORS)],
+        "linestyle": _STYLES[number % len(_STYLES)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+    }
+
+
+def drawn(draw: Callable[[figure.Figure], None], height: float = 4.0) -> np.ndarray:
+    """Make a figure of a phone's form, let `draw` fill it, and render it.
+
+    Args:
+        draw: Called with the figure.
+        height: Inches, of a width of 6.
+
+    Returns:
+        uint8 [150 height, 900, 3].
+    """
+    with matplotlib.rc_context(_TEXT):
+        sheet = figure.Figure((6.0, height), dpi=150, layout="constrained")
+        draw(sheet)
+        return rendered(sheet)
+
+
+def tidy(axes, x_label: str, y_label: str) -> None:
+    """Label axes, and draw a quiet grid."""
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def rendered(sheet: figure.Figure) -> np.ndarray:
+    """Render a figure: uint8 [height, width, 3]."""
+    canvas = backend_agg.FigureCanvasAgg(sheet)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,72 @@
+"""How Keras' `fit` runs the steps: several in one call, nothing read back between."""
+
+import keras
+import tensorflow as tf
+
+from vae_prod.model import vae as vae_lib
+
+
+class CallbackList(keras.callbacks.CallbackList):
+    """Keras' list of callbacks, but a step's logs stay tensors.
+
+    Keras reads every one of them from the device after each step, where the next step
+    waits for it. Here a callback reads what it shows, when it shows it.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Call every callback."""
+        self._pass_on("on_train_batch_end", batch, logs)
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Call every callback."""
+        self._pass_on("on_test_batch_end", batch, logs)
+
+    def _pass_on(self, event: str, batch: int, logs) -> None:
+        # A copy, for callbacks to add to: Keras goes on with its own.
+        logs = dict(logs or {})
+        for callback in self.callbacks:
+            getattr(callback, event)(batch, logs)
+
+
+def use_train_function(model: vae_lib.VAE, steps_per_epoch: int) -> None:
+    """Let a model's `fit` take `model.steps_per_execution` steps in one call.
+
+    Fewer are left at an epoch's end where the number doesn't divide. Keras' own loop
+    takes them from the next epoch, if the data goes on.
+
+    Args:
+        model: Compiled, its optimizer built. With one step in a call it stays as it
+            is.
+        steps_per_epoch: Steps of a whole epoch.
+    """
+    at_once = model.steps_per_execution
+    if at_once == 1:
+        return
+    strategy = model.distribute_strategy
+
+    def step(batch):
+        strategy.run(model.train_step, args=(batch,))
+
+    def results():
+        return {name: mean.result() for name, mean in model.means.items()}
+
+    # As Keras does, XLA compiles a step, not the loop around it.
+    step = tf.function(step, jit_compile=model.jit_compile, autograph=False)
+
+    @tf.function(autograph=False)
+    def execute(iterator):
+        left = steps_per_epoch - tf.convert_to_tensor(model.step) % steps_per_epoch
+
+        def body(done):
+            step(next(iterator))
+            return (done + 1,)
+
+        count = tf.minimum(left, at_once)
+        zero = tf.zeros([], tf.int64)
+        tf.while_loop(lambda done: done < count, body, (zero,))
+        return {
+            name: tf.reduce_mean(strategy.experimental_local_results(value), axis=0)
+            for name, value in strategy.run(results).items()
+        }
+
+    model.train_function = execute
