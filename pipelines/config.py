@@ -8,6 +8,8 @@ programs generate their flags from the fields. Nothing here imports TensorFlow, 
 import attrs
 from attrs import validators
 
+from pipelines import settings
+
 RESAMPLING_FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 ENCODINGS = ("jpeg", "png", "raw")
 SHUFFLES = ("global", "blocks", "none")
@@ -38,83 +40,73 @@ def _check_split_ratios(_, attribute, value: tuple[float, ...]) -> None:
 class ConvertConfig:
     """How images become shards; every field changes the bytes that are written."""
 
-    image_size: int = attrs.field(
-        default=96,
-        validator=validators.and_(validators.ge(0), validators.le(8192)),
-        metadata={"help": "Height and width in pixels; 0 keeps the original size."},
+    image_size: int = settings.setting(
+        96,
+        "Height and width in pixels; 0 keeps the original size.",
+        settings.not_negative,
+        validators.le(8192),
     )
-    crop: str = attrs.field(
-        default="square",
-        validator=_check_crop,
-        metadata={
-            "help": "Region kept before resizing: 'square' (largest centred square), "
-            "'none' (the whole image, stretched if it is not square), or N (centred "
-            "square of N pixels)."
-        },
+    crop: str = settings.setting(
+        "square",
+        "Region kept before resizing: 'square' (largest centred square), "
+        "'none' (the whole image, stretched if it is not square), or N (centred "
+        "square of N pixels).",
+        _check_crop,
     )
-    pad: bool = attrs.field(
-        default=False,
-        metadata={
-            "help": "Pad with black, centred, up to image_size instead of resizing; "
-            "for small images (28 to 32)."
-        },
+    pad: bool = settings.setting(
+        False,
+        "Pad with black, centred, up to image_size instead of resizing; "
+        "for small images (28 to 32).",
     )
-    channels: str = attrs.field(
-        default="auto",
-        validator=validators.in_(("auto", "1", "3")),
-        metadata={
-            "help": "Colour channels; 'auto' is 3, or 1 when all images are grey."
-        },
+    channels: str = settings.setting(
+        "auto",
+        "Colour channels; 'auto' is 3, or 1 when all images are grey.",
+        validators.in_(("auto", "1", "3")),
     )
-    resample: str = attrs.field(
-        default="lanczos",
-        validator=validators.in_(RESAMPLING_FILTERS),
-        metadata={"help": "Pillow resampling filter."},
+    resample: str = settings.setting(
+        "lanczos",
+        "Pillow resampling filter.",
+        validators.in_(RESAMPLING_FILTERS),
     )
-    encoding: str = attrs.field(
-        default="jpeg",
-        validator=validators.in_(ENCODINGS),
-        metadata={
-            "help": "How images are stored: jpeg (smallest), png (lossless) or raw "
-            "uint8 (lossless, fastest to read, largest)."
-        },
+    encoding: str = settings.setting(
+        "jpeg",
+        "How images are stored: jpeg (smallest), png (lossless) or raw "
+        "uint8 (lossless, fastest to read, largest).",
+        validators.in_(ENCODINGS),
     )
-    quality: int = attrs.field(
-        default=95,
-        validator=validators.and_(validators.ge(1), validators.le(100)),
-        metadata={"help": "JPEG quality."},
+    quality: int = settings.setting(
+        95,
+        "JPEG quality.",
+        settings.positive,
+        validators.le(100),
     )
-    shards: int = attrs.field(
-        default=0,
-        validator=validators.ge(0),
-        metadata={"help": "Shards per split; 0 makes one per 1,024 images."},
+    shards: int = settings.setting(
+        0,
+        "Shards per split; 0 makes one per 1,024 images.",
+        settings.not_negative,
     )
-    limit: int = attrs.field(
-        default=0,
-        validator=validators.ge(0),
-        metadata={
-            "help": "Convert at most this many images of each split; 0: all. For the "
-            "built-in faces, how many there are (0: 4,096)."
-        },
+    limit: int = settings.setting(
+        0,
+        "Convert at most this many images of each split; 0: all. For the "
+        "built-in faces, how many there are (0: 4,096).",
+        settings.not_negative,
     )
-    split_ratios: tuple[float, ...] = attrs.field(
-        default=(0.8, 0.1, 0.1),
+    split_ratios: tuple[float, ...] = settings.setting(
+        (0.8, 0.1, 0.1),
+        "Train, validation and test fractions where the source has no "
+        "split of its own; an image's split is a hash of its key and the seed.",
+        _check_split_ratios,
         converter=tuple,
-        validator=_check_split_ratios,
-        metadata={
-            "help": "Train, validation and test fractions where the source has no "
-            "split of its own; an image's split is a hash of its key and the seed."
-        },
     )
-    max_bad_images: int = attrs.field(
-        default=0,
-        validator=validators.ge(0),
-        metadata={"help": "Damaged images that are listed and skipped before failing."},
+    max_bad_images: int = settings.setting(
+        0,
+        "Damaged images that are listed and skipped before failing.",
+        settings.not_negative,
     )
-    seed: int = attrs.field(
-        default=1,
-        validator=validators.ge(0),
-        metadata={"help": "Seed of everything random."},
+    seed: int = settings.setting(
+        1,
+        "Seed of everything random.",
+        settings.not_negative,
     )
 
     def __attrs_post_init__(self):
@@ -128,119 +120,104 @@ class ConvertConfig:
 class DataConfig:
     """How shards are read into batches."""
 
-    batch_size: int = attrs.field(
-        default=128,
-        validator=validators.ge(1),
-        metadata={"help": "Images per step over all devices (the global batch)."},
+    batch_size: int = settings.setting(
+        128,
+        "Images per step over all devices (the global batch).",
+        settings.positive,
     )
-    shuffle: str = attrs.field(
-        default="global",
-        validator=validators.in_(SHUFFLES),
-        metadata={
-            "help": "Order of the training split. global: a fresh permutation of all "
-            "examples each epoch, every record read from its own place (local SSD or "
-            "memory); blocks: runs of 64 records in random order, mixed within "
-            "shuffle_buffer (remote or spinning storage); none: the order of the "
-            "shards."
-        },
+    shuffle: str = settings.setting(
+        "global",
+        "Order of the training split. global: a fresh permutation of all "
+        "examples each epoch, every record read from its own place (local SSD or "
+        "memory); blocks: runs of 64 records in random order, mixed within "
+        "shuffle_buffer (remote or spinning storage); none: the order of the "
+        "shards.",
+        validators.in_(SHUFFLES),
     )
-    shuffle_buffer: int = attrs.field(
-        default=8192,
-        validator=validators.ge(1),
-        metadata={
-            "help": "With shuffle=blocks, encoded records mixed together; twice as "
-            "many are held in memory."
-        },
+    shuffle_buffer: int = settings.setting(
+        8192,
+        "With shuffle=blocks, encoded records mixed together; twice as "
+        "many are held in memory.",
+        settings.positive,
     )
-    native: str = attrs.field(
-        default="auto",
-        validator=validators.in_(("auto", "true", "false")),
-        metadata={
-            "help": "Read images with the C++ op, which is built at first use; false: "
-            "with TensorFlow's ops (the same images, slower); auto: with the op where "
-            "it can be had.",
-            "may_change": True,
-        },
+    native: str = settings.setting(
+        "auto",
+        "Read images with the C++ op, which is built at first use; false: "
+        "with TensorFlow's ops (the same images, slower); auto: with the op where "
+        "it can be had.",
+        validators.in_(("auto", "true", "false")),
+        may_change=True,
     )
-    max_bad_records: int = attrs.field(
-        default=0,
-        validator=validators.ge(0),
-        metadata={
-            "help": "Damaged records of a split that are reported and skipped before "
-            "failing; a neighbour in the batch stands in for each.",
-            "may_change": True,
-        },
+    max_bad_records: int = settings.setting(
+        0,
+        "Damaged records of a split that are reported and skipped before "
+        "failing; a neighbour in the batch stands in for each.",
+        settings.not_negative,
+        may_change=True,
     )
-    keep_last_batch: bool = attrs.field(
-        default=False,
-        metadata={"help": "Train on the last, smaller batch of an epoch too."},
+    keep_last_batch: bool = settings.setting(
+        False,
+        "Train on the last, smaller batch of an epoch too.",
     )
-    cache: bool = attrs.field(
-        default=False,
-        metadata={
-            "help": "Hold the decoded images in memory (height x width x channels "
-            "bytes each).",
-            "may_change": True,
-        },
+    cache: bool = settings.setting(
+        False,
+        "Hold the decoded images in memory (height x width x channels bytes each).",
+        may_change=True,
     )
-    random_crop: int = attrs.field(
-        default=0,
-        validator=validators.ge(0),
-        metadata={
-            "help": "Augmentation: train on square windows of this many pixels at "
-            "random places; validation takes the central ones. 0: whole images."
-        },
+    random_crop: int = settings.setting(
+        0,
+        "Augmentation: train on square windows of this many pixels at "
+        "random places; validation takes the central ones. 0: whole images.",
+        settings.not_negative,
     )
-    flip: bool = attrs.field(
-        default=False,
-        metadata={"help": "Augmentation: mirror half of the images left to right."},
+    flip: bool = settings.setting(
+        False,
+        "Augmentation: mirror half of the images left to right.",
     )
-    translate: float = attrs.field(
-        default=0.0,
-        validator=_fraction,
-        metadata={"help": "Augmentation: largest shift, as a fraction of the size."},
+    translate: float = settings.setting(
+        0.0,
+        "Augmentation: largest shift, as a fraction of the size.",
+        _fraction,
     )
-    zoom: float = attrs.field(
-        default=0.0,
-        validator=validators.and_(validators.ge(0.0), validators.lt(1.0)),
-        metadata={"help": "Augmentation: largest relative zoom in or out."},
+    zoom: float = settings.setting(
+        0.0,
+        "Augmentation: largest relative zoom in or out.",
+        settings.not_negative,
+        validators.lt(1.0),
     )
-    brightness: float = attrs.field(
-        default=0.0,
-        validator=_fraction,
-        metadata={"help": "Augmentation: largest brightness change, of full range."},
+    brightness: float = settings.setting(
+        0.0,
+        "Augmentation: largest brightness change, of full range.",
+        _fraction,
     )
-    contrast: float = attrs.field(
-        default=0.0,
-        validator=_fraction,
-        metadata={"help": "Augmentation: largest relative contrast change."},
+    contrast: float = settings.setting(
+        0.0,
+        "Augmentation: largest relative contrast change.",
+        _fraction,
     )
-    saturation: float = attrs.field(
-        default=0.0,
-        validator=_fraction,
-        metadata={"help": "Augmentation: largest relative saturation change."},
+    saturation: float = settings.setting(
+        0.0,
+        "Augmentation: largest relative saturation change.",
+        _fraction,
     )
-    corruption: str = attrs.field(
-        default="none",
-        validator=validators.in_(CORRUPTIONS),
-        metadata={
-            "help": "Damage done to the input while the clean image stays the target "
-            "(denoising, re-colouring)."
-        },
+    corruption: str = settings.setting(
+        "none",
+        "Damage done to the input while the clean image stays the target "
+        "(denoising, re-colouring).",
+        validators.in_(CORRUPTIONS),
     )
-    corruption_level: float = attrs.field(
-        default=0.3,
-        validator=_fraction,
-        metadata={
-            "help": "noise: standard deviation on the scale of [0, 1]; pixel_dropout: "
-            "fraction of pixels set to black; occlusion: side of the black square as a "
-            "fraction of the image; grayscale: unused."
-        },
+    corruption_level: float = settings.setting(
+        0.3,
+        "noise: standard deviation on the scale of [0, 1]; pixel_dropout: "
+        "fraction of pixels set to black; occlusion: side of the black square as a "
+        "fraction of the image; grayscale: unused.",
+        _fraction,
     )
-    seed: int = attrs.field(
-        default=1,
-        validator=validators.and_(validators.ge(0), validators.lt(2**63)),
-        metadata={"help": "Seed of everything random."},
+    seed: int = settings.setting(
+        1,
+        "Seed of everything random.",
+        settings.not_negative,
+        validators.lt(2**63),
     )
 
     def __attrs_post_init__(self):

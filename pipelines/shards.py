@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import errors, records
+from pipelines import files, records
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -97,9 +97,9 @@ class Manifest:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def split(self, name: str) -> Split:
-        """Return a split, or raise a `DataError` that lists those there are."""
+        """Return a split, or raise a `UserError` that lists those there are."""
         if name not in self.splits:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected a split out of {sorted(self.splits)}, received {name!r}."
             )
         return self.splits[name]
@@ -140,11 +140,11 @@ def load_manifest(data_dir: str) -> Manifest:
     """Read `manifest.json`.
 
     Raises:
-        DataError: There is none, it is damaged, or it is of another schema version.
+        UserError: There is none, it is damaged, or it is of another schema version.
     """
     path = os.path.join(data_dir, MANIFEST_NAME)
     if not tf.io.gfile.exists(path):
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a converted data set with {MANIFEST_NAME} in {data_dir}, found "
             "none. Make one with tools.convert_celeba, or mend --data_dir."
         )
@@ -162,11 +162,11 @@ def load_manifest(data_dir: str) -> Manifest:
             }
             return Manifest(**values)
     except (ValueError, KeyError, TypeError) as error:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a readable manifest in {path}, it is damaged ({error}). Convert "
             "again into an empty directory."
         ) from error
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected a manifest of schema version {SCHEMA_VERSION} in {path}, received "
         f"version {found}. Convert again, or use the package version that wrote it."
     )
@@ -179,7 +179,7 @@ def load_index(data_dir: str, split: Split) -> np.ndarray:
         int64 [num_examples, 3]: shard, offset and length of each payload in bytes.
 
     Raises:
-        DataError: It is missing, damaged, or doesn't fit the shards.
+        UserError: It is missing, damaged, or doesn't fit the shards.
     """
     path = os.path.join(data_dir, split.index)
     try:
@@ -187,13 +187,13 @@ def load_index(data_dir: str, split: Split) -> np.ndarray:
             data = file.read()
         index = np.load(io.BytesIO(data))
     except (tf.errors.OpError, ValueError, EOFError) as error:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected the record index {path}, it can't be read. Bring it back, or "
             "convert again."
         ) from error
     if hashlib.sha256(data).hexdigest() == split.index_sha256:
         return index
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected the record index {path} as its manifest knows it, it was altered. "
         "Bring it back, or convert again."
     )

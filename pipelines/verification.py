@@ -26,7 +26,7 @@ def verify(
         What is wrong, one sentence each naming the file; empty when all is well.
 
     Raises:
-        DataError: The manifest is missing, damaged or of another schema version.
+        UserError: The manifest is missing, damaged or of another schema version.
     """
     manifest = shards.load_manifest(data_dir)
     total = sum(split.num_examples for split in manifest.splits.values())

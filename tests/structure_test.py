@@ -10,19 +10,49 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 _ROOT = pathlib.Path(__file__).parents[1]
-_ROOMS = ("pipelines", "vae_prod", "tools", "tests")
+# The rooms of each package, from the bottom up: an import points to a lower one, or
+# stays in its room. A name is a folder, or a file at the package's top.
+_ORDER = {
+    "pipelines": (
+        *("files", "settings", "config", "examples", "records", "shards"),
+        *("verification", "reading", "convert", "faces", "sources"),
+    ),
+    "vae_prod": (
+        *("core", "config", "optim", "model", "latent", "reporting", "training"),
+        *("evaluation", "serving", "tuning"),
+    ),
+    "tools": (
+        *("flags", "progress", "runs", "models", "benchmarks", "exporting", "search"),
+        "studies",
+    ),
+}
+# What no room below the other's may import although the order has it lower.
+_APART = {
+    ("pipelines.convert", "pipelines.reading"),
+    ("vae_prod.evaluation", "vae_prod.training"),
+    ("vae_prod.serving", "vae_prod.training"),
+    ("vae_prod.tuning", "vae_prod.serving"),
+}
+# The two modules at the very bottom, for all rooms: errors and files, settings.
+_SHARED_BY_ALL = {"pipelines.files", "pipelines.settings"}
 _FORBIDDEN = {
     "pipelines": {"vae_prod", "tools", "tests"},
     "vae_prod": {"pipelines", "tools", "tests"},
     "tools": {"tests"},
 }
-_SHARED = {"flags", "models", "runs", "progress"}
-_SHARED_ROOMS = {"benchmarks", "exporting", "search", "studies"}
 _PROGRAMS = sorted(
     path.stem
     for path in (_ROOT / "tools").glob("*.py")
-    if path.stem not in _SHARED | {"__init__"}
+    if path.stem not in (*_ORDER["tools"], "__init__")
 )
+
+
+def _modules(package: str) -> dict[str, pathlib.Path]:
+    """Return all modules of a package by dotted name."""
+    paths = (_ROOT / package).rglob("*.py")
+    return {
+        ".".join(path.relative_to(_ROOT).with_suffix("").parts): path for path in paths
+    }
 
 
 def _imports(path: pathlib.Path) -> set[str]:
@@ -36,18 +66,58 @@ def _imports(path: pathlib.Path) -> set[str]:
     return names
 
 
+def _room(name: str) -> str:
+    """Return the first two parts of a dotted name: package and room."""
+    return ".".join(name.split(".")[:2])
+
+
 class ImportLawTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*_FORBIDDEN)
     def test_rooms_keep_apart(self, room):
         for path in (_ROOT / room).rglob("*.py"):
-            rooms = {name.split(".")[0] for name in _imports(path)}
+            rooms = {
+                name.split(".")[0]
+                for name in _imports(path)
+                if _room(name) not in _SHARED_BY_ALL
+            }
             self.assertEmpty(rooms & _FORBIDDEN[room], str(path))
+
+    @parameterized.parameters(*_ORDER)
+    def test_imports_point_down(self, package):
+        order = {
+            f"{package}.{room}": place for place, room in enumerate(_ORDER[package])
+        }
+        for module, path in _modules(package).items():
+            own = _room(module)
+            if own not in order:
+                continue  # The package's own __init__, and programs.
+            for name in _imports(path):
+                room = _room(name)
+                if room == own or name.split(".")[0] != package:
+                    continue
+                self.assertLess(
+                    order.get(room, len(order)),
+                    order[own],
+                    f"{module} imports {name}: {room} is not below {own}",
+                )
+                self.assertNotIn((own, room), _APART, f"{module} imports {name}")
+
+    @parameterized.parameters(*_ORDER)
+    def test_every_room_has_its_place(self, package):
+        rooms = {
+            entry.stem
+            for entry in (_ROOT / package).iterdir()
+            if entry.suffix == ".py" or any(entry.glob("*.py"))
+        }
+        unplaced = rooms - set(_ORDER[package]) - {"__init__"}
+        self.assertEqual(unplaced, set(_PROGRAMS) if package == "tools" else set())
+        self.assertContainsSubset(_ORDER[package], rooms)
 
     @parameterized.parameters(*_PROGRAMS)
     def test_programs_share_only_what_is_shared(self, program):
         names = _imports(_ROOT / "tools" / f"{program}.py")
         used = {name.split(".")[1] for name in names if name.startswith("tools.")}
-        self.assertContainsSubset(used, _SHARED | _SHARED_ROOMS)
+        self.assertContainsSubset(used, set(_ORDER["tools"]))
 
     @parameterized.parameters("pipelines", "vae_prod", "tools")
     def test_no_room_for_odds_and_ends(self, room):

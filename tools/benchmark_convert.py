@@ -23,7 +23,7 @@ import time
 import attrs
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from tools import flags, progress
 from tools.benchmarks import measuring
 
@@ -93,7 +93,7 @@ def _check(values, config):
     if config.pad:
         raise flags.UsageError("--pad has no plain loop to compare with; leave it off.")
     if values.source and not os.path.isdir(values.source):
-        raise errors.DataError(
+        raise files.UserError(
             "Expected --source to be a folder of images, received "
             f"{values.source}; unpack it, or leave --source off for drawn faces."
         )

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from tools import flags, progress
 from tools.benchmarks import input_report, measuring
 
@@ -143,7 +143,7 @@ def _given(values) -> dict[str, str]:
     for data_dir in filter(None, values.data_dir.split(",")):
         encoding = shards.load_manifest(data_dir).record.encoding
         if encoding in data_dirs:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected data sets of different encodings, received {encoding} in "
                 f"{data_dirs[encoding]} and {data_dir}; measure them one by one."
             )
@@ -153,7 +153,7 @@ def _given(values) -> dict[str, str]:
     else:
         kept = data_dirs
     if not kept:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a data set of {' or '.join(values.encodings)} images in "
             f"--data_dir, found {', '.join(data_dirs) or 'none'}; mend --encodings."
         )

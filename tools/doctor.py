@@ -20,11 +20,10 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from pipelines import config as data_config_lib
-from pipelines import errors as data_errors
+from pipelines import files
 from tools import flags, progress
 from tools.benchmarks import doctor_cases, doctor_report, measuring
 from vae_prod import config as config_lib
-from vae_prod.core import errors as run_errors
 
 DECODERS = ("conv2d_transpose", "upsampling")
 
@@ -240,7 +239,7 @@ def _measure_step(
     case = measuring.Case(step.name, doctor_cases.prepare_step, setting)
     try:
         return measuring.run(case).result
-    except (data_errors.DataError, run_errors.RunError, tf.errors.OpError) as error:
+    except (files.UserError, tf.errors.OpError) as error:
         return doctor_report.StepRates(failed=str(error).splitlines()[0])
 
 
@@ -248,11 +247,11 @@ def _check_any_ran(steps: _Steps, decoder: str) -> None:
     """Refuse to conclude from nothing.
 
     Raises:
-        RunError: No step of the decoder ran.
+        UserError: No step of the decoder ran.
     """
     own = [rates.failed for case, rates in steps.items() if case.decoder == decoder]
     if all(own):
-        raise run_errors.RunError(
+        raise files.UserError(
             f"Expected a train step to run, none did: {'; '.join(dict.fromkeys(own))}"
         )
 

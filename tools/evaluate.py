@@ -76,10 +76,10 @@ def _compare(paths: list[str]) -> None:
             f"--compare takes two or more different files, received {','.join(paths)}."
         )
     flags.import_tensorflow()
-    from vae_prod.evaluation import files, table
+    from vae_prod.evaluation import protocol, table
 
-    evaluations = {path: files.load(path) for path in paths}
-    files.check_alike(evaluations)
+    evaluations = {path: protocol.load(path) for path in paths}
+    protocol.check_alike(evaluations)
     print(table.comparison(evaluations))
 
 
@@ -88,9 +88,8 @@ def _evaluate(values) -> None:
     from pipelines import shards
     from pipelines.reading import dataset
     from tools import runs
-    from vae_prod.evaluation import assessment
+    from vae_prod.evaluation import assessment, protocol
     from vae_prod.evaluation import extractors as extractors_lib
-    from vae_prod.evaluation import files as files_lib
     from vae_prod.evaluation import table as table_lib
 
     source, run, subject = _open(values)
@@ -109,7 +108,7 @@ def _evaluate(values) -> None:
         assessed = assessment.assess(
             subject, batches, settings, extractors, lambda done: show(done, count)
         )
-    evaluated = files_lib.evaluation(
+    evaluated = protocol.evaluation(
         assessed,
         run.model,
         _images(manifest, values.split, run),
@@ -117,7 +116,7 @@ def _evaluate(values) -> None:
         source,
         {name: metadata.version(name) for name in _PACKAGES},
     )
-    shards.write_atomically(out, files_lib.to_text(evaluated).encode())
+    shards.write_atomically(out, protocol.to_text(evaluated).encode())
     print(_head(evaluated, data_dir))
     print(table_lib.text(evaluated))
     if not extractors:
@@ -153,11 +152,11 @@ def _open(values):
 
 
 def _count(manifest, split: str, data_dir: str) -> int:
-    from vae_prod.core import errors
+    from pipelines import files as files_lib
 
     count = manifest.split(split).num_examples
     if not count:
-        raise errors.RunError(
+        raise files_lib.UserError(
             f"Expected images in the split {split} of {data_dir}, found none. Choose "
             "another --split."
         )
@@ -195,14 +194,14 @@ def _images(manifest, split: str, run) -> dict:
 
 def _out(values) -> str:
     """Return the file to write, after making its folder."""
-    from vae_prod.core import errors
+    from pipelines import files as files_lib
 
     name = os.path.join("evaluation", f"{values.split}.json")
     path = values.out or os.path.join(values.run_dir, name)
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     except OSError as error:
-        raise errors.RunError(f"Expected to write {path}: {error}") from error
+        raise files_lib.UserError(f"Expected to write {path}: {error}") from error
     return path
 
 

@@ -25,7 +25,7 @@ def main(values):
     """Fit what the flags say."""
     flags.require(values, "run_dir")
     flags.import_tensorflow()
-    from vae_prod.core import errors
+    from pipelines import files
     from vae_prod.latent import arithmetic, encodings
 
     path = os.path.join(values.run_dir, "encodings", values.split)
@@ -33,7 +33,7 @@ def main(values):
     encoding = encodings.open_encoding(path, f"Make it with {encode}.")
     names = encoding.made["attribute_names"]
     if encoding.attributes is None:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected encoded images with attributes in {path}, found none of them: "
             "the data set has no attributes. Convert CelebA with its annotations."
         )
@@ -42,7 +42,7 @@ def main(values):
     )
     vectors = means.vectors()
     if not vectors:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected an attribute in {path} that some images have and some haven't, "
             "found none. Encode more images."
         )

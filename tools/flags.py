@@ -16,8 +16,7 @@ from types import ModuleType
 import attrs
 from absl import flags
 
-from pipelines import errors as data_errors
-from vae_prod.core import errors as run_errors
+from pipelines import files as files_lib
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
 STOPPED = 143
@@ -28,8 +27,10 @@ _CHATTER = re.compile(
 RECIPES = importlib.resources.files("vae_prod") / "recipes"
 
 
-class UsageError(Exception):
+class UsageError(files_lib.UserError):
     """A flag that is missing, unknown or contradicts another, in one sentence."""
+
+    exit_code = 2
 
 
 class _TupleParser(flags.ArgumentParser):
@@ -270,12 +271,9 @@ def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
             print(help_text(program, values), end="")
             return 0
         program.main(_parse(program, argv))
-    except UsageError as error:
+    except files_lib.UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (data_errors.DataError, run_errors.RunError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -115,7 +115,7 @@ def _truncated(values, trained):
 
 
 def _fitted(kind, values, trained):
-    from vae_prod.core import errors
+    from pipelines import files
     from vae_prod.latent import densities
 
     made = ("run_dir", "export_dir", "weights", "recompute_batch_norm")
@@ -128,7 +128,7 @@ def _fitted(kind, values, trained):
     path = densities.folder(trained.out, kind)
     density = densities.load(path, remedy)
     if density.made.get("model") != trained.codec.weights_digest():
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a sampler fitted to these weights, the one in {path} belongs to "
             f"others ({density.made.get('weights')}). {remedy}"
         )

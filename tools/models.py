@@ -5,12 +5,12 @@ import os
 import attrs
 import numpy as np
 
+from pipelines import files as files_lib
 from pipelines.reading import dataset
 from tools import flags, runs
-from vae_prod.core import errors
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
-from vae_prod.serving import description
+from vae_prod.serving import description, opening
 from vae_prod.training import batch_norm
 from vae_prod.training import run as run_lib
 
@@ -27,8 +27,8 @@ def load_model(
             recomputed; 0: the moving statistics as they were saved.
 
     Raises:
-        RunError: There is no such run, or it has no such weights yet.
-        DataError: Statistics are to be recomputed, and the run's data is gone.
+        UserError: There is no such run, or it has no such weights yet.
+        UserError: Statistics are to be recomputed, and the run's data is gone.
     """
     run = runs.load(run_dir)
     model = vae_lib.VAE(run.model, run.train.seed)
@@ -69,18 +69,18 @@ def open_trained(values: flags.flags.FlagValues) -> Trained:
     """Open a run's weights or an export, as the flags of `flags.add_trained` say.
 
     Raises:
-        RunError: Not exactly one of them is given, or it can't be read.
+        UserError: Not exactly one of them is given, or it can't be read.
     """
     run_dir, export_dir = values.run_dir, values.export_dir
     if bool(run_dir) == bool(export_dir):
-        raise errors.RunError(
+        raise files_lib.UserError(
             "Expected one of --run_dir and --export_dir, received "
             f"{'both' if run_dir else 'neither'}."
         )
     if run_dir:
         run, model = load_model(run_dir, values.weights, values.recompute_batch_norm)
         return Trained(run_dir, run, codec_lib.from_model(model))
-    codec = codec_lib.from_export(export_dir)
+    codec = opening.open_export(export_dir)
     settings = os.path.join(export_dir, description.EXTRA)
     return Trained("", runs.load(settings), codec)
 

@@ -11,11 +11,9 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
-from pipelines import errors as data_errors
-from pipelines import shards
+from pipelines import files, shards
 from pipelines.reading import damage, dataset
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.model import vae as vae_lib
 from vae_prod.training import run as run_lib
 
@@ -76,11 +74,11 @@ def load(run_dir: str) -> Run:
     """Read `config.json`.
 
     Raises:
-        RunError: There is none, or it is damaged or of another version.
+        UserError: There is none, or it is damaged or of another version.
     """
     path = _config_path(run_dir)
     if not os.path.isfile(path):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a run directory with config.json in {run_dir}, found none. "
             "Train one with tools.train, or mend --run_dir."
         )
@@ -90,7 +88,7 @@ def load(run_dir: str) -> Run:
         values.pop("made_by")
         return from_values(values)
     except (ValueError, KeyError, TypeError) as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected the settings of a run in {path}, they can't be read ({error}). "
             "Use the package version that wrote them."
         ) from error
@@ -114,15 +112,15 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
         case it left no checkpoint yet.
 
     Raises:
-        RunError: There is a run that isn't to be resumed, or it has other settings.
+        UserError: There is a run that isn't to be resumed, or it has other settings.
     """
     if "://" in run_dir:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a local folder or mount as --run_dir, received {run_dir}."
         )
     if os.path.isfile(_config_path(run_dir)):
         if not resume:
-            raise errors.RunError(
+            raise files.UserError(
                 f"{run_dir} holds a run already. Continue it with --resume, or choose "
                 "another --run_dir."
             )
@@ -130,7 +128,7 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
         check_unchanged(run_dir, old, run)
         run = attrs.evolve(run, init_from=old.init_from)
     elif os.path.isdir(run_dir) and os.listdir(run_dir):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a new or empty --run_dir, {run_dir} holds other files."
         )
     elif resume:
@@ -139,7 +137,7 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
         os.makedirs(run_dir, exist_ok=True)
         write(run_dir, run, flagfile)
     except OSError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected to write to --run_dir={run_dir}: {error.strerror}."
         ) from error
     return run
@@ -149,10 +147,10 @@ def check_unchanged(directory: str, old: Run, new: Run) -> None:
     """Refuse, by name, a changed setting or data set that changes the mathematics.
 
     Raises:
-        RunError: Naming the flag.
+        UserError: Naming the flag.
     """
     if old.data_digest != new.data_digest:
-        raise errors.RunError(
+        raise files.UserError(
             f"The run in {directory} was trained on another conversion than --data_dir="
             f"{new.data_dir} holds now. Resume with {old.data_dir} as it was, or start "
             "in another directory."
@@ -167,12 +165,12 @@ def check_same(
     """Refuse, by name, a setting that may not change and has.
 
     Raises:
-        RunError: Naming the flag.
+        UserError: Naming the flag.
     """
     for field in attrs.fields(type(old)):
         before, now = getattr(old, field.name), getattr(new, field.name)
         if before != now and not config_lib.may_change(old, field.name):
-            raise errors.RunError(
+            raise files.UserError(
                 f"--{field.name} is {before} in {directory}, received {now}. Go on "
                 "with the same value, or start in another directory."
             )
@@ -219,8 +217,8 @@ def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
         The trained model, with the weights that training would go on with.
 
     Raises:
-        RunError: The directory or the settings can't be used, or training failed.
-        DataError: The data set is missing or damaged, or another than the run's.
+        UserError: The directory or the settings can't be used, or training failed.
+        UserError: The data set is missing or damaged, or another than the run's.
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
     """
     manifest = shards.load_manifest(run.data_dir)
@@ -242,12 +240,12 @@ def weights_path(path: str, which: str = "best") -> str:
     """Return the weights file of a run directory; a file's path stays as it is.
 
     Raises:
-        RunError: There is no such file.
+        UserError: There is no such file.
     """
     if os.path.isdir(path):
         path = os.path.join(path, "weights", which, "vae.weights.h5")
     if not os.path.isfile(path):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected saved weights in {path}, found no such file. Train the run to "
             "the end of an epoch, or mend the path."
         )
@@ -258,14 +256,14 @@ def open_data(run: Run, data_dir: str = "") -> tuple[str, shards.Manifest]:
     """Open the data set of a run, or another of the same image shape.
 
     Raises:
-        RunError: Its images have another shape than the model's.
-        DataError: It isn't there.
+        UserError: Its images have another shape than the model's.
+        UserError: It isn't there.
     """
     data_dir = data_dir or run.data_dir
     manifest = shards.load_manifest(data_dir)
     shape = dataset.image_shape(manifest, run.data)
     if shape != run.model.image_shape:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected images of shape {run.model.image_shape} for this model, "
             f"{data_dir} gives {shape}. Choose another --data_dir."
         )
@@ -274,15 +272,15 @@ def open_data(run: Run, data_dir: str = "") -> tuple[str, shards.Manifest]:
 
 @contextlib.contextmanager
 def reading(data_dir: str) -> Iterator[None]:
-    """Turn damage that TensorFlow meets in the shards into a `DataError`."""
+    """Turn damage that TensorFlow meets in the shards into a `UserError`."""
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        raise data_errors.DataError(
+        raise files.UserError(
             f"Expected to read the shards in {data_dir}, they are damaged. Find out "
             "where with tools.verify_shards, and convert again."
         ) from error
     except tf.errors.OpError as error:
         if found := damage.sentence(error):
-            raise data_errors.DataError(found) from error
+            raise files.UserError(found) from error
         raise

@@ -27,8 +27,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
 
+from pipelines import files
 from tools import flags, progress
-from vae_prod.core import errors
 
 _SIGNATURES = {
     "generate": "generate_png",
@@ -47,7 +47,7 @@ _FEW = 3
 class Server:
     """A model on a server that speaks TensorFlow Serving's REST form.
 
-    Every method raises a `RunError` where there is no such server or model, and where
+    Every method raises a `UserError` where there is no such server or model, and where
     it refuses what it is asked.
 
     Args:
@@ -108,15 +108,15 @@ class Server:
             with urllib.request.urlopen(call, timeout=self._timeout) as answer:
                 return json.load(answer)[key]
         except urllib.error.HTTPError as error:
-            raise errors.RunError(_refusal(self.url, error)) from error
+            raise files.UserError(_refusal(self.url, error)) from error
         except OSError as error:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected an answer from the model server at {self.url}, received: "
                 f"{getattr(error, 'reason', error)}. Start the server, mend --server, "
                 "or wait longer with --timeout."
             ) from error
         except (ValueError, LookupError, http.client.HTTPException) as error:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected {key} in JSON from {self.url}, received something else. "
                 "Mend --server: it takes the address of the REST API, not of gRPC."
             ) from error
@@ -189,7 +189,7 @@ def main(values):
         keep = _keep_encodings if values.action == "encode" else _keep_pictures
         count = keep(values, _answers(values, server))
     except OSError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected to write to --out={values.out}: {error.strerror}."
         ) from error
     print(f"{values.action}: {count:,} images, in {values.out}")
@@ -236,7 +236,7 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected an image in {path}: {error.strerror}. Mend --images."
         ) from error
 
@@ -281,8 +281,8 @@ def _answers(values, server: Server) -> Iterator[tuple[str, object]]:
             names, asked = zip(*batch, strict=True)
             try:
                 answers = server.predict(_SIGNATURES[values.action], list(asked))
-            except errors.RunError as error:
-                raise errors.RunError(
+            except files.UserError as error:
+                raise files.UserError(
                     f"{error} Asked for: {', '.join(names)}."
                 ) from error
             yield from zip(names, answers, strict=True)

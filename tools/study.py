@@ -191,21 +191,21 @@ def _folder(values) -> str:
 
 
 def _make_folder(out: str) -> None:
-    from vae_prod.core import errors
+    from pipelines import files
 
     if "://" in out:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a local folder or mount as --out, received {out}."
         )
     if os.path.exists(os.path.join(out, "config.json")):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a folder of the study's own as --out, {out} holds a run. Give "
             "the run as --run_dir, or choose another --out."
         )
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected to write to --out={out}: {error.strerror}. Choose another."
         ) from error
 

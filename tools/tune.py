@@ -250,9 +250,9 @@ class _Table:
         """Write the leaderboard and print it.
 
         Raises:
-            RunError: Too many trials in a row have failed.
+            UserError: Too many trials in a row have failed.
         """
-        from vae_prod.core import errors
+        from pipelines import files
         from vae_prod.tuning import leaderboard, wording
 
         self._ended = len(self._oracle.end_order)
@@ -263,7 +263,7 @@ class _Table:
         failed, most = self._oracle.failed_in_a_row(), self._search.config
         if most.max_failed_in_a_row and failed >= most.max_failed_in_a_row:
             last = [row.message for row in rows if row.message][-1]
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected some of the last {failed} trials to work, all failed, the "
                 f"last with: {last} Narrow the space, or raise --max_failed_in_a_row."
             )

@@ -56,8 +56,8 @@ def main(values):
                 f"--{name} must be at least {least}, received {values[name].value}."
             )
     flags.import_tensorflow()
+    from pipelines import files
     from tools.exporting import verify_report
-    from vae_prod.core import errors
     from vae_prod.serving import description
 
     described = description.load(values.export_dir)
@@ -78,7 +78,7 @@ def main(values):
     if values.out:
         verify_report.save(values.out, described, findings)
     if wrong := verify_report.wrong(findings, values.tolerance):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected {values.export_dir} to serve as it was exported, found "
             f"{len(wrong)} differences; the first: {wrong[0]}. Don't serve it; export "
             "again."
@@ -96,15 +96,15 @@ def _run_dir(values) -> str:
 
 def _record(values, run_dir: str, described, path: str) -> None:
     """Record what the run's model answers, on held-out images."""
+    from pipelines import files
     from tools import models
     from tools.exporting import serving_record
-    from vae_prod.core import errors
     from vae_prod.model import codec
 
     run, model = models.load_model(run_dir, values.weights, values.recompute_batch_norm)
     found = codec.from_model(model)
     if found.weights_digest() != described.weights_digest:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected the weights of {values.export_dir} in {run_dir}, found others. "
             "Give the same --weights and --recompute_batch_norm as for tools.export, "
             "or another --run_dir."
@@ -113,7 +113,7 @@ def _record(values, run_dir: str, described, path: str) -> None:
 
 
 def _play(job: dict, folder: str) -> dict:
-    from vae_prod.core import errors
+    from pipelines import files
     from vae_prod.serving import replay
 
     path = os.path.join(folder, "job.json")
@@ -130,7 +130,7 @@ def _play(job: dict, folder: str) -> dict:
     if process.wait():
         with open(said, errors="replace") as stderr:
             lines = stderr.read().strip().splitlines() or ["no word"]
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected {job['export']} to load and answer in a process of its own, it "
             f"ended with exit code {process.returncode}: {lines[-1][:300]}"
         )

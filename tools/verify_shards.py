@@ -9,7 +9,7 @@ The exit status is 1 when anything is wrong.
 
 import sys
 
-from pipelines import errors
+from pipelines import files
 from tools import flags, progress
 
 
@@ -27,7 +27,7 @@ def main(values):
     with progress.Progress() as show:
         problems = verification.verify(values.data_dir, show)
     if problems:
-        raise errors.DataError(
+        raise files.UserError(
             "\n  ".join([f"Found wrong in {values.data_dir}:", *problems])
         )
     manifest = shards.load_manifest(values.data_dir)

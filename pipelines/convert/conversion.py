@@ -18,7 +18,7 @@ import PIL
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import errors, shards
+from pipelines import files, shards
 from pipelines.convert import items, journal, metadata, workers
 from pipelines.convert import plan as plan_lib
 
@@ -46,7 +46,7 @@ def find_finished(
     """Return the manifest if this very conversion is complete in `out`.
 
     Raises:
-        DataError: Another conversion is, or shards of this one are gone.
+        UserError: Another conversion is, or shards of this one are gone.
     """
     if not tf.io.gfile.exists(os.path.join(out, shards.MANIFEST_NAME)):
         return None
@@ -57,7 +57,7 @@ def find_finished(
     for split in manifest.splits.values():
         for shard in split.shards:
             if not tf.io.gfile.exists(os.path.join(out, shard.file)):
-                raise errors.DataError(
+                raise files.UserError(
                     f"Expected {shard.file} in {out} as its manifest says, it is gone; "
                     "remove the folder and convert again."
                 )
@@ -84,7 +84,7 @@ def convert(
         The manifest that was written.
 
     Raises:
-        DataError: `out` holds something else, can't be written or has no room; an
+        UserError: `out` holds something else, can't be written or has no room; an
             image does not fit the settings; too many images are damaged; a worker
             died. What is finished stays, and the next call goes on from there.
     """
@@ -104,7 +104,7 @@ def convert_in(
         return _finish(plan, out, entries)
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(getattr(error, "message", error)).split())
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected to write to {out}, it failed ({reason}); free or mend the place "
             "and run the same command to continue, or choose another --out."
         ) from error
@@ -126,7 +126,7 @@ def _check_room(plan: plan_lib.Plan, out: str) -> None:
         place = os.path.dirname(place)
     needed, free = plan.estimated_bytes, shutil.disk_usage(place).free
     if needed > free:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected about {needed / 1e6:,.0f} MB of free disk space for {out}, "
             f"found {free / 1e6:,.0f} MB; free some or choose another --out."
         )
@@ -194,7 +194,7 @@ def _write_shard(
             rows.append((number, position + shards.RECORD_HEADER, length))
             position += shards.RECORD_HEADER + length + shards.RECORD_FOOTER
     if len(keys) + len(bad) < num_images:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected {num_images} images of the source for {plan.file(split, number)}"
             f", received {len(keys) + len(bad)}; it changed or is cut off, so mend it "
             "and run the same command again."
@@ -216,7 +216,7 @@ def _check_bad(bad: list[str], allowed: int) -> None:
         return
     named = "; ".join(bad[:_MAX_NAMED])
     more = f"; and {len(bad) - _MAX_NAMED} more" if len(bad) > _MAX_NAMED else ""
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected at most {allowed} damaged images, found {len(bad)} so far: "
         f"{named}{more}. Replace them, or skip them with a larger --max_bad_images."
     )
@@ -240,7 +240,7 @@ def _finish(
             index_sha256=hashlib.sha256(buffer.getbuffer()).hexdigest(),
         )
     if not any(split.num_examples for split in splits.values()):
-        raise errors.DataError(
+        raise files.UserError(
             "Expected at least one sound image in the source, all are damaged; mend "
             "--source."
         )

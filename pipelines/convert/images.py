@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from pipelines.convert import drafts
 
 # Only formats Pillow decodes by itself: a file named .jpg can't start Ghostscript.
@@ -33,7 +33,7 @@ _FILTERS = {
 Picture = str | bytes | np.ndarray
 
 
-class ImageError(errors.DataError):
+class ImageError(files.UserError):
     """An image that is damaged or of a kind that can't be read."""
 
 
@@ -64,7 +64,7 @@ def _opened(picture: Picture) -> Iterator[Image.Image]:
     try:
         with _open(picture) as image:
             yield image
-    except errors.DataError:
+    except files.UserError:
         raise
     except Exception as error:
         raise ImageError(_describe(error)) from error
@@ -150,7 +150,7 @@ def _crop_box(size: tuple[int, int], crop: str) -> tuple[int, int, int, int]:
         return 0, 0, width, height
     side = min(size) if crop == "square" else int(crop)
     if side > min(size):
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected images of at least {side} x {side} pixels for --crop={crop}, "
             f"received {width} x {height}; choose a smaller --crop."
         )
@@ -164,14 +164,14 @@ def output_size(
     """Return the (width, height) that an image of `size` is converted to.
 
     Raises:
-        DataError: The crop or the padding can't hold an image of this size.
+        UserError: The crop or the padding can't hold an image of this size.
     """
     left, upper, right, lower = _crop_box(size, config.crop)
     width, height = right - left, lower - upper
     if not config.image_size:
         return width, height
     if config.pad and max(width, height) > config.image_size:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected images of at most {config.image_size} x {config.image_size} "
             f"pixels for --pad, received {width} x {height}; raise --image_size, crop "
             "to a smaller square, or resize with --pad=false."
@@ -190,7 +190,7 @@ def fit(image: Image.Image, config: config_lib.ConvertConfig) -> Image.Image:
         An image of the same mode and of size `output_size(image.size, config)`.
 
     Raises:
-        DataError: The crop or the padding can't hold the image.
+        UserError: The crop or the padding can't hold the image.
     """
     box = _crop_box(image.size, config.crop)
     return _cut(image, box, output_size(image.size, config), config)
@@ -248,7 +248,7 @@ def convert(
 
     Raises:
         ImageError: The image is damaged.
-        DataError: The image is sound but does not fit the settings.
+        UserError: The image is sound but does not fit the settings.
     """
     with _opened(picture) as image:
         full = _upright_size(image)
@@ -259,7 +259,7 @@ def convert(
         mode, scale = drafts.begin(image, config, shape[-1], shrinkage)
         image = _decode(image, mode)
     if size != (shape[1], shape[0]):
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected images of one size with --image_size=0, {shape[1]} x {shape[0]} "
             f"pixels as the first, received {size[0]} x {size[1]}; set --image_size, "
             "or --crop to a number of pixels."

@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import errors, shards
+from pipelines import files, shards
 
 FOLDER = ".progress"
 
@@ -27,14 +27,14 @@ def to_json(value) -> dict:
 
 
 def refuse_other(out: str, found: dict, wanted: dict) -> None:
-    """Raise a `DataError` that names what tells two conversions apart, if anything."""
+    """Raise a `UserError` that names what tells two conversions apart, if anything."""
     different = [
         f"{name} is {found.get(name)}, not {value}"
         for name, value in to_json(wanted).items()
         if found.get(name) != value
     ]
     if different:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected {out} to be empty or to hold this very conversion, it holds "
             f"another ({'; '.join(different)}); choose another --out, or remove it."
         )
@@ -70,7 +70,7 @@ class Journal:
             job: What is converted and how, as flat JSON.
 
         Raises:
-            DataError: The folder holds another conversion or something else.
+            UserError: The folder holds another conversion or something else.
         """
         others = self._listing() - {FOLDER}
         if not self.is_new():
@@ -80,7 +80,7 @@ class Journal:
                 refuse_other(self.out, found, job)
                 return
         if others:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected --out to be a new or an empty folder, {self.out} holds "
                 f"{min(others)!r}; choose another --out."
             )

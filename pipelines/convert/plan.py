@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors, records, shards
+from pipelines import files, records, shards
 from pipelines.convert import images, items, workers
 
 IMAGES_PER_SHARD = 1024
@@ -76,13 +76,13 @@ def make_plan(source: items.Source, config: config_lib.ConvertConfig) -> Plan:
     """Find out what will be written, from the headers of the images.
 
     Raises:
-        DataError: No readable image, or the first does not fit the settings.
+        UserError: No readable image, or the first does not fit the settings.
     """
     problems = []
     first = next(_probe(source, problems.append), None)
     if first is None:
         shown = f" ({problems[0]})" if problems else ""
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected at least one readable image in the source, found none{shown}; "
             "mend --source."
         )

@@ -20,7 +20,7 @@ from concurrent.futures import process
 import attrs
 
 from pipelines import config as config_lib
-from pipelines import errors, examples
+from pipelines import examples, files
 from pipelines.convert import images, items
 
 _CHUNK_IMAGES = 32
@@ -55,7 +55,7 @@ class Task:
         """Prepare some items.
 
         Raises:
-            DataError: An image is sound but does not fit the settings.
+            UserError: An image is sound but does not fit the settings.
         """
         return [self._prepare(item) for item in chunk]
 
@@ -65,8 +65,8 @@ class Task:
             data = images.convert(picture, self.config, self.shape)
         except images.ImageError as error:
             return Prepared(item.key, error=f"{item.key}: {error}")
-        except errors.DataError as error:
-            raise errors.DataError(f"{item.key}: {error}") from error
+        except files.UserError as error:
+            raise files.UserError(f"{item.key}: {error}") from error
         record = examples.encode(self.features, item.key, data, annotations)
         return Prepared(item.key, record)
 
@@ -86,7 +86,7 @@ Mapper = Callable[[Callable[[list], list], Iterable, int], Iterator]
 def start(num_workers: int) -> Iterator[Mapper]:
     """Start the workers and give a function that maps a stream in chunks, in order.
 
-    The stream of results raises DataError where a worker was killed.
+    The stream of results raises UserError where a worker was killed.
 
     Args:
         num_workers: Number of processes; 1 works in this one.
@@ -143,7 +143,7 @@ def _map(
         while running:
             yield from running.popleft().result()
     except process.BrokenProcessPool as error:
-        raise errors.DataError(
+        raise files.UserError(
             "Expected the worker processes to live, one ended abruptly (killed, or out "
             "of memory?); run the same command again to continue, with fewer --workers."
         ) from error

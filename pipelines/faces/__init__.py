@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from pipelines.convert import workers as workers_lib
-from pipelines.errors import DataError
 from pipelines.faces import drawing
 from pipelines.faces import traits as traits_lib
+from pipelines.files import UserError
 
 ATTRIBUTE_NAMES = traits_lib.ATTRIBUTE_NAMES
 LANDMARK_NAMES = tuple(
@@ -114,7 +114,7 @@ def write_tree(
         Whether anything was written; False where the same tree was already there.
 
     Raises:
-        DataError: The settings or the folder can't be used.
+        UserError: The settings or the folder can't be used.
     """
     for name, value, least in (
         ("num_images", num_images, 1),
@@ -122,13 +122,13 @@ def write_tree(
         ("workers", workers, 0),
     ):
         if value < least:
-            raise DataError(f"Expected {name} of at least {least}, received {value}.")
+            raise UserError(f"Expected {name} of at least {least}, received {value}.")
     try:
         if _prepare(out, num_images, seed):
             return False
         _write_all(out, num_images, seed, workers or os.cpu_count() or 1, on_progress)
     except OSError as error:
-        raise DataError(
+        raise UserError(
             f"Expected a folder that can be written to, received {out!r} "
             f"({error.strerror or error}); choose another --out or free some space."
         ) from error
@@ -142,7 +142,7 @@ def _prepare(out: str, num_images: int, seed: int) -> bool:
     if os.path.isfile(path):
         received = _read_settings(path)
         if received != settings:
-            raise DataError(
+            raise UserError(
                 f"Expected {out!r} to be empty or to hold faces made with {settings}, "
                 f"received faces made with {received}; choose another --out or delete "
                 f"the folder."
@@ -150,7 +150,7 @@ def _prepare(out: str, num_images: int, seed: int) -> bool:
         files = (os.path.join(out, name) for name in ANNOTATION_FILES)
         return all(os.path.isfile(name) for name in files)
     if os.path.isdir(out) and os.listdir(out):
-        raise DataError(
+        raise UserError(
             f"Expected {out!r} to be empty or to hold faces made by this program, "
             f"received a folder with other files; choose another --out."
         )

@@ -9,14 +9,14 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-from pipelines import errors, records, shards
+from pipelines import files, records, shards
 
 _LOGGER = logging.getLogger(__name__)
-_SENTENCE = re.compile(rf"{errors.DataError.__name__}: (.*)")
+_SENTENCE = re.compile(rf"{files.UserError.__name__}: (.*)")
 
 
 def sentence(error: tf.errors.OpError) -> str | None:
-    """Return what a `DataError` raised inside a pipeline said, None for others."""
+    """Return what a `UserError` raised inside a pipeline said, None for others."""
     found = _SENTENCE.search(error.message)
     return found and found.group(1)
 
@@ -54,7 +54,7 @@ class Damage:
             int64 [B] in [0, B).
 
         Raises:
-            DataError: Too many records are damaged by now, or all of the batch.
+            UserError: Too many records are damaged by now, or all of the batch.
         """
         return tf.numpy_function(self._replace, [numbers, ok], tf.int64)
 
@@ -64,7 +64,7 @@ class Damage:
                 if number not in self.found:
                     self._add(number)
         if not ok.any():
-            raise errors.DataError(
+            raise files.UserError(
                 "Expected at least one sound record in each batch, all "
                 f"{len(ok)} of one are damaged, such as {self._describe(numbers[0])} "
                 "Convert again."
@@ -82,7 +82,7 @@ class Damage:
             )
             return
         allowed = f"at most {self._limit} damaged" if self._limit else "sound"
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected {allowed} records, found {what} Find all with "
             "tools.verify_shards and convert again, or skip them with "
             "--max_bad_records."

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import errors, shards
+from pipelines import files, shards
 from pipelines.reading import batch as batch_lib
 from pipelines.reading import order, streaming
 from pipelines.reading import split as split_lib
@@ -34,7 +34,7 @@ def steps_per_epoch(manifest: shards.Manifest, config: config_lib.DataConfig) ->
     """Return the number of training batches in an epoch.
 
     Raises:
-        DataError: There is no training split, or it doesn't fill a single batch.
+        UserError: There is no training split, or it doesn't fill a single batch.
     """
     num_examples = manifest.split(TRAIN_SPLIT).num_examples
     if config.keep_last_batch:
@@ -44,10 +44,10 @@ def steps_per_epoch(manifest: shards.Manifest, config: config_lib.DataConfig) ->
     if steps:
         return steps
     if config.keep_last_batch:
-        raise errors.DataError(
+        raise files.UserError(
             "Expected at least one training image, received none. Convert more images."
         )
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected at least one batch of {config.batch_size} training images, received "
         f"{num_examples} images. Lower batch_size, or set keep_last_batch."
     )
@@ -59,12 +59,12 @@ def image_shape(
     """Return the (height, width, channels) of a batch's images.
 
     Raises:
-        DataError: `config.random_crop` is larger than the stored images.
+        UserError: `config.random_crop` is larger than the stored images.
     """
     height, width, channels = manifest.record.image_shape
     side = config.random_crop
     if side > min(height, width):
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a random_crop of at most {min(height, width)} pixels, the "
             f"stored images' shorter side, received {side}. Lower it, or convert to a "
             "larger --image_size."
@@ -106,12 +106,12 @@ def train_batches(
         An endless dataset of batches, see the head of this module.
 
     Raises:
-        DataError: A split or field the data set hasn't, a missing or damaged file, or
+        UserError: A split or field the data set hasn't, a missing or damaged file, or
             a batch that can't be made.
     """
     steps = steps_per_epoch(manifest, config)
     if not 0 <= start_step <= steps:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a step to begin at in [0, {steps}], received {start_step}."
         )
     _check_shared(config, replica[1])
@@ -162,7 +162,7 @@ def eval_batches(
         be smaller.
 
     Raises:
-        DataError: A split or field the data set hasn't, or a missing or damaged file.
+        UserError: A split or field the data set hasn't, or a missing or damaged file.
     """
     stored = split_lib.open_split(data_dir, manifest, split, config, fields)
     reader = split_lib.in_memory(stored, manifest) if config.cache else stored
@@ -198,7 +198,7 @@ def examples(
         `image` and, where it is corrupted, `target`: uint8 [N, H, W, C].
 
     Raises:
-        DataError: A split the data set hasn't, or a missing or damaged file.
+        UserError: A split the data set hasn't, or a missing or damaged file.
     """
     stored = split_lib.open_split(data_dir, manifest, split, config, ())
     maker = batch_lib.Maker(manifest.record.image_shape, config, tf.uint8)
@@ -213,13 +213,13 @@ def examples(
 
 def _check_shared(config: config_lib.DataConfig, num_workers: int) -> None:
     if config.batch_size % num_workers:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a batch_size that {num_workers} input workers can share "
             f"equally, received {config.batch_size}. Make it a multiple of "
             f"{num_workers}."
         )
     if config.keep_last_batch and num_workers > 1:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected only full batches with {num_workers} input workers, received "
             "keep_last_batch: the last, smaller batch can't be shared equally. Leave "
             "keep_last_batch off."

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import errors, records, shards
+from pipelines import files, records, shards
 from pipelines.reading import damage as damage_lib
 from pipelines.reading import native
 from pipelines.reading import place as place_lib
@@ -132,19 +132,19 @@ def open_split(
     """Check that files and fields are there and open a split in its shards.
 
     Raises:
-        DataError: A split or field the data set hasn't; a shard or index that is
+        UserError: A split or field the data set hasn't; a shard or index that is
             missing, cut off or altered; an op that can't be had but is required.
     """
     held = manifest.record.fields()
     unknown = [field for field in fields if field not in held]
     if unknown:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected fields out of {list(held)}, which are those of this data set, "
             f"received {unknown}. Leave them out, or convert a source that has them."
         )
     split = manifest.split(name)
     if not split.num_examples:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected at least one example in split {name!r}, it is empty. Convert "
             "more images, or choose another split."
         )
@@ -175,7 +175,7 @@ def _check_file(
     try:
         found = tf.io.gfile.stat(path).length
     except tf.errors.NotFoundError as error:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected the shard {path} that the manifest lists, it is missing. "
             "Convert again, or bring it back."
         ) from error
@@ -189,7 +189,7 @@ def _check_file(
             f": record {whole} and those after it, up to key {shard.last_key}, are cut"
         )
         skip = ", or skip what is lost with --max_bad_records"
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected {shard.num_bytes:,} bytes in the shard {path}, found {found:,}"
         f"{cut}. Bring the file back or convert again{skip}."
     )

@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors, faces
+from pipelines import faces, files
 from pipelines.convert import images, items
 from pipelines.sources import celeba, idx, npz, prepared, trees
 
@@ -34,12 +34,12 @@ def open_source(
         tfds_data_dir: Where `tfds:NAME` lies; empty: where TFDS looks by itself.
 
     Raises:
-        DataError: Nothing there, nothing in it, or something wrong with it.
+        UserError: Nothing there, nothing in it, or something wrong with it.
     """
     opened = _open(source, config, tfds_data_dir)
     splits = {name: chosen for name, chosen in opened.splits.items() if len(chosen)}
     if not splits:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected images in {source}, found none; mend --source."
         )
     return attrs.evolve(opened, splits=splits).limited(config.limit)
@@ -57,7 +57,7 @@ def _open(
     if source == "faces":
         return open_faces(config)
     if "://" in source:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a local --source, received {source}; copy it to this machine."
         )
     name = dataset_name(source)

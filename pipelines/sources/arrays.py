@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from pipelines.convert import items
 
 # What reading a damaged file may raise.
@@ -52,7 +52,7 @@ class Rows:
         """Yield one row after the other, each [...] without the first axis.
 
         Raises:
-            DataError: The file ends early or is damaged.
+            UserError: The file ends early or is damaged.
         """
         row_shape = self.shape[1:]
         num_bytes = int(np.prod(row_shape)) * self.dtype.itemsize
@@ -67,9 +67,9 @@ class Rows:
             raise damaged(self.label, error) from error
 
 
-def damaged(label: str, error: Exception) -> errors.DataError:
+def damaged(label: str, error: Exception) -> files.UserError:
     """Return the error for a file that can't be read."""
-    return errors.DataError(
+    return files.UserError(
         f"Expected a readable array in {label}, it is damaged ({error}); fetch the "
         "file again."
     )
@@ -86,14 +86,14 @@ def by_split(arrays: dict[str, Rows]) -> dict[str | None, Rows]:
     A single array is the whole data set, under None.
 
     Raises:
-        DataError: Several arrays that the names don't tell apart.
+        UserError: Several arrays that the names don't tell apart.
     """
     found = {}
     for name, rows in arrays.items():
         split = split_of(name) if len(arrays) > 1 else None
         if split in found or (split is None and len(arrays) > 1):
             listed = ", ".join(f"{n} {r.shape}" for n, r in arrays.items())
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected one array of images, or one with train, validation or test "
                 f"in its name for each split, received {listed}; keep only one of them."
             )
@@ -104,14 +104,14 @@ def by_split(arrays: dict[str, Rows]) -> dict[str | None, Rows]:
 def read_labels(labels: Rows, images: Rows) -> np.ndarray:
     """Return int32 [N], checked against the number of images."""
     if labels.shape[0] != images.shape[0]:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected as many labels as images, {images.shape[0]}, received "
             f"{labels.shape[0]} in {labels.label}; fetch the files again."
         )
     flat = (int(row.reshape(-1)[0]) for row in labels.stream())
     values = np.fromiter(flat, np.int64, labels.shape[0])
     if values.size and not 0 <= values.min() <= values.max() < 2**20:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected labels from 0 up in {labels.label}, received {values.min()} to "
             f"{values.max()}; number the classes from 0."
         )
@@ -122,7 +122,7 @@ def _check_images(rows: Rows) -> None:
     shape = rows.shape
     deep = len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3, 4))
     if rows.dtype != np.uint8 or not deep or 0 in shape[1:]:
-        raise errors.DataError(
+        raise files.UserError(
             "Expected images as uint8 [N, H, W] or [N, H, W, 1, 3 or 4], received "
             f"{rows.dtype} {list(shape)} in {rows.label}; scale to 0 to 255, put the "
             "channels last and save again."
@@ -148,12 +148,12 @@ def make_source(
         config: Uses `split_ratios` and `seed` where there is a single array.
 
     Raises:
-        DataError: Arrays that are no images; labels for only some of them.
+        UserError: Arrays that are no images; labels for only some of them.
     """
     for rows in images.values():
         _check_images(rows)
     if labels and len(labels) < len(images):
-        raise errors.DataError(
+        raise files.UserError(
             "Expected labels for every array of images or for none, received them "
             f"only for {', '.join(labels)}; add the missing ones."
         )

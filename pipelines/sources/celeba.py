@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from pipelines.convert import images, items
 from pipelines.sources import trees
 
@@ -52,7 +52,7 @@ def _lines(file: io.BufferedIOBase, digest, path: str) -> Iterator[tuple[int, li
         try:
             words = line.decode("utf-8-sig").split()
         except UnicodeDecodeError as error:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected text in {path}, received bytes that are none in line "
                 f"{number}; fetch the file again."
             ) from error
@@ -64,7 +64,7 @@ def _header(lines: Iterator[tuple[int, list]], path: str) -> tuple[int, tuple]:
     count = next(lines, (1, []))[1]
     columns = next(lines, (2, []))[1]
     if len(count) != 1 or not count[0].isdigit() or not columns:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected the number of rows and then the column names at the head of "
             f"{path}, received {' '.join(count)!r}; fetch the file again."
         )
@@ -77,7 +77,7 @@ def _integers(words: Sequence[str], num: int, path: str, number: int) -> list[in
             return [int(word) for word in words]
     except ValueError:
         pass
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected {num} integer{'s' * (num > 1)} after the image's name in line "
         f"{number} of {path}, received {' '.join(words)!r}; fetch the file again."
     )
@@ -97,7 +97,7 @@ def read_table(
         strict: Whether rows of images that are not in `rows` are an error.
 
     Raises:
-        DataError: A malformed, duplicate or missing row.
+        UserError: A malformed, duplicate or missing row.
     """
     digest = hashlib.sha256()
     seen = np.zeros(len(rows), bool)
@@ -114,19 +114,19 @@ def read_table(
                 seen[row] = True
                 values[row] = _integers(words, values.shape[1], path, number)
             elif strict:
-                raise errors.DataError(
+                raise files.UserError(
                     f"Expected only images that exist in {path}, received {name!r} in "
                     f"line {number}, which is not in {FOLDER}; add the image or remove "
                     "the line."
                 )
     if count not in (None, num_rows):
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected {count} rows in {path} as its first line says, received "
             f"{num_rows}; fetch the file again."
         )
     if not seen.all():
         missing = next(name for name, row in rows.items() if not seen[row])
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected every image in {path}, {np.sum(~seen)} are missing, first "
             f"{missing!r}; complete the file, or remove it to convert without it."
         )
@@ -135,7 +135,7 @@ def read_table(
 
 def _check_new(seen: bool, name: str, path: str, number: int) -> None:
     if seen:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected every name once in {path}, received {name!r} again in line "
             f"{number}; remove one of the lines."
         )
@@ -144,7 +144,7 @@ def _check_new(seen: bool, name: str, path: str, number: int) -> None:
 def _check_values(table: Table, path: str, allowed: Sequence[int]) -> None:
     wrong = table.values[~np.isin(table.values, allowed)]
     if wrong.size:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected only the values {', '.join(map(str, allowed))} in {path}, "
             f"received {wrong[0]}; fetch the file again."
         )
@@ -154,14 +154,14 @@ def find_images(tree: trees.Tree) -> dict[str, str]:
     """Map the name of each image to its path in the tree, sorted by name.
 
     Raises:
-        DataError: Two images share a name.
+        UserError: Two images share a name.
     """
     paths = {}
     for path in tree.sizes:
         *folders, name = path.split("/")
         if FOLDER in folders and name.lower().endswith(images.SUFFIXES):
             if name in paths:
-                raise errors.DataError(
+                raise files.UserError(
                     f"Expected every name once in {FOLDER}, received both "
                     f"{paths[name]!r} and {path!r}; remove one of them."
                 )
@@ -177,7 +177,7 @@ def _find_tables(tree: trees.Tree) -> dict[str, str]:
         name = posixpath.basename(path)
         if name in names:
             if name in found:
-                raise errors.DataError(
+                raise files.UserError(
                     f"Expected one {name}, received both {found[name]!r} and "
                     f"{path!r}; remove one of them."
                 )
@@ -233,7 +233,7 @@ def open_celeba(
         config: Uses `split_ratios` and `seed` where there is no partition file.
 
     Raises:
-        DataError: Duplicate names, or annotation files that don't match the images.
+        UserError: Duplicate names, or annotation files that don't match the images.
     """
     paths = find_images(pictures)
     names = list(paths)

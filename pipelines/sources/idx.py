@@ -69,7 +69,7 @@ def open_idx(
     """Open idx files of images, with the files of labels that lie beside them.
 
     Raises:
-        DataError: A damaged file, or one that holds no images.
+        UserError: A damaged file, or one that holds no images.
     """
     images = arrays.by_split({os.path.basename(p): _idx_rows(p) for p in paths})
     labels = {}

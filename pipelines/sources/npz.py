@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from pipelines.convert import items
 from pipelines.sources import arrays
 
@@ -45,7 +45,7 @@ def open_npz(path: str, name: str, config: config_lib.ConvertConfig) -> items.So
     """Open an `.npz`: uint8 images [N, H, W] or [N, H, W, C], integer labels [N].
 
     Raises:
-        DataError: A damaged file, no array of images or several that are not told
+        UserError: A damaged file, no array of images or several that are not told
             apart by train, validation or test in their names.
     """
     held = {}
@@ -60,7 +60,7 @@ def open_npz(path: str, name: str, config: config_lib.ConvertConfig) -> items.So
     images = {n: rows for n, rows in held.items() if len(rows.shape) in (3, 4)}
     if not images:
         listed = ", ".join(f"{n} {r.dtype} {r.shape}" for n, r in held.items())
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected an array of images [N, H, W] or [N, H, W, C] in {path}, "
             f"received {listed or 'none'}; save one under the name 'images'."
         )
@@ -69,7 +69,7 @@ def open_npz(path: str, name: str, config: config_lib.ConvertConfig) -> items.So
     for split, rows in images.items():
         chosen = {n: r for n, r in held.items() if _is_label(n, r, split, len(images))}
         if len(chosen) > 1:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected one array of labels for {rows.label}, received "
                 f"{', '.join(chosen)}; keep only one of them."
             )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from pipelines.convert import items
 
 
@@ -21,12 +21,12 @@ def _open_builder(name: str, data_dir: str):
         builder = tfds.builder(name, data_dir=data_dir or None)
     except (ValueError, KeyError, OSError, AssertionError, ImportError) as error:
         reason = " ".join(str(error).split("\n", 1)[0].split())
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a TFDS data set, received {name!r} ({reason}); see "
             "tensorflow.org/datasets/catalog for the names."
         ) from error
     if not builder.info.splits:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected {name} prepared in {builder.data_dir}, found none; prepare it "
             "with 'tfds build' or mend --tfds_data_dir."
         )
@@ -49,7 +49,7 @@ def _image_feature(name: str, features: Mapping) -> str:
         return "image"
     if len(found) == 1:
         return found[0]
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected a feature 'image', or one image feature of any name, in {name}, "
         f"received {', '.join(found) or 'none'} among {', '.join(features)}; convert "
         "from a folder of its images instead."
@@ -123,7 +123,7 @@ def open_prepared(
         config: Uses `split_ratios` and `seed` where it has only one split.
 
     Raises:
-        DataError: Unknown, not prepared, or without an image.
+        UserError: Unknown, not prepared, or without an image.
     """
     builder = _open_builder(name, data_dir)
     features = builder.info.features
@@ -150,7 +150,7 @@ def open_prepared(
                 key = example["tfds_id"].decode()
                 yield items.Stored(key, example[image], _annotations(example, columns))
         except tf.errors.OpError as error:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected readable records in {builder.data_dir}, received damaged "
                 f"ones ({error.message}); prepare the data set again."
             ) from error

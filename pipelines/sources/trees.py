@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import attrs
 
-from pipelines import errors
+from pipelines import files
 
 # More than any image below Pillow's limit needs; a zip bomb unpacks to more.
 _MAX_PICTURE_BYTES = 1 << 30
@@ -60,7 +60,7 @@ class Folder:
 
 
 def _refuse(error: OSError) -> None:
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected a readable folder, received {error.filename} ({error.strerror}); "
         "mend its permissions."
     )
@@ -84,7 +84,7 @@ class Archive:
         try:
             return zipfile.ZipFile(self.root)
         except (OSError, zipfile.BadZipFile) as error:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected a readable zip archive, received {self.root} ({error}); "
                 "fetch it again."
             ) from error
@@ -95,7 +95,7 @@ class Archive:
         for member in self._file.infolist():
             name = member.filename
             if _escapes(name) or member.flag_bits & 1:
-                raise errors.DataError(
+                raise files.UserError(
                     "Expected a zip archive of plain files inside its own folder, "
                     f"received {self.root} with the member {name!r}; it is unsafe or "
                     "encrypted, so pack the archive again without it."
@@ -103,7 +103,7 @@ class Archive:
             if member.is_dir() or _is_hidden(name):
                 continue
             if name in sizes:
-                raise errors.DataError(
+                raise files.UserError(
                     f"Expected every name once, received {self.root} with two members "
                     f"{name!r}; pack the archive again."
                 )
@@ -140,14 +140,14 @@ def open_tree(path: str) -> Tree:
     """Open a folder or a zip archive.
 
     Raises:
-        DataError: The path is missing or no folder and no zip archive; a zip
+        UserError: The path is missing or no folder and no zip archive; a zip
             archive has members outside of its folder, or two of one name.
     """
     if os.path.isdir(path):
         return Folder(path)
     if os.path.isfile(path):
         return Archive(path)
-    raise errors.DataError(
+    raise files.UserError(
         f"Expected a folder or a zip archive of images, found nothing at {path}; mend "
         "--source."
     )

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import errors, records, shards
+from pipelines import files, records, shards
 
 
 def _manifest(**changes):
@@ -50,19 +50,19 @@ class ShardsTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_unknown_split(self):
         with self.assertRaisesRegex(
-            errors.DataError, r"a split out of \['train'\], received 'test'"
+            files.UserError, r"a split out of \['train'\], received 'test'"
         ):
             _manifest().split("test")
 
     def test_missing_manifest(self):
-        with self.assertRaisesRegex(errors.DataError, "found none. Make one with"):
+        with self.assertRaisesRegex(files.UserError, "found none. Make one with"):
             shards.load_manifest(self.folder)
 
     @parameterized.parameters("", "{", "[]", '{"schema_version": 1}')
     def test_damaged_manifest(self, text):
         with open(self.path, "w") as file:
             file.write(text)
-        with self.assertRaisesRegex(errors.DataError, "it is damaged"):
+        with self.assertRaisesRegex(files.UserError, "it is damaged"):
             shards.load_manifest(self.folder)
 
     def test_other_schema_version(self):
@@ -70,7 +70,7 @@ class ShardsTest(parameterized.TestCase, tf.test.TestCase):
         with open(self.path, "w") as file:
             json.dump(values, file)
         with self.assertRaisesRegex(
-            errors.DataError, "schema version 1 .* received version 7"
+            files.UserError, "schema version 1 .* received version 7"
         ):
             shards.load_manifest(self.folder)
 

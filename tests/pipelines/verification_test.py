@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import errors, records, shards, sources, verification
+from pipelines import files, records, shards, sources, verification
 from pipelines.convert import conversion, plan
 
 _WHOLE = {}
@@ -168,7 +168,7 @@ class VerificationTest(tf.test.TestCase):
 
     def test_no_manifest(self):
         os.remove(os.path.join(self.folder, shards.MANIFEST_NAME))
-        with self.assertRaisesRegex(errors.DataError, "manifest.json"):
+        with self.assertRaisesRegex(files.UserError, "manifest.json"):
             verification.verify(self.folder)
 
 

@@ -6,12 +6,11 @@ from unittest import mock
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import errors as data_errors
+from pipelines import files
 from pipelines.reading.native import loader
 from tests.tools import benchmark_input_test, convert_celeba_test
 from tools import doctor
 from tools.benchmarks import doctor_cases, doctor_report, measuring
-from vae_prod.core import errors as run_errors
 
 _run = convert_celeba_test.run
 _TINY = ("--filters=4,6", "--z_dim=3", "--batch_size=4", "--image_size=16")
@@ -161,7 +160,7 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
     def _measured_here(self, case):
         case = pickle.loads(pickle.dumps(case))  # As for a process of its own.
         if case.name in self.failing:
-            raise data_errors.DataError("its process ended abruptly")
+            raise files.UserError("its process ended abruptly")
         result = case.prepare(**case.arguments)()
         return measuring.Run(result, 0.0, 0.0, 0.0, 0.0)
 
@@ -206,7 +205,7 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_nothing_runs(self):
         steps = {_case(): doctor_report.StepRates(failed="no memory")}
-        with self.assertRaisesRegex(run_errors.RunError, "none did: no memory"):
+        with self.assertRaisesRegex(files.UserError, "none did: no memory"):
             doctor._check_any_ran(steps, "upsampling")
 
     @parameterized.parameters(

@@ -8,9 +8,8 @@ from absl.testing import parameterized
 from attrs import validators
 
 from pipelines import config as config_lib
-from pipelines import errors as data_errors
+from pipelines import files
 from tools import flags
-from vae_prod.core import errors as run_errors
 
 
 @attrs.frozen
@@ -113,8 +112,8 @@ class FlagsTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(
         (flags.UsageError("sentence"), 2, "error: sentence\n"),
-        (data_errors.DataError("sentence"), 1, "error: sentence\n"),
-        (run_errors.RunError("sentence"), 1, "error: sentence\n"),
+        (files.UserError("sentence"), 1, "error: sentence\n"),
+        (files.UserError("sentence"), 1, "error: sentence\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     )
     def test_failures_become_exit_codes(self, failure, code, text):

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.tools import serving_fixtures
 from tools import flags, progress, serve_client
-from vae_prod.core import errors
 
 _CONFIG = """
 model_config_list {{
@@ -246,7 +246,7 @@ class ServeClientTest(tf.test.TestCase, parameterized.TestCase):
             ("generate_png", [{**good[0], "seed": 0.5}], "seed"),
             ("nothing", good, 'signature name: "nothing" not found'),
         ):
-            with self.assertRaisesRegex(errors.RunError, message):
+            with self.assertRaisesRegex(files.UserError, message):
                 server.predict(signature, rows)
         with self.assertRaises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{server.url}:predict", b"no JSON")

@@ -2,9 +2,9 @@ import attrs
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
 from vae_prod import config
-from vae_prod.core import errors
 
 
 class ModelConfigTest(tf.test.TestCase, parameterized.TestCase):
@@ -54,7 +54,7 @@ class CheckPrecisionTest(tf.test.TestCase, parameterized.TestCase):
         train = config.TrainConfig(mixed_precision=precision)
         low = precision != "float32"
         if upsampling == "bilinear" and low and jit and cpu:
-            with self.assertRaisesRegex(errors.RunError, "--upsampling=nearest"):
+            with self.assertRaisesRegex(files.UserError, "--upsampling=nearest"):
                 config.check_precision(model, train, jit, cpu)
         else:
             config.check_precision(model, train, jit, cpu)

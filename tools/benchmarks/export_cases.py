@@ -101,7 +101,7 @@ def write(model: vae_lib.VAE, folder: str, chosen: Sequence[str]) -> None:
         chosen: Names of formats.
 
     Raises:
-        RunError: tf2onnx is needed and missing.
+        UserError: tf2onnx is needed and missing.
     """
     _write_json(folder, formats.CONFIG, {"model": attrs.asdict(model.config)})
     beside = {formats.DIGEST: "", formats.VARIANCE: None}

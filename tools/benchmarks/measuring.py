@@ -36,7 +36,7 @@ from typing import Any
 
 import attrs
 
-from pipelines import errors
+from pipelines import files
 from tools import flags
 
 _WATCH_SECONDS = 0.1
@@ -110,7 +110,7 @@ def run(case: Case) -> Run:
     """Run a case in a fresh process and wait for it.
 
     Raises:
-        DataError: The process ended abruptly.
+        UserError: The process ended abruptly.
         Exception: Whatever the case raised.
     """
     context = multiprocessing.get_context("spawn")
@@ -126,7 +126,7 @@ def run(case: Case) -> Run:
             worker_peaks_mb |= _workers_peak_mb(process.pid)
         outcome = ours.recv()
     except EOFError as error:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected the case {case.name!r} to finish, its process ended abruptly "
             "(killed, or out of memory?); measure fewer images or free some memory."
         ) from error
@@ -253,7 +253,7 @@ def check_flags(
 
     Raises:
         UsageError: The first of them that isn't so.
-        DataError: --out can't be written.
+        UserError: --out can't be written.
     """
     for name, allowed in choices.items():
         given = values[name].value
@@ -274,11 +274,11 @@ def check_writable(path: str) -> None:
     """Refuse a results file that can't be written, before any work is lost.
 
     Raises:
-        DataError: Its folder is missing or not writable, or it is a folder itself.
+        UserError: Its folder is missing or not writable, or it is a folder itself.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path) or not os.access(folder, os.W_OK):
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a file in a folder that can be written to, received --out="
             f"{path}; make its folder or choose another --out."
         )

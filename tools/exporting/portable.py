@@ -9,9 +9,10 @@ from importlib import metadata
 
 import attrs
 
+from pipelines import files
 from tools import models, runs
 from tools.benchmarks import measuring
-from vae_prod.core import artefacts, errors
+from vae_prod.core import artefacts
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import (
@@ -19,6 +20,7 @@ from vae_prod.serving import (
     description,
     formats,
     onnx_format,
+    opening,
     tflite_format,
     versions,
 )
@@ -75,10 +77,10 @@ def write(
         The folder OUT/VERSION, of the version of the SavedModel.
 
     Raises:
-        RunError: There is no SavedModel of these weights; or what was converted
+        UserError: There is no SavedModel of these weights; or what was converted
             differs from it by more than rounding, and nothing is left of it; or a
             package that the conversion needs is missing.
-        DataError: The data set isn't there, or such a split is missing or empty.
+        UserError: The data set isn't there, or such a split is missing or empty.
     """
     own = codec_lib.from_model(model)
     version, reference = _find_export(
@@ -114,10 +116,10 @@ def _find_export(
     for version in reversed(versions.listed(export_dir)):
         path = versions.path_of(export_dir, version)
         # One that can't be read is no worse than one of other weights.
-        with contextlib.suppress(errors.RunError):
+        with contextlib.suppress(files.UserError):
             if description.load(path).weights_digest == digest:
-                return str(version), codec_lib.from_export(path)
-    raise errors.RunError(
+                return str(version), opening.open_export(path)
+    raise files.UserError(
         f"Expected a SavedModel of the same weights in {export_dir} to verify against, "
         f"found none. Make it first: python -m tools.export --run_dir={run_dir}, with "
         "the same --weights and --recompute_batch_norm."
@@ -146,7 +148,7 @@ def _verify(
     """Compare each variant with the SavedModel; return what was found, as JSON values.
 
     Raises:
-        RunError: The float32 variant differs by more than rounding.
+        UserError: The float32 variant differs by more than rounding.
     """
     found = {}
     for variant in FORMATS[kind].VARIANTS:
@@ -170,7 +172,7 @@ def _verify(
 def _refuse_wrong(kind: str, found: comparison.Comparison) -> None:
     if names := found.beyond(_ROUNDING):
         differences = ", ".join(f"{name} {found.largest[name]:.2g}" for name in names)
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected the {kind} model to differ from the SavedModel by rounding (at "
             f"most {_ROUNDING:g} of the largest value), found {differences}; it is not "
             "written."

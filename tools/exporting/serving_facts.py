@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import attrs
 
+from pipelines import files as files_lib
 from pipelines import shards
 from pipelines.reading import dataset
 from tools import flags, models, runs
-from vae_prod.core import errors
-from vae_prod.evaluation import files as files_lib
+from vae_prod.evaluation import protocol
 from vae_prod.latent import arithmetic as arithmetic_lib
 from vae_prod.latent import densities
 from vae_prod.model import codec
@@ -49,8 +49,8 @@ def gather(values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE) ->
         model: Its model.
 
     Raises:
-        RunError: Its data set isn't the one it was trained on.
-        DataError: Its data set is gone.
+        UserError: Its data set isn't the one it was trained on.
+        UserError: Its data set is gone.
     """
     told: list[str] = []
     manifest = _manifest(values.data_dir or run.data_dir, run)
@@ -74,7 +74,7 @@ def gather(values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE) ->
     )
     files = models.settings_files(values.run_dir)
     for split, evaluation in evaluations.items():
-        text = files_lib.to_text(evaluation)
+        text = protocol.to_text(evaluation)
         files[os.path.join("evaluation", f"{split}.json")] = text.encode()
     return Found(extras, files, functools.partial(card.text, facts), told)
 
@@ -94,7 +94,7 @@ def preparation(manifest: shards.Manifest, run: runs.Run) -> pictures.Preparatio
 def _manifest(data_dir: str, run: runs.Run) -> shards.Manifest:
     manifest = shards.load_manifest(data_dir)
     if manifest.digest() != run.data_digest:
-        raise errors.RunError(
+        raise files_lib.UserError(
             "Expected the data set that the run was trained on, whose crop and size "
             f"the export repeats; {data_dir} holds another. Give it with --data_dir."
         )
@@ -127,10 +127,10 @@ def _vectors(run_dir: str, digest: str, told: list[str]) -> dict:
 
 def _evaluations(
     run_dir: str, digest: str, told: list[str]
-) -> dict[str, files_lib.Evaluation]:
+) -> dict[str, protocol.Evaluation]:
     found = {}
     for path in sorted(glob.glob(os.path.join(run_dir, "evaluation", "*.json"))):
-        evaluation = files_lib.load(path)
+        evaluation = protocol.load(path)
         if evaluation.model.get("weights_digest") == digest:
             found[os.path.splitext(os.path.basename(path))[0]] = evaluation
         else:

@@ -17,11 +17,11 @@ import attrs
 import keras_tuner
 import numpy as np
 
-from pipelines import shards
+from pipelines import files, shards
 from tools import flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
-from vae_prod.core import artefacts, errors
+from vae_prod.core import artefacts
 from vae_prod.reporting import plots as pictures
 from vae_prod.tuning import leaderboard, oracles, plots, space, trials, wording
 
@@ -67,12 +67,12 @@ class Search:
         """Refuse settings that a trial would fail with.
 
         Raises:
-            RunError: Naming the flag.
-            DataError: There are no held-out images.
+            UserError: Naming the flag.
+            UserError: There are no held-out images.
         """
         split = shards.load_manifest(self.base.data_dir).split(trial_runs.HELD_OUT)
         if not split.num_examples:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected held-out images to measure trials on, the validation split "
                 f"of --data_dir={self.base.data_dir} is empty. Convert with one."
             )
@@ -93,7 +93,7 @@ class Search:
         """Keep other searches out of the directory for a while.
 
         Raises:
-            RunError: Another process holds it.
+            UserError: Another process holds it.
         """
         os.makedirs(self.directory, exist_ok=True)
         refusal = (
@@ -107,14 +107,14 @@ class Search:
         """Make the directory's settings, or check that they are the same.
 
         Raises:
-            RunError: The directory was made with other settings or data, or holds
+            UserError: The directory was made with other settings or data, or holds
                 other files.
         """
         path = os.path.join(self.directory, "search.json")
         if os.path.isfile(path):
             self._check_unchanged(path)
         elif set(os.listdir(self.directory)) - {"lock"}:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected a new or empty --search_dir, {self.directory} holds other "
                 "files."
             )
@@ -130,7 +130,7 @@ class Search:
             old = config_lib.SearchConfig(**values["search"])
             base = runs.from_values(values["base"])
         except (ValueError, KeyError, TypeError) as error:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected the settings of a search in {path}, they can't be read "
                 f"({error}). Use the package version that wrote them."
             ) from error

@@ -10,8 +10,8 @@ import time
 
 import tensorflow as tf
 
+from pipelines import files
 from tools import flags
-from vae_prod.core import errors
 
 PARENT = "VAE_PROD_PARENT"
 # Restarts of a worker without a trial ended between them, after which it is given up.
@@ -74,7 +74,7 @@ class Workers:
         """Start what was killed again; return the workers given up since last time.
 
         Raises:
-            RunError: A worker ended with an error, or none is left.
+            UserError: A worker ended with an error, or none is left.
         """
         gone = []
         for name, process in self._processes.items():
@@ -82,7 +82,7 @@ class Workers:
             if not code or name in self._given_up:
                 continue
             if code > 0 and code != flags.STOPPED:
-                raise errors.RunError(self._cause(name, code))
+                raise files.UserError(self._cause(name, code))
             self._restarts[name] += 1
             if self._restarts[name] > _MOST_RESTARTS:
                 self._given_up.add(name)
@@ -91,7 +91,7 @@ class Workers:
             print(f"{name} ended (exit code {code}): starting it again", flush=True)
             self._processes[name] = self._start(name)
         if len(self._given_up) == len(self._processes):
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected workers to live, each was killed {_MOST_RESTARTS} times "
                 "without ending a trial. Look for what kills them (memory?), and "
                 f"start the search again: {self._directory} keeps what is finished."

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from pipelines import files
 from tools.studies import lab as lab_lib
-from vae_prod.core import errors
 from vae_prod.latent import arithmetic, encodings
 
 # Share of images that must have an attribute, and have it not, for the plots.
@@ -19,11 +19,11 @@ def require(lab: lab_lib.Lab, study: str) -> None:
     """Refuse a data set without labels and attributes.
 
     Raises:
-        RunError: It has neither.
+        UserError: It has neither.
     """
     record = lab.manifest.record
     if not (record.label_names or record.attributes):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected labels or attributes in {lab.data_dir} for --study={study}, "
             "found neither. Convert the source with its annotations, or choose a study "
             f"that needs none: {', '.join(_WITHOUT)}."
@@ -34,12 +34,12 @@ def chosen(lab: lab_lib.Lab) -> tuple[str, ...]:
     """Return the names of `--attributes`, after a look whether there are such.
 
     Raises:
-        RunError: The data set has no such attribute or label.
+        UserError: The data set has no such attribute or label.
     """
     record = lab.manifest.record
     known = record.attributes or record.label_names
     if unknown := sorted(set(lab.study.attributes) - set(known)):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected --attributes out of {', '.join(known)}, received "
             f"{', '.join(unknown)}."
         )
@@ -87,5 +87,5 @@ def _told_apart_most(lab: lab_lib.Lab, z: np.ndarray, held: np.ndarray) -> str:
 def _length(means: arithmetic.GroupMeans, name: str) -> float:
     try:
         return float(np.linalg.norm(means.vector(name)))
-    except errors.RunError:  # All images have it, or none has.
+    except files.UserError:  # All images have it, or none has.
         return 0.0

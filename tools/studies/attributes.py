@@ -3,10 +3,10 @@
 import attrs
 import numpy as np
 
+from pipelines import files
 from pipelines.reading import dataset
 from tools.studies import annotations, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
-from vae_prod.core import errors
 from vae_prod.latent import arithmetic, sampling
 from vae_prod.latent import encodings as encodings_lib
 from vae_prod.reporting import plots, report
@@ -112,7 +112,7 @@ def _usual(names: tuple[str, ...], means: arithmetic.GroupMeans) -> list[str]:
     total = int(means.counts[0] + means.counts[len(names)])
     fit = [n for n in names if _ENOUGH <= both[n] <= total - _ENOUGH]
     if not fit:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected an attribute that at least {_ENOUGH} training images have and "
             f"{_ENOUGH} have not, found none. Convert more images, or name some with "
             "--attributes."

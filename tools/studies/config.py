@@ -3,7 +3,7 @@
 import attrs
 from attrs import validators
 
-from vae_prod.config import fields
+from pipelines import settings
 
 _all_positive = validators.deep_iterable(validators.gt(0))
 _none_negative = validators.deep_iterable(validators.ge(0))
@@ -13,57 +13,57 @@ _none_negative = validators.deep_iterable(validators.ge(0))
 class StudyConfig:
     """What the studies draw and measure."""
 
-    rows: int = fields.setting(
-        4, "Rows of a picture (pairs, for reconstructions).", fields.positive
+    rows: int = settings.setting(
+        4, "Rows of a picture (pairs, for reconstructions).", settings.positive
     )
-    columns: int = fields.setting(7, "Images of a row.", validators.ge(2))
-    measured_images: int = fields.setting(
+    columns: int = settings.setting(7, "Images of a row.", validators.ge(2))
+    measured_images: int = settings.setting(
         500,
         "Held-out images behind distances between sets of images, at most: the first "
         "ones. Only distances of as many images compare.",
         validators.ge(2),
     )
-    limits: tuple[float, ...] = fields.setting(
+    limits: tuple[float, ...] = settings.setting(
         (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 8.0),
         "generation: values of R for samples uniform in [-R, R] per coordinate.",
         _all_positive,
         converter=tuple,
     )
-    sharpness: tuple[float, ...] = fields.setting(
+    sharpness: tuple[float, ...] = settings.setting(
         (0.0, 3.0, 6.0, 7.0),
         "generation: factors of Pillow's sharpening; 1 is unchanged, 0 smooths.",
         _none_negative,
         converter=tuple,
     )
-    facts: tuple[float, ...] = fields.setting(
+    facts: tuple[float, ...] = settings.setting(
         (0.05, 0.5, 1.5, 5.0, 15.0, 50.0),
         "fact_sweep: values of fact, for bce; other likelihoods have other useful "
         "ones (mse: a hundredth).",
         _all_positive,
         converter=tuple,
     )
-    clusters: int = fields.setting(
+    clusters: int = settings.setting(
         80,
         "latent_space: largest number of clusters; all even ones up to it are tried.",
         validators.ge(2),
     )
-    tsne_points: int = fields.setting(
+    tsne_points: int = settings.setting(
         0,
         "latent_space: training images that t-SNE places, picked at random; 0: 5,000, "
         "or all if there are fewer.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    components: int = fields.setting(
-        10, "samplers: components of the Gaussian mixture.", fields.positive
+    components: int = settings.setting(
+        10, "samplers: components of the Gaussian mixture.", settings.positive
     )
-    attributes: tuple[str, ...] = fields.setting(
+    attributes: tuple[str, ...] = settings.setting(
         (),
         "attributes: which to edit (labels: to go towards); plane, latent_space: the "
         "first tells points apart where there are no labels. Empty: some well-known "
         "ones.",
         converter=tuple,
     )
-    strengths: tuple[float, ...] = fields.setting(
+    strengths: tuple[float, ...] = settings.setting(
         (),
         "attributes: how often an attribute's vector is added; empty: -2 to 2, of "
         "labels 0 to 1.",

@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 
+from pipelines import files
 from pipelines.reading import dataset
 from tools import progress
 from tools.studies import lab as lab_lib
-from vae_prod.core import errors
 from vae_prod.latent import encodings
 
 _ANNOTATIONS = ("label", "attributes")
@@ -47,7 +47,7 @@ def _is_made(out: str, wanted: dict) -> bool:
     """Say whether a folder holds what is wanted."""
     try:
         made = encodings.open_encoding(out, "").made
-    except errors.RunError:
+    except files.UserError:
         return False
     return wanted.items() <= made.items()
 

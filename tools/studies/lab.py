@@ -8,12 +8,11 @@ import keras
 import numpy as np
 
 from pipelines import config as data_config_lib
-from pipelines import shards
+from pipelines import files, shards
 from pipelines.reading import dataset
 from tools import flags, models, runs
 from tools.studies import config as studies_config
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.training import callbacks
@@ -85,7 +84,7 @@ class Lab:
             Name to run directory.
 
         Raises:
-            RunError: A directory holds a run of other settings, or training failed.
+            UserError: A directory holds a run of other settings, or training failed.
             Stopped: SIGTERM or Ctrl-C came; the next call goes on from there.
         """
         planned = {name: self._planned(**changes) for name, changes in plans.items()}
@@ -134,17 +133,17 @@ class Lab:
         """Open a run's trained model.
 
         Raises:
-            RunError: There is no such run, or it has no weights yet.
+            UserError: There is no such run, or it has no weights yet.
         """
         weights = os.path.join(run_dir, "weights", self.weights)
         if runs.load(run_dir) and not os.path.isdir(weights):
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected a trained run with weights in {weights}, found none: it has "
                 "not finished an epoch. Go on with tools.train --resume, or look at "
                 "another run."
             )
         if not callbacks.read_history(os.path.join(run_dir, _HISTORY)):
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected the losses of the run in {run_dir}/{_HISTORY}, found none. "
                 "Bring the file back, or look at another run."
             )
@@ -168,7 +167,7 @@ class Lab:
         for split in _HELD_OUT:
             if split in self.manifest.splits and self.num_images(split):
                 return split
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a test or validation split in {self.data_dir}, found "
             f"{sorted(self.manifest.splits)}. Convert with other --split_ratios."
         )
@@ -177,11 +176,11 @@ class Lab:
         """Refuse to take more of something than there are training images.
 
         Raises:
-            RunError: Naming the flag.
+            UserError: Naming the flag.
         """
         count = self.num_images(dataset.TRAIN_SPLIT)
         if wanted > count:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected --{flag} of at most {count:,}, as many as {self.data_dir} "
                 f"has training images, received {wanted:,}. Lower it."
             )

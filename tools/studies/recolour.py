@@ -1,8 +1,8 @@
 """Grey images given their colours: grey in, colour out."""
 
+from pipelines import files
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, restoration
-from vae_prod.core import errors
 from vae_prod.reporting import report
 
 FLAGS = ("--mode=ae", "--z_dim=512", "--corruption=grayscale")
@@ -14,7 +14,7 @@ _LITTLE = 0.25
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Train a model to colour images, and see what it makes of new ones."""
     if lab.model.image_shape[-1] != 3:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected colour images for --study=recolour, {lab.data_dir} holds grey "
             "ones. Convert a source with colours with --channels=3, or choose another "
             "study: all but this one work on grey images."

@@ -6,6 +6,7 @@ import numpy as np
 from tools.studies import lab as lab_lib
 from tools.studies import pictures
 from vae_prod.evaluation import image_measures
+from vae_prod.latent import moments as moments_lib
 from vae_prod.reporting import plots, report
 
 
@@ -33,7 +34,7 @@ class Restored:
 
 def measure(lab: lab_lib.Lab, opened: lab_lib.Opened) -> Restored:
     """Measure a run on all held-out images, a batch at a time."""
-    moments = image_measures.Moments()
+    moments = moments_lib.Moments()
     for batch in lab.batches(opened, lab.held_out):
         given, clean = (batch[name].numpy() / 255.0 for name in ("image", "target"))
         z_mean = opened.codec.encode(batch["image"].numpy())["z_mean"]

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
+from pipelines import files
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, reconstruction
-from vae_prod.core import errors
 from vae_prod.latent import sampling
 from vae_prod.reporting import report
 from vae_prod.training import checkpoints
@@ -20,7 +20,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Summarise the run.
 
     Raises:
-        RunError: It isn't finished.
+        UserError: It isn't finished.
     """
     run = lab.open(lab.run_dir)
     _check_finished(run)
@@ -65,7 +65,7 @@ def _check_finished(run: lab_lib.Opened) -> None:
         progress.best = min(progress.best, loss)
         progress.epochs_without_gain = 0 if gained else progress.epochs_without_gain + 1
     if len(rows) < config.epochs and not progress.has_stalled(config.early_stopping):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a finished run in {run.run_dir}, it has done {len(rows)} of "
             f"{config.epochs} epochs. Go on with tools.train --resume, or report on "
             "another."

@@ -3,7 +3,7 @@
 import attrs
 from attrs import validators
 
-from vae_prod.config import fields
+from pipelines import settings
 
 ACTIVATIONS = ("leaky_relu", "relu", "elu", "selu", "gelu", "silu", "tanh")
 RECONSTRUCTIONS = ("bce", "mse", "gaussian_sigma", "continuous_bernoulli")
@@ -20,109 +20,111 @@ class ModelConfig:
     image_shape: tuple[int, int, int] = attrs.field(
         default=(96, 96, 3), converter=tuple
     )
-    mode: str = fields.setting(
+    mode: str = settings.setting(
         "vae",
         "vae, or ae for a plain autoencoder (no sampling, no KL loss).",
         validators.in_(("vae", "ae")),
     )
-    z_dim: int = fields.setting(256, "Dimensions of the latent space.", fields.positive)
-    filters: tuple[int, ...] = fields.sizes(
+    z_dim: int = settings.setting(
+        256, "Dimensions of the latent space.", settings.positive
+    )
+    filters: tuple[int, ...] = settings.sizes(
         (32, 64, 128, 256), "Filters of the encoder's convolutions, one per level."
     )
-    kernel_sizes: tuple[int, ...] = fields.sizes(
+    kernel_sizes: tuple[int, ...] = settings.sizes(
         (3,), "Kernel sizes of the encoder's levels; one number serves all levels."
     )
-    strides: tuple[int, ...] = fields.sizes(
+    strides: tuple[int, ...] = settings.sizes(
         (2,), "Strides of the encoder's levels; one number serves all levels."
     )
-    blocks: str = fields.setting(
+    blocks: str = settings.setting(
         "plain",
         "One convolution a level, or a residual block.",
         validators.in_(("plain", "residual")),
     )
-    encoder_dense: int = fields.setting(
+    encoder_dense: int = settings.setting(
         0,
         "Units of a dense layer before the latent heads; 0: none.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    decoder: str = fields.setting(
+    decoder: str = settings.setting(
         "conv2d_transpose",
         "How the decoder enlarges maps.",
         validators.in_(("conv2d_transpose", "upsampling")),
     )
-    upsampling: str = fields.setting(
+    upsampling: str = settings.setting(
         "nearest",
         "Interpolation of the upsampling decoder.",
         validators.in_(("nearest", "bilinear")),
     )
-    decoder_filters: tuple[int, ...] = fields.sizes(
+    decoder_filters: tuple[int, ...] = settings.sizes(
         (),
         "Filters of the decoder's levels, before the image: one per level with "
         "decoder_output=extra_conv, one fewer with last. Default: the encoder's, "
         "mirrored.",
     )
-    decoder_output: str = fields.setting(
+    decoder_output: str = settings.setting(
         "last",
         "last: the last level gives the image; extra_conv: a convolution of stride 1 "
         "after it does.",
         validators.in_(("last", "extra_conv")),
     )
-    activation: str = fields.setting(
+    activation: str = settings.setting(
         "leaky_relu",
         "Activation after each convolution (leaky_relu has slope 0.3).",
         validators.in_(ACTIVATIONS),
     )
-    batch_norm: bool = fields.setting(
+    batch_norm: bool = settings.setting(
         True, "Batch normalisation between convolution and activation."
     )
-    group_norm: int = fields.setting(
+    group_norm: int = settings.setting(
         0,
         "Groups of group normalisation, which then takes the place of batch "
         "normalisation (for batches of a few images, and for float16; try 8); 0: none.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    dropout: float = fields.setting(
+    dropout: float = settings.setting(
         0.0,
         "Fraction dropped after each activation.",
-        fields.not_negative,
+        settings.not_negative,
         validators.lt(1.0),
     )
-    reconstruction: str = fields.setting(
+    reconstruction: str = settings.setting(
         "bce",
         "Reconstruction likelihood. bce: binary cross-entropy; mse: squared error; "
         "gaussian_sigma: Gaussian whose sigma is optimal for the batch; "
         "continuous_bernoulli: bce with its normalising constant.",
         validators.in_(RECONSTRUCTIONS),
     )
-    reconstruction_weight: float = fields.setting(
+    reconstruction_weight: float = settings.setting(
         0.0,
         "0: the loss is averaged over channels and summed over pixels; w > 0: w times "
         "the mean over all elements.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    fact: float = fields.setting(
+    fact: float = settings.setting(
         5.0,
         "Weight of the KL loss (try 1.5 to 6 with bce, 0.01 to 0.05 with mse).",
-        fields.not_negative,
+        settings.not_negative,
     )
-    fact_schedule: str = fields.setting(
+    fact_schedule: str = settings.setting(
         "constant",
         "How fact is reached: constant; linear: from 0 over fact_warmup_steps; "
         "cyclical: that ramp, held as long again, repeated.",
         validators.in_(("constant", "linear", "cyclical")),
     )
-    fact_warmup_steps: int = fields.setting(
-        1000, "Steps of one ramp of fact_schedule.", fields.positive
+    fact_warmup_steps: int = settings.setting(
+        1000, "Steps of one ramp of fact_schedule.", settings.positive
     )
-    free_bits: float = fields.setting(
+    free_bits: float = settings.setting(
         0.0,
         "Nats per latent dimension (batch mean) that the KL loss doesn't charge for.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    epsilon_limit: float = fields.setting(
+    epsilon_limit: float = settings.setting(
         5.0,
         "Limit of |epsilon| in the latent noise; 0: unlimited.",
-        fields.not_negative,
+        settings.not_negative,
     )
 
     def __attrs_post_init__(self) -> None:

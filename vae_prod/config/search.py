@@ -5,7 +5,7 @@ import math
 import attrs
 from attrs import validators
 
-from vae_prod.config import fields
+from pipelines import settings
 from vae_prod.config import model as model_lib
 
 # Figures that a search can rank by, and whether lower is better.
@@ -23,25 +23,25 @@ OBJECTIVES = {
 
 
 def _range(default, text):
-    return fields.setting(default, text, converter=tuple)
+    return settings.setting(default, text, converter=tuple)
 
 
 def _choices(default, text, *rules):
     rule = [validators.deep_iterable(rule) for rule in rules]
-    return fields.setting(default, text, *rule, converter=tuple)
+    return settings.setting(default, text, *rule, converter=tuple)
 
 
 @attrs.frozen
 class SearchConfig:
     """The space of a search, its method and its objective."""
 
-    tuner: str = fields.setting(
+    tuner: str = settings.setting(
         "hyperband",
         "hyperband: many short trials, of which the best are trained on; bayesian: a "
         "Gaussian process suggests the next trial; random.",
         validators.in_(("hyperband", "bayesian", "random")),
     )
-    objective: str = fields.setting(
+    objective: str = settings.setting(
         "distance",
         "What ranks the trials, measured on the validation split. distance: "
         "sample_distance + reconstruction_distance_weight x reconstruction_distance; "
@@ -49,34 +49,34 @@ class SearchConfig:
         "different fact.",
         validators.in_(tuple(OBJECTIVES)),
     )
-    reconstruction_distance_weight: float = fields.setting(
+    reconstruction_distance_weight: float = settings.setting(
         1.0,
         "Weight of the reconstructions in the objective distance; above 1, detail of "
         "reconstructions counts for more than random samples.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    max_trials: int = fields.setting(
+    max_trials: int = settings.setting(
         0,
         "Most trials; 0: as many as Hyperband makes of max_epochs, else 20.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    max_epochs: int = fields.setting(
-        0, "Epochs of the longest trial; 0: those of --epochs.", fields.not_negative
+    max_epochs: int = settings.setting(
+        0, "Epochs of the longest trial; 0: those of --epochs.", settings.not_negative
     )
-    executions_per_trial: int = fields.setting(
+    executions_per_trial: int = settings.setting(
         1,
         "Trainings of each trial, with seeds of their own, whose figures are averaged.",
-        fields.positive,
+        settings.positive,
     )
-    hyperband_factor: int = fields.setting(
+    hyperband_factor: int = settings.setting(
         3,
         "Hyperband trains the best one in this many trials on, for as many times the "
         "epochs.",
         validators.ge(2),
     )
-    hyperband_iterations: int = fields.setting(
-        1, "Times that Hyperband runs all its brackets.", fields.positive
+    hyperband_iterations: int = settings.setting(
+        1, "Times that Hyperband runs all its brackets.", settings.positive
     )
     search_fact: tuple[float, ...] = _range(
         (0.05, 20.0),
@@ -113,28 +113,28 @@ class SearchConfig:
         "Likelihoods to try; empty: --reconstruction. fact has another useful range "
         "for mse than for the others.",
     )
-    distance_images: int = fields.setting(
+    distance_images: int = settings.setting(
         2000,
         "Validation images behind each distance, the same number for all trials; all "
         "if there are fewer.",
-        fields.positive,
+        settings.positive,
     )
-    importance_samples: int = fields.setting(
+    importance_samples: int = settings.setting(
         0,
         "Samples an image of the importance-weighted bound, each as much work as "
         "decoding the validation split; 0: no bound.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    measure_batch_norm: int = fields.setting(
+    measure_batch_norm: int = settings.setting(
         20,
         "Training batches over which batch-norm statistics are recomputed before a "
         "trial is measured; 0: the moving statistics, which lag in short trials.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    max_failed_in_a_row: int = fields.setting(
+    max_failed_in_a_row: int = settings.setting(
         10,
         "Failed trials in a row that end the search; 0: they never do.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
 

@@ -3,9 +3,8 @@
 import attrs
 from attrs import validators
 
-from vae_prod.config import fields
+from pipelines import files, settings
 from vae_prod.config import model as model_lib
-from vae_prod.core import errors
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -14,156 +13,156 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 class TrainConfig:
     """How the model is trained and watched."""
 
-    epochs: int = fields.setting(
+    epochs: int = settings.setting(
         24,
         "Passes over the training split.",
-        fields.positive,
+        settings.positive,
         may_change=True,
     )
-    learning_rate: float = fields.setting(
+    learning_rate: float = settings.setting(
         5e-4, "Adam's learning rate.", validators.gt(0.0)
     )
-    learning_rate_schedule: str = fields.setting(
+    learning_rate_schedule: str = settings.setting(
         "constant",
         "constant, or cosine: down to learning_rate_floor at the end of training.",
         validators.in_(("constant", "cosine")),
     )
-    learning_rate_warmup_steps: int = fields.setting(
+    learning_rate_warmup_steps: int = settings.setting(
         0,
         "Updates over which the learning rate first rises from 0.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    learning_rate_decay_steps: int = fields.setting(
+    learning_rate_decay_steps: int = settings.setting(
         0,
         "Updates until cosine reaches its floor, with those of the warm-up; 0: those "
         "of all epochs, and a resumed run can't have more.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    learning_rate_floor: float = fields.setting(
+    learning_rate_floor: float = settings.setting(
         0.0,
         "Fraction of the learning rate that cosine ends at.",
-        fields.not_negative,
+        settings.not_negative,
         validators.le(1.0),
     )
-    gradient_clip_norm: float = fields.setting(
+    gradient_clip_norm: float = settings.setting(
         0.0,
         "Limit of the norm of all gradients together, for one update; 0: none.",
-        fields.not_negative,
+        settings.not_negative,
     )
-    gradient_accumulation: int = fields.setting(
-        1, "Batches whose gradients are averaged for one update.", fields.positive
+    gradient_accumulation: int = settings.setting(
+        1, "Batches whose gradients are averaged for one update.", settings.positive
     )
-    ema: float = fields.setting(
+    ema: float = settings.setting(
         0.0,
         "Momentum of an average of the weights, which validation, saved weights and "
         "export use; 0: none.",
-        fields.not_negative,
+        settings.not_negative,
         validators.lt(1.0),
     )
-    mixed_precision: str = fields.setting(
+    mixed_precision: str = settings.setting(
         "float32", "Precision of the network's maps.", validators.in_(PRECISIONS)
     )
-    jit_compile: str = fields.setting(
+    jit_compile: str = settings.setting(
         "auto",
         "Compile the train step with XLA; auto: on accelerators only.",
         validators.in_(("auto", "true", "false")),
     )
-    steps_per_execution: int = fields.setting(
+    steps_per_execution: int = settings.setting(
         1,
         "Steps that TensorFlow takes in one call; logs, checkpoints and stop requests "
         "wait for its end.",
-        fields.positive,
+        settings.positive,
         may_change=True,
     )
-    max_bad_steps: int = fields.setting(
+    max_bad_steps: int = settings.setting(
         10,
         "Steps in a row with a loss or gradient that isn't finite that end the run; "
         "fewer are skipped; 0: all are.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    compile_cache: str = fields.setting(
+    compile_cache: str = settings.setting(
         "",
         "Folder in which XLA keeps what it compiled, so that a later run, or a resumed "
         "one, begins sooner; empty: none.",
         may_change=True,
     )
-    strategy: str = fields.setting(
+    strategy: str = settings.setting(
         "none",
         "none: one device; mirrored: all GPUs of this machine.",
         validators.in_(("none", "mirrored")),
     )
-    cpu_only: bool = fields.setting(
+    cpu_only: bool = settings.setting(
         False,
         "Leave the GPUs alone.",
         may_change=True,
     )
-    cpu_threads: int = fields.setting(
+    cpu_threads: int = settings.setting(
         0,
         "Threads of an operation and between operations; 0: TensorFlow's choice.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    gpu_memory_limit_mb: int = fields.setting(
+    gpu_memory_limit_mb: int = settings.setting(
         0,
         "Memory taken of each GPU; 0: as much as is needed.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    deterministic: bool = fields.setting(
+    deterministic: bool = settings.setting(
         False,
         "Deterministic GPU kernels, without jit: the same seed gives the same bits. "
         "On CPU it does so in any case.",
     )
-    checkpoint_every_steps: int = fields.setting(
+    checkpoint_every_steps: int = settings.setting(
         500,
         "Steps between checkpoints; 0: only at the end of each epoch.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    checkpoint_every_minutes: float = fields.setting(
+    checkpoint_every_minutes: float = settings.setting(
         0.0,
         "Minutes between checkpoints, beside the steps; 0: never.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    keep_checkpoints: int = fields.setting(
+    keep_checkpoints: int = settings.setting(
         2,
         "Checkpoints kept.",
-        fields.positive,
+        settings.positive,
         may_change=True,
     )
-    early_stopping: int = fields.setting(
+    early_stopping: int = settings.setting(
         0,
         "Epochs without a better validation total_loss before stopping; 0: never.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    recompute_batch_norm: int = fields.setting(
+    recompute_batch_norm: int = settings.setting(
         0,
         "Training batches over which batch-norm statistics are recomputed for a second "
         "validation (val_recomputed_*); 0: no second validation.",
-        fields.not_negative,
+        settings.not_negative,
         may_change=True,
     )
-    log_every_steps: int = fields.setting(
+    log_every_steps: int = settings.setting(
         50,
         "Steps between TensorBoard scalars.",
-        fields.positive,
+        settings.positive,
         may_change=True,
     )
-    images_every_epochs: int = fields.setting(
+    images_every_epochs: int = settings.setting(
         1,
         "Epochs between TensorBoard pictures and histograms.",
-        fields.positive,
+        settings.positive,
         may_change=True,
     )
-    profile_steps: tuple[int, ...] = fields.sizes(
+    profile_steps: tuple[int, ...] = settings.sizes(
         (),
         "First and last step of a TensorBoard profile (needs the extra [profile]).",
         may_change=True,
     )
-    seed: int = fields.setting(1, "Seed of everything random.", fields.not_negative)
+    seed: int = settings.setting(1, "Seed of everything random.", settings.not_negative)
 
     def __attrs_post_init__(self) -> None:
         if len(self.profile_steps) not in (0, 2):
@@ -193,11 +192,11 @@ def check_precision(
     The gradient of bilinear resizing in low precision has no XLA kernel on CPU.
 
     Raises:
-        RunError: For bilinear upsampling x low precision x jit on CPU.
+        UserError: For bilinear upsampling x low precision x jit on CPU.
     """
     bilinear = model.decoder == "upsampling" and model.upsampling == "bilinear"
     if bilinear and train.mixed_precision != "float32" and jit and cpu:
-        raise errors.RunError(
+        raise files.UserError(
             "Bilinear upsampling in low precision can't be compiled on CPU: received "
             f"--upsampling=bilinear and --mixed_precision={train.mixed_precision} with "
             "jit. Use --upsampling=nearest, --mixed_precision=float32 or "

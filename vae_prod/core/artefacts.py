@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from vae_prod.core import errors
+from pipelines import files
 
 MADE = "made.json"
 _ARRAYS = "arrays.npz"
@@ -29,7 +29,7 @@ def written_aside(path: str) -> Iterator[str]:
         The folder to write to.
 
     Raises:
-        RunError: It can't be written.
+        UserError: It can't be written.
     """
     aside = f"{path.rstrip('/')}.tmp"
     try:
@@ -39,7 +39,7 @@ def written_aside(path: str) -> Iterator[str]:
         shutil.rmtree(path, ignore_errors=True)
         os.rename(aside, path)
     except OSError as error:
-        raise errors.RunError(f"Expected to write {path}: {error}") from error
+        raise files.UserError(f"Expected to write {path}: {error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -53,13 +53,13 @@ def alone(path: str, refusal: str) -> Iterator[None]:
         refusal: What to say where another process holds it.
 
     Raises:
-        RunError: Another process holds it.
+        UserError: Another process holds it.
     """
     with open(path, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise errors.RunError(refusal) from error
+            raise files.UserError(refusal) from error
         yield
 
 
@@ -94,14 +94,14 @@ def load(path: str, what: str, remedy: str) -> tuple[dict[str, np.ndarray], dict
         The arrays by name, and how they were made.
 
     Raises:
-        RunError: There is no such folder, or it can't be read.
+        UserError: There is no such folder, or it can't be read.
     """
     if not os.path.isdir(path):
-        raise errors.RunError(f"Expected {what} in {path}, found none. {remedy}")
+        raise files.UserError(f"Expected {what} in {path}, found none. {remedy}")
     try:
         with np.load(os.path.join(path, _ARRAYS)) as file:
             return dict(file), read_made(path)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected {what} in {path}, it can't be read ({error}). {remedy}"
         ) from error

@@ -1,13 +1,7 @@
-"""Exceptions for mistakes that a user of the model side can mend."""
+"""Errors of the model side that a program tells apart; all others are `UserError`."""
+
+from pipelines import files
 
 
-class RunError(Exception):
-    """Contradictory settings, unusable run directories or exports.
-
-    The message is one sentence or two: what was expected, what was received and
-    what to do. Programs print it without a traceback and exit with status 1.
-    """
-
-
-class DivergedError(RunError):
+class DivergedError(files.UserError):
     """Training met too many losses or gradients in a row that weren't finite."""

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import errors
+from pipelines import files
 from vae_prod.evaluation import (
     checkerboard,
     feature_distances,
@@ -21,6 +21,7 @@ from vae_prod.evaluation import (
 )
 from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import quality as quality_lib
+from vae_prod.latent import moments as moments_lib
 from vae_prod.latent import per_dimension, posterior_table
 from vae_prod.model import likelihoods
 
@@ -103,7 +104,7 @@ def assess(
         on_progress: Called with the number of images done.
 
     Raises:
-        RunError: There is no image, or the figures aren't finite.
+        UserError: There is no image, or the figures aren't finite.
     """
     settings = settings or Settings()
     pictures = _Pictures(subject)
@@ -142,7 +143,7 @@ def assess(
 
 def _check_finite(batch: held_out.Batch) -> None:
     if not (np.isfinite(batch.z).all() and np.isfinite(batch.reconstructions).all()):
-        raise errors.RunError(
+        raise files.UserError(
             "Expected finite reconstructions, the model gives NaN or infinity. Its "
             "training diverged: take earlier weights, or train at a lower "
             "--learning_rate."
@@ -169,7 +170,7 @@ class _Pictures:
         shape = subject.codec.image_shape
         self._periods = checkerboard.periods(subject.config.level_strides, shape)
         self._decoded, self._real = (checkerboard.Spectrum(shape) for _ in range(2))
-        self._pixels, self._ssim = image_measures.Moments(), image_measures.Moments()
+        self._pixels, self._ssim = moments_lib.Moments(), moments_lib.Moments()
         self._targets, self._inputs = hashlib.sha256(), hashlib.sha256()
 
     def add(self, batch: held_out.Batch) -> None:
@@ -215,7 +216,7 @@ class _Features:
 
     def result(self) -> feature_distances.FeatureDistances:
         if self._count < feature_distances.FEWEST:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected at least {feature_distances.FEWEST} images to compare "
                 f"features, received {self._count}. Evaluate on a larger split, or "
                 "without --features."

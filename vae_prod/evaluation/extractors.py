@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import errors
+from pipelines import files
 from vae_prod.reporting import plots
 
 WHERE_TO_GET_ONE = (
@@ -68,14 +68,14 @@ def load(path: str, image_shape: tuple[int, int, int]) -> Extractor:
         image_shape: (height, width, channels) of the images it will be given.
 
     Raises:
-        RunError: There is none, it can't be read, or it doesn't map images to features.
+        UserError: There is none, it can't be read, or it maps images to no features.
     """
     if os.path.isfile(path):
         network, wanted, dtype = _inception(path)
     elif os.path.isfile(os.path.join(path, "saved_model.pb")):
         network, wanted, dtype = _saved_model(path)
     else:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a feature extractor in {path}, found neither a file nor a "
             "SavedModel. Mend --features."
         )
@@ -84,7 +84,7 @@ def load(path: str, image_shape: tuple[int, int, int]) -> Extractor:
     resized = None if size == (height, width) else size
     repeats = 3 if channels == 1 and wanted[2] == 3 else 1
     if wanted[2] not in (None, channels * repeats):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a feature extractor for images of {channels} channels in "
             f"{path}, it takes {wanted[2]}."
         )
@@ -117,7 +117,7 @@ def _inception(path: str) -> tuple[Callable, tuple, tf.DType]:
                 include_top=False, weights=path, input_shape=shape, pooling="avg"
             )
     except (OSError, ValueError, KeyError) as error:
-        raise errors.RunError(
+        raise files.UserError(
             "Expected the weights of Keras' InceptionV3 without its top (a file that "
             f"ends in notop.h5) in {path}, they can't be read: "
             f"{str(error).splitlines()[0]}"
@@ -129,7 +129,7 @@ def _saved_model(path: str) -> tuple[Callable, tuple, tf.DType]:
     try:
         loaded = tf.saved_model.load(path)
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a SavedModel in {path}, it can't be read: "
             f"{str(error).splitlines()[0]}"
         ) from error
@@ -138,7 +138,7 @@ def _saved_model(path: str) -> tuple[Callable, tuple, tf.DType]:
     outputs = signature.structured_outputs if signature else {}
     specs = list(inputs.values())
     if len(inputs) != 1 or len(outputs) != 1 or not _takes_images(specs[0]):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected the SavedModel in {path} to have a signature serving_default "
             "from images, float32 or uint8 [B, H, W, C], to one vector each, received "
             f"{_described(inputs)} -> {_described(outputs)}."
@@ -166,12 +166,12 @@ def _try(path: str, extract: Callable, image_shape: tuple[int, int, int]) -> Non
     try:
         shape = extract(tf.zeros([2, *image_shape], tf.uint8)).shape
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a feature extractor in {path} that takes images of shape "
             f"{image_shape}, it refuses them: {str(error).splitlines()[0]}"
         ) from error
     if shape.rank != 2 or shape[0] != 2:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected one vector for each image from the feature extractor in {path}, "
             f"received shape {shape} for 2 images. Export it with its pooling."
         )

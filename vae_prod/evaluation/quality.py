@@ -23,9 +23,10 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
+from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.evaluation import held_out, image_measures, wasserstein
+from vae_prod.latent import moments as moments_lib
 from vae_prod.latent import per_dimension
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import likelihoods
@@ -197,7 +198,7 @@ def measure(
         All figures.
 
     Raises:
-        RunError: There is no image.
+        UserError: There is no image.
     """
     figures = _Figures(subject, importance_samples)
     distances = _Distances(subject.codec.image_shape, distance_images, seed)
@@ -206,7 +207,7 @@ def measure(
         for add in (*also, figures.add, distances.add):
             add(batch)
     if not figures.count:
-        raise errors.RunError(
+        raise files.UserError(
             "Expected held-out images to measure the model on, received none. Evaluate "
             "on a split that isn't empty."
         )
@@ -229,7 +230,7 @@ class _Figures:
         config = subject.config
         self._has_elbo = config.is_vae and likelihoods.has_nats(config)
         self._importance_samples = importance_samples if self._has_elbo else 0
-        self._moments = collections.defaultdict(image_measures.Moments)
+        self._moments = collections.defaultdict(moments_lib.Moments)
         self._dimensions = per_dimension.Moments()
         self._nats = tf.function(
             functools.partial(_nats, subject), reduce_retracing=True, autograph=False

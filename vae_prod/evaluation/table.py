@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from vae_prod.evaluation import files
+from vae_prod.evaluation import protocol
 
 _WIDTH = 88
 _EXTENTS = {
@@ -16,24 +16,24 @@ _EXTENTS = {
 }
 
 
-def text(evaluation: files.Evaluation) -> str:
+def text(evaluation: protocol.Evaluation) -> str:
     """Return an evaluation's figures, its table of z against z_mean and its verdict."""
     lines = _figures([evaluation])
     lines += ["", *_posteriors(evaluation.posteriors)]
     return "\n".join([*lines, "", *_verdict(evaluation.verdict)])
 
 
-def comparison(evaluations: Mapping[str, files.Evaluation]) -> str:
+def comparison(evaluations: Mapping[str, protocol.Evaluation]) -> str:
     """Return evaluations beside each other, a column each, and what to know of them.
 
     Args:
-        evaluations: Path to evaluation; alike, see `files.check_alike`.
+        evaluations: Path to evaluation; alike, see `protocol.check_alike`.
     """
     lines = [
         f"{number}: {path} ({described(each)})"
         for number, (path, each) in enumerate(evaluations.items(), 1)
     ]
-    lines += [f"unlike: {note}" for note in files.notes(evaluations)]
+    lines += [f"unlike: {note}" for note in protocol.notes(evaluations)]
     lines += ["", *_figures(list(evaluations.values()))]
     lines.append("")
     for number, each in enumerate(evaluations.values(), 1):
@@ -41,7 +41,7 @@ def comparison(evaluations: Mapping[str, files.Evaluation]) -> str:
     return "\n".join(lines)
 
 
-def described(evaluation: files.Evaluation) -> str:
+def described(evaluation: protocol.Evaluation) -> str:
     """Return what kind of model was measured, in a few words."""
     settings = evaluation.model["settings"]
     words = [settings["mode"], settings["reconstruction"]]
@@ -50,7 +50,7 @@ def described(evaluation: files.Evaluation) -> str:
     return ", ".join([*words, f"z_dim {settings['z_dim']}", settings["decoder"]])
 
 
-def _figures(evaluations: Sequence[files.Evaluation]) -> list[str]:
+def _figures(evaluations: Sequence[protocol.Evaluation]) -> list[str]:
     known = {}
     for each in evaluations:
         known |= each.figures

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
-from vae_prod.core import artefacts, errors
+from pipelines import files
+from vae_prod.core import artefacts
 
 _CHUNK = 4096
 _WITHOUT = "no "
@@ -40,15 +41,15 @@ class GroupMeans:
         """Return a group's mean, float32 [z_dim].
 
         Raises:
-            RunError: There is no such group, or no image in it.
+            UserError: There is no such group, or no image in it.
         """
         if name not in self.names:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected one of {', '.join(self.names)}, received {name!r}."
             )
         number = self.names.index(name)
         if not self.counts[number]:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected encoded images of {name!r}, received none. Choose another "
                 "attribute, or encode more images."
             )
@@ -62,7 +63,7 @@ class GroupMeans:
             start: The group to come from; None: the images without attribute `name`.
 
         Raises:
-            RunError: There is no such group, or no image in it.
+            UserError: There is no such group, or no image in it.
         """
         start = f"{_WITHOUT}{name}" if start is None else start
         return self.mean(name) - self.mean(start)
@@ -99,11 +100,11 @@ def load(path: str, remedy: str) -> GroupMeans:
         remedy: What to do where it is missing or damaged.
 
     Raises:
-        RunError: There are none, or they can't be read.
+        UserError: There are none, or they can't be read.
     """
     arrays, made = artefacts.load(path, "means of groups of images", remedy)
     if set(arrays) != set(_FILES):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected means of groups of images in {path}, it holds {sorted(arrays)}. "
             f"{remedy}"
         )

@@ -19,7 +19,8 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import artefacts, errors
+from pipelines import files
+from vae_prod.core import artefacts
 from vae_prod.latent import sampling, statistics
 
 COVARIANCES = ("auto", "full", "tied", "diag", "spherical")
@@ -117,11 +118,11 @@ def load(path: str, remedy: str) -> Density:
         remedy: What to do where it is missing or damaged.
 
     Raises:
-        RunError: There is none, or it can't be read.
+        UserError: There is none, or it can't be read.
     """
     arrays, made = artefacts.load(path, "a fitted sampler", remedy)
     if set(arrays) != set(_FILES):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a fitted sampler in {path}, it holds {sorted(arrays)}. {remedy}"
         )
     return Density(**arrays, made=made)
@@ -185,7 +186,7 @@ def fit_gaussian(
         made: How the points were made, kept with the density.
 
     Raises:
-        RunError: There are too few points, or they are all the same.
+        UserError: There are too few points, or they are all the same.
     """
     moments = statistics.covariance(z_mean)
     matrix = moments.matrix
@@ -228,11 +229,11 @@ def fit_mixture(
         The density; `made["converged"]` says whether a hundred iterations sufficed.
 
     Raises:
-        RunError: There are fewer points than components, or they are all the same.
+        UserError: There are fewer points than components, or they are all the same.
     """
     num_points = min(num_points, len(z_mean))
     if not 1 <= components <= num_points:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected from 1 to {num_points} components, the number of points to fit "
             f"to, received {components}. Lower it, or fit to more points."
         )
@@ -296,7 +297,7 @@ def draw_points(
 
 def _ridge(variances: np.ndarray, count: int) -> float:
     if count < 2 or not variances.any():
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected encoded images that differ, to fit a density to, received "
             f"{count} of one point. Encode more images."
         )

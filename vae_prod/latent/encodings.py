@@ -7,7 +7,8 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import artefacts, errors
+from pipelines import files
+from vae_prod.core import artefacts
 from vae_prod.model import codec as codec_lib
 
 _KEYS = "keys.txt"
@@ -41,7 +42,7 @@ def encode_to_disk(
             digest of the model's weights are added.
 
     Raises:
-        RunError: There are fewer images, or none, or `out` can't be written.
+        UserError: There are fewer images, or none, or `out` can't be written.
     """
     arrays, done = {}, 0
     with artefacts.written_aside(out) as aside:
@@ -56,7 +57,7 @@ def encode_to_disk(
                 done += len(batch["image"])
                 on_progress(done, num_images)
         if not done or done != num_images:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected {num_images or 'some'} images to encode, received {done}."
             )
         for array in arrays.values():
@@ -105,10 +106,10 @@ def open_encoding(path: str, remedy: str) -> Encoding:
         remedy: What to do where it is missing or damaged.
 
     Raises:
-        RunError: There is no such folder, or it can't be read.
+        UserError: There is no such folder, or it can't be read.
     """
     if not os.path.isdir(path):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected encoded images in {path}, found none. {remedy}"
         )
 
@@ -122,6 +123,6 @@ def open_encoding(path: str, remedy: str) -> Encoding:
         rest = (mapped(name) for name in ("z_log_var", *_ANNOTATIONS))
         return Encoding(z_mean, *rest, made)
     except (OSError, ValueError) as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected encoded images in {path}, they can't be read ({error}). {remedy}"
         ) from error

@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.evaluation import image_measures
+from vae_prod.latent import moments as moments_lib
 from vae_prod.model.kernels import ops
 
 # Burda et al. (2016), section 5.1.
@@ -56,9 +56,7 @@ class Moments:
     """`Dimensions` of posteriors that arrive in batches of any size."""
 
     def __init__(self):
-        self._z_mean, self._kl, self._noise = (
-            image_measures.Moments() for _ in range(3)
-        )
+        self._z_mean, self._kl, self._noise = (moments_lib.Moments() for _ in range(3))
 
     def add(self, z_mean: np.ndarray, z_log_var: np.ndarray | None) -> None:
         """Add a batch, each float32 [B, z_dim]; z_log_var None of an autoencoder."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import attrs
 import numpy as np
 
-from vae_prod.core import errors
-from vae_prod.evaluation import image_measures
+from pipelines import files
+from vae_prod.latent import moments as moments_lib
 from vae_prod.latent import posterior_table, sampling
 
 _CHUNK = 4096
@@ -114,9 +114,9 @@ def radii(z: np.ndarray) -> Radii:
     """Return the histogram of |z|, in bins of 0.5, of points float [N, z_dim].
 
     Raises:
-        RunError: There are no points, or they aren't finite.
+        UserError: There are no points, or they aren't finite.
     """
-    counts, moments = np.zeros(_RADIUS_BINS, np.int64), image_measures.Moments()
+    counts, moments = np.zeros(_RADIUS_BINS, np.int64), moments_lib.Moments()
     smallest, largest = np.inf, 0.0
     for (part,) in _chunks(z):
         radius = np.linalg.norm(part, axis=1)
@@ -166,9 +166,9 @@ def coordinates(z: np.ndarray) -> Coordinates:
     times the largest root mean square of a coordinate if that is less.
 
     Raises:
-        RunError: There are no points, or they aren't finite.
+        UserError: There are no points, or they aren't finite.
     """
-    moments = image_measures.Moments()
+    moments = moments_lib.Moments()
     smallest, largest = np.full((2, z.shape[1]), [[np.inf], [-np.inf]])
     for (part,) in _chunks(z):
         _check_finite(part)
@@ -220,10 +220,10 @@ def choose_rows(num_rows: int, num_chosen: int, seed: int, purpose: str) -> np.n
     """Pick rows at random, the same for the same seed: int64 [num_chosen], ascending.
 
     Raises:
-        RunError: More are wanted than there are.
+        UserError: More are wanted than there are.
     """
     if num_chosen > num_rows:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected at most {num_rows} points for {purpose}, as many as there are "
             f"encoded images, received {num_chosen}. Lower it, or encode more images."
         )
@@ -250,13 +250,13 @@ def inertia_curve(
         averaged over the points (the inertia divided by N).
 
     Raises:
-        RunError: There are more clusters than points.
+        UserError: There are more clusters than points.
     """
     import threadpoolctl
     from sklearn import cluster
 
     if max(clusters) > len(points):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected at most {len(points)} clusters, as many as points to cluster, "
             f"received {max(clusters)}. Lower the number of clusters, or cluster more "
             "points."
@@ -293,13 +293,13 @@ def tsne(
         float32 [N, 2].
 
     Raises:
-        RunError: There are no more points than `perplexity`.
+        UserError: There are no more points than `perplexity`.
     """
     import threadpoolctl
     from sklearn import manifold
 
     if perplexity >= len(points):
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a perplexity below {len(points)}, the number of points to "
             f"place, received {perplexity:g}. Lower it, or place more points."
         )
@@ -317,7 +317,7 @@ def tsne(
 
 def _check_finite(values: np.ndarray) -> None:
     if not np.isfinite(values).all():
-        raise errors.RunError(
+        raise files.UserError(
             "Expected finite latent points, received some that are not: training "
             "diverged. Take earlier weights, or train at a lower learning rate."
         )
@@ -325,4 +325,4 @@ def _check_finite(values: np.ndarray) -> None:
 
 def _check_any(count: int) -> None:
     if not count:
-        raise errors.RunError("Expected encoded images, received none.")
+        raise files.UserError("Expected encoded images, received none.")

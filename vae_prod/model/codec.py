@@ -1,4 +1,7 @@
-"""A trained model as two functions, whether it comes from a run or from an export."""
+"""A trained model as two functions, encode and decode.
+
+Of a model in memory here; `serving.opening` makes the same of an export.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -7,9 +10,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import errors
 from vae_prod.model import vae as vae_lib
-from vae_prod.serving import description as description_lib
 
 
 @attrs.frozen
@@ -56,60 +57,20 @@ def from_model(model: vae_lib.VAE) -> Codec:
     return Codec(
         model.config.image_shape,
         model.config.z_dim,
-        lambda images: _numpy(encode(tf.convert_to_tensor(images))),
+        lambda images: to_numpy(encode(tf.convert_to_tensor(images))),
         lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
-        lambda: _digest([*model.encoder.variables, *model.decoder.variables]),
+        lambda: digest([*model.encoder.variables, *model.decoder.variables]),
         float(model.variance.numpy()) if has_variance else None,
     )
 
 
-def from_export(path: str) -> Codec:
-    """Make a codec of an exported SavedModel.
-
-    Raises:
-        RunError: There is no export of this package at `path`.
-    """
-    description = description_lib.load(path)
-    try:
-        loaded = tf.saved_model.load(path)
-        encode, decode = (loaded.signatures[name] for name in ("encode", "decode"))
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        raise errors.RunError(
-            f"Expected a SavedModel made by tools.export in {path} (its version's "
-            f"folder), it can't be read: {str(error).splitlines()[0]}"
-        ) from error
-
-    def encode_images(images):
-        images = vae_lib.scale_images(tf.convert_to_tensor(images))
-        parts = [_numpy(encode(image=part)) for part in split(images)]
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-
-    def decode_points(z):
-        z = tf.convert_to_tensor(z, tf.float32)
-        return np.concatenate([decode(z=part)["image"].numpy() for part in split(z)])
-
-    def split(rows):
-        size = description.max_batch
-        return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]
-
-    # The signatures don't keep the variables alive by themselves.
-    encode_images.loaded = decode_points.loaded = loaded
-    tensors = description.signatures["decode"]
-    return Codec(
-        tuple(tensors["outputs"]["image"]["shape"][1:]),
-        tensors["inputs"]["z"]["shape"][1],
-        encode_images,
-        decode_points,
-        lambda: _digest(loaded.weights),
-        description.variance,
-    )
-
-
-def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+def to_numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """Return tensors by name as NumPy arrays."""
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def _digest(variables: Iterable) -> str:
+def digest(variables: Iterable) -> str:
+    """Return a sha256 of weights, the same whatever their order."""
     # In whatever order they come, and without the integers that seed dropout.
     values = (np.asarray(variable) for variable in variables)
     weights = (v.astype(np.float32) for v in values if v.dtype.kind not in "iu")

@@ -5,8 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
+from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 
 
 @keras.saving.register_keras_serializable("vae_prod")
@@ -69,7 +69,7 @@ def learning_rate(
             `epochs`.
 
     Raises:
-        RunError: The warm-up leaves a cosine no updates.
+        UserError: The warm-up leaves a cosine no updates.
     """
     decay_steps = 0
     if config.learning_rate_schedule == "cosine":
@@ -78,7 +78,7 @@ def learning_rate(
             batches // config.gradient_accumulation, 1
         )
         if config.learning_rate_warmup_steps >= decay_steps:
-            raise errors.RunError(
+            raise files.UserError(
                 "Expected --learning_rate_warmup_steps below the updates of the whole "
                 f"cosine, {decay_steps:,}, received "
                 f"{config.learning_rate_warmup_steps:,}. Shorten the warm-up, or train "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from vae_prod.core import errors
+from pipelines import files as files_lib
 from vae_prod.serving import signatures
 
 EXTRA = "assets.extra"
@@ -98,7 +98,7 @@ def load(directory: str) -> Description:
     """Read an export's description.
 
     Raises:
-        RunError: There is none, or it can't be read.
+        UserError: There is none, or it can't be read.
     """
     path = os.path.join(directory, EXTRA, NAME)
     try:
@@ -109,7 +109,7 @@ def load(directory: str) -> Description:
         reason = f"it is of schema version {values['schema_version']}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error)
-    raise errors.RunError(
+    raise files_lib.UserError(
         f"Expected an export made by tools.export in {directory} (a version's folder, "
         f"such as RUN/export/1): {reason}. Export again, or mend the path."
     )

@@ -17,7 +17,7 @@ from importlib import metadata
 import attrs
 import tensorflow as tf
 
-from vae_prod.core import errors
+from pipelines import files as files_lib
 from vae_prod.model import codec
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description as description_lib
@@ -55,7 +55,7 @@ def export(
         The version's folder.
 
     Raises:
-        RunError: It can't be written, another export is under way, or what was saved
+        UserError: It can't be written, another export is under way, or what was saved
             answers differently.
     """
     model = model.with_precision("float32")
@@ -114,7 +114,7 @@ def _check(path: str, golden: Mapping) -> None:
         worst = replay.largest_difference(loaded[name], *both)
         # Files are compared in levels.
         if worst > (1 / 255 if name.endswith("_png") else _TOLERANCE):
-            raise errors.RunError(
+            raise files_lib.UserError(
                 f"Expected the saved signature {name} to answer as the model does, "
                 f"within {_TOLERANCE:g}; it differs by {worst:.3g}. Nothing was "
                 "exported; see whether the installation is whole."

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from vae_prod.core import errors
+from pipelines import files as files_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 
@@ -103,7 +103,7 @@ def open_codec(
         threads: Threads that compute; 0: as many as there are cores.
 
     Raises:
-        RunError: What stands beside them can't be read.
+        UserError: What stands beside them can't be read.
     """
     threads = threads or len(os.sched_getaffinity(0))
     encoder, decoder = (
@@ -135,7 +135,7 @@ def _read(folder: str, name: str, key: str):
         with open(path) as file:
             return json.load(file)[key]
     except (OSError, ValueError, KeyError) as error:
-        raise errors.RunError(
+        raise files_lib.UserError(
             f"Expected a model converted by tools.export in {folder} (its version's "
             f"folder), {name} can't be read. Convert the run again, or mend the path."
         ) from error

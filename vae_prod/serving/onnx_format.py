@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numpy as np
 
-from vae_prod.core import errors
+from pipelines import files as files_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import formats
@@ -36,7 +36,7 @@ def convert(model: vae_lib.VAE, variants: Sequence[str] = VARIANTS) -> dict[str,
         Names of files to their content.
 
     Raises:
-        RunError: tf2onnx isn't installed.
+        UserError: tf2onnx isn't installed.
     """
     with formats.quiet():
         converter = _import("tf2onnx")
@@ -84,7 +84,7 @@ def open_codec(
         threads: Threads that compute; 0: as many as there are cores.
 
     Raises:
-        RunError: A file is missing or damaged, or onnxruntime isn't installed.
+        UserError: A file is missing or damaged, or onnxruntime isn't installed.
     """
     files = [file_name(name, variant) for name in formats.NETWORKS]
     return formats.open_codec(folder, files, _open, threads)
@@ -102,7 +102,7 @@ def _open(path: str, threads: int) -> formats.Network:
                 file.read(), options, providers=["CPUExecutionProvider"]
             )
     except (OSError, state.Fail, *damages) as error:
-        raise errors.RunError(
+        raise files_lib.UserError(
             f"Expected an ONNX model of tools.export in {path}, it can't be read: "
             f"{str(error).splitlines()[0]}"
         ) from error
@@ -119,6 +119,6 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise errors.RunError(
+        raise files_lib.UserError(
             f"ONNX needs {name}, which isn't installed: pip install 'vae_prod[onnx]'."
         ) from error

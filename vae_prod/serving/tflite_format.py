@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import errors
+from pipelines import files as files_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import formats, subpixel
@@ -63,7 +63,7 @@ def open_codec(
         threads: Threads that compute; 0: as many as there are cores.
 
     Raises:
-        RunError: A file is missing or damaged.
+        UserError: A file is missing or damaged.
     """
     files = [file_name(name, variant) for name in formats.NETWORKS]
     return formats.open_codec(folder, files, _open, threads)
@@ -75,7 +75,7 @@ def _open(path: str, threads: int) -> formats.Network:
             interpreter = tf.lite.Interpreter(path, num_threads=threads)
             signature = interpreter.get_signature_runner()
     except (OSError, ValueError) as error:
-        raise errors.RunError(
+        raise files_lib.UserError(
             f"Expected a TensorFlow Lite model of tools.export in {path}, it can't be "
             f"read: {str(error).splitlines()[0]}"
         ) from error

@@ -10,7 +10,8 @@ import os
 import shutil
 from collections.abc import Iterator
 
-from vae_prod.core import artefacts, errors
+from pipelines import files
+from vae_prod.core import artefacts
 from vae_prod.serving import description
 
 _LOCK, _ASIDE, _REMOVED = ".lock", ".aside", ".removed"
@@ -31,7 +32,7 @@ def is_good(path: str) -> bool:
     """Say whether a version is an export with all its files, as they were written."""
     try:
         return not description.damage(path, description.load(path))
-    except (errors.RunError, OSError):
+    except (files.UserError, OSError):
         return False
 
 
@@ -49,7 +50,7 @@ def new(directory: str) -> Iterator[tuple[str, str]]:
         The folder to write to, and the name that it will get.
 
     Raises:
-        RunError: It can't be written, or another process writes.
+        UserError: It can't be written, or another process writes.
     """
     try:
         os.makedirs(directory, exist_ok=True)
@@ -67,7 +68,7 @@ def new(directory: str) -> Iterator[tuple[str, str]]:
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected to write an export to {directory}: {error}. Mend --out."
         ) from error
 

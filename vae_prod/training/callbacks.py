@@ -77,7 +77,7 @@ class BadSteps(StepCallback):
         """Look when it is time to.
 
         Raises:
-            RunError: Too many in a row were skipped.
+            UserError: Too many in a row were skipped.
         """
         super().on_train_batch_end(batch, logs)
         if not (self.epoch_ends or self.passes(self.every_steps)):

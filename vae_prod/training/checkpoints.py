@@ -6,7 +6,7 @@ import os
 import attrs
 import tensorflow as tf
 
-from vae_prod.core import errors
+from pipelines import files
 from vae_prod.model import vae as vae_lib
 
 
@@ -107,7 +107,7 @@ class Checkpoints:
         """Restore the newest checkpoint; say whether there was one.
 
         Raises:
-            RunError: It has another configuration, or is damaged.
+            UserError: It has another configuration, or is damaged.
         """
         if not self.latest:
             return False
@@ -117,7 +117,7 @@ class Checkpoints:
             status.assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected a checkpoint of this model in {self.latest}, it can't be "
                 f"read ({reason}). Remove it to go on from an earlier one, or start in "
                 "another --run_dir."
@@ -129,7 +129,7 @@ class Checkpoints:
         held = tf.train.Checkpoint(configuration=made_with)
         held.restore(self.latest).expect_partial()
         if made_with.digest != self._configuration:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected a checkpoint of configuration {self._configuration!r} in "
                 f"{self.latest}, received one of {made_with.digest!r}. Resume with the "
                 "settings and data that it was made with, or start in another "

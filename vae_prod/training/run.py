@@ -11,8 +11,8 @@ import h5py
 import keras
 import tensorflow as tf
 
+from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.model import likelihoods
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam as adam_lib
@@ -57,7 +57,7 @@ def set_up_devices(config: config_lib.TrainConfig) -> None:
     """Apply threads, memory, determinism and cache, before anything runs.
 
     Raises:
-        RunError: TensorFlow has already been running in this process.
+        UserError: TensorFlow has already been running in this process.
     """
     if config.compile_cache:
         # TensorFlow reads this when it looks for devices, and makes the folder.
@@ -77,7 +77,7 @@ def set_up_devices(config: config_lib.TrainConfig) -> None:
             else:
                 tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Devices must be set up before TensorFlow is used: {error}"
         ) from error
     if config.deterministic:
@@ -125,7 +125,7 @@ def build(
             length, and the epoch of a step that is told.
 
     Raises:
-        RunError: The settings can't be computed together on this device.
+        UserError: The settings can't be computed together on this device.
     """
     jit = resolve_jit(config)
     config_lib.check_precision(model_config, config, jit, cpu=not has_accelerator())
@@ -179,10 +179,10 @@ def load_weights(model: vae_lib.VAE, path: str) -> None:
         path: A `vae.weights.h5`.
 
     Raises:
-        RunError: The file is missing, damaged or of another architecture.
+        UserError: The file is missing, damaged or of another architecture.
     """
     if not os.path.isfile(path):
-        raise errors.RunError(f"Expected saved weights in {path}, found no such file.")
+        raise files.UserError(f"Expected saved weights in {path}, found no such file.")
     # Into a copy: a compiled model would look for its optimizer's variables too.
     plain = model.with_precision("float32")
     try:
@@ -192,7 +192,7 @@ def load_weights(model: vae_lib.VAE, path: str) -> None:
         plain.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected weights of this model's architecture in {path}, they can't be "
             f"loaded ({reason}). Use the settings they were trained with."
         ) from error
@@ -234,7 +234,7 @@ def run(
 
     Raises:
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
-        RunError: Settings, weights or checkpoint can't be used, or too many steps in
+        UserError: Settings, weights or checkpoint can't be used, or too many steps in
             a row were not finite.
     """
     # Here, not only at the process's start: it may train several runs.

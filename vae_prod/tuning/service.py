@@ -15,7 +15,7 @@ import grpc
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-from vae_prod.core import errors
+from pipelines import files
 
 _BEATS_PER_TIMEOUT = 6
 _POLL_SECONDS = 0.5
@@ -71,7 +71,7 @@ class Chief:
         port: The port that it listens at.
 
     Raises:
-        RunError: The port can't be had.
+        UserError: The port can't be had.
     """
 
     def __init__(self, oracle, host: str, port: int, timeout: float):
@@ -92,7 +92,7 @@ class Chief:
         except RuntimeError:
             self.port = 0
         if not self.port:
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected to listen at {host}:{port}, it is in use or not this "
                 "machine's. Choose another --port (KERASTUNER_ORACLE_PORT), or end the "
                 "search that has it."
@@ -106,7 +106,7 @@ class Chief:
             watch: Called again and again; what it raises ends the wait.
 
         Raises:
-            RunError: No worker was heard of for the timeout, with trials left.
+            UserError: No worker was heard of for the timeout, with trials left.
         """
         for worker in self._oracle.ongoing_trials:
             self._servicer.heard[worker] = time.monotonic()
@@ -122,7 +122,7 @@ class Chief:
             elif self._servicer.stop_triggered and not self._oracle.waiting():
                 return
             elif time.monotonic() - heard > self._timeout:
-                raise errors.RunError(
+                raise files.UserError(
                     f"Expected workers at port {self.port}, none was heard of for "
                     f"{self._timeout:g} s. What is finished is kept: start the search "
                     "again, with workers."
@@ -154,13 +154,13 @@ def connect(address: str, timeout: float) -> oracle_client.OracleClient:
         timeout: Seconds to wait for the chief, now and at each later call.
 
     Raises:
-        RunError: There is no chief.
+        UserError: There is no chief.
     """
     channel = grpc.insecure_channel(address)
     try:
         grpc.channel_ready_future(channel).result(timeout=timeout)
     except grpc.FutureTimeoutError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected a chief at {address}, none answered within {timeout:g} s. Start "
             "one there (KERASTUNER_TUNER_ID=chief), or mend KERASTUNER_ORACLE_IP and "
             "KERASTUNER_ORACLE_PORT."
@@ -194,11 +194,11 @@ def beating(
 
 @contextlib.contextmanager
 def reaching(address: str) -> Iterator[None]:
-    """Turn a chief that no longer answers into a `RunError`."""
+    """Turn a chief that no longer answers into a `UserError`."""
     try:
         yield
     except grpc.RpcError as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected an answer of the chief at {address}, got {error.code().name}. "
             "Start it again with the same command, then this worker."
         ) from error

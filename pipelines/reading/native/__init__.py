@@ -27,7 +27,7 @@ def choose(native: str) -> ModuleType:
         `op` or `twin`.
 
     Raises:
-        DataError: `native` is `true` and the op can't be had.
+        UserError: `native` is `true` and the op can't be had.
     """
     if native == "false" or not loader.available(required=native == "true"):
         return twin

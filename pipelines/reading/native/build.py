@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pipelines import errors
+from pipelines import files
 
 CACHE_VARIABLE = "VAE_PROD_CACHE"
 _HERE = pathlib.Path(__file__).parent
@@ -68,7 +68,7 @@ def build() -> pathlib.Path:
     Any number of processes may call this at once: one compiles, the others wait.
 
     Raises:
-        DataError: There is no compiler, it fails, or the cache can't be written.
+        UserError: There is no compiler, it fails, or the cache can't be written.
     """
     path = library_path()
     if path.exists():
@@ -79,7 +79,7 @@ def build() -> pathlib.Path:
             if not path.exists():
                 _compile(path)
     except OSError as error:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected to write the input op to {path.parent}, it failed "
             f"({error.strerror}). Set {CACHE_VARIABLE} to a folder that can be written."
         ) from error
@@ -98,7 +98,7 @@ def _one_at_a_time(path: pathlib.Path) -> Iterator[None]:
 def _compile(path: pathlib.Path) -> None:
     compiler = os.environ.get("CXX") or next(filter(shutil.which, _COMPILERS), None)
     if not compiler:
-        raise errors.DataError(
+        raise files.UserError(
             f"Expected a C++ compiler ({', '.join(_COMPILERS)} or CXX) to build the "
             "input op, found none. Install one, or use --native=false."
         )
@@ -107,7 +107,7 @@ def _compile(path: pathlib.Path) -> None:
         command = [*shlex.split(compiler), *_FLAGS, *compile_flags()]
         command += [str(_HERE / _UNIT), "-o", aside, *link_flags()]
         if reason := _failure(command):
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected {compiler} to build the input op, it failed ({reason}). "
                 "Mend or change the compiler (CXX), or use --native=false."
             )

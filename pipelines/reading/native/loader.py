@@ -6,24 +6,24 @@ from types import ModuleType
 
 import tensorflow as tf
 
-from pipelines import errors
+from pipelines import files
 from pipelines.reading.native import build
 
 
 @functools.cache
-def library() -> ModuleType | errors.DataError:
+def library() -> ModuleType | files.UserError:
     """Build the library if need be and load it; return the reason where it fails."""
     try:
         path = build.build()
         try:
             return tf.load_op_library(str(path))
         except (tf.errors.OpError, OSError) as error:
-            raise errors.DataError(
+            raise files.UserError(
                 f"Expected to load the input op {path}, it failed "
                 f"({str(error).splitlines()[0]}). Remove the file to build it anew, or "
                 "use --native=false."
             ) from error
-    except errors.DataError as error:
+    except files.UserError as error:
         return error
 
 
@@ -36,10 +36,10 @@ def available(required: bool = False) -> bool:
     """Say whether the op can be used; where it can't, log the reason, once.
 
     Raises:
-        DataError: It can't, and it is `required`.
+        UserError: It can't, and it is `required`.
     """
     loaded = library()
-    if not isinstance(loaded, errors.DataError):
+    if not isinstance(loaded, files.UserError):
         return True
     if required:
         raise loaded

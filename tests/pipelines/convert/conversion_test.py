@@ -13,7 +13,8 @@ from absl.testing import parameterized
 from PIL import Image
 
 from pipelines import config as config_lib
-from pipelines import errors, faces, records, shards, sources
+from pipelines import faces, records, shards, sources
+from pipelines import files as files_lib
 from pipelines.convert import conversion, images, items, journal, plan
 from tests.pipelines import fixtures
 
@@ -310,7 +311,7 @@ class ResumeTest(ConvertTestCase):
 
 class RefusalTest(ConvertTestCase):
     def _refused(self, message, **settings):
-        with self.assertRaisesRegex(errors.DataError, message):
+        with self.assertRaisesRegex(files_lib.UserError, message):
             _convert(self.root, self.out, **settings)
 
     def test_damaged_images_are_named(self):
@@ -321,7 +322,7 @@ class RefusalTest(ConvertTestCase):
                 file.truncate(300)
         message = "at most 1 damaged images, found 2 .*000002.jpg: .*000005.jpg: "
         for workers in (1, 2):
-            with self.assertRaisesRegex(errors.DataError, message):
+            with self.assertRaisesRegex(files_lib.UserError, message):
                 _convert(self.root, self.out, workers, max_bad_images=1)
         manifest = _convert(self.root, self.out, 2, max_bad_images=2)
         self.assertEqual(manifest.split("train").num_examples, 5)
@@ -373,7 +374,7 @@ class RefusalTest(ConvertTestCase):
             ("digits", {}, "source kind is celeba, not digits"),
         ):
             config = _config(**settings)
-            with self.assertRaisesRegex(errors.DataError, message):
+            with self.assertRaisesRegex(files_lib.UserError, message):
                 conversion.find_finished(
                     self.out, sources.open_source(source, config), config
                 )
@@ -383,7 +384,9 @@ class RefusalTest(ConvertTestCase):
         name = manifest.split("test").shards[0].file
         os.remove(os.path.join(self.out, name))
         config = _config(limit=5)
-        with self.assertRaisesRegex(errors.DataError, f"Expected {name} .* it is gone"):
+        with self.assertRaisesRegex(
+            files_lib.UserError, f"Expected {name} .* it is gone"
+        ):
             conversion.find_finished(
                 self.out, sources.open_source("digits", config), config
             )
@@ -399,7 +402,7 @@ class RefusalTest(ConvertTestCase):
         full = shutil.disk_usage(self.folder)._replace(free=10)
         with (
             mock.patch.object(shutil, "disk_usage", return_value=full),
-            self.assertRaisesRegex(errors.DataError, "free disk space"),
+            self.assertRaisesRegex(files_lib.UserError, "free disk space"),
         ):
             conversion.convert(planned, self.out)
         self.assertFalse(os.path.exists(self.out))

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from PIL import Image
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from pipelines.convert import images
 from tests.pipelines import fixtures
 
@@ -170,14 +170,14 @@ class FitTest(parameterized.TestCase, tf.test.TestCase):
     )
     def test_refuses_what_does_not_fit(self, settings, message):
         config = config_lib.ConvertConfig(**settings)
-        with self.assertRaisesRegex(errors.DataError, message):
+        with self.assertRaisesRegex(files.UserError, message):
             images.fit(Image.new("L", (30, 20)), config)
 
     def test_convert_refuses_another_size(self):
         config = config_lib.ConvertConfig(image_size=0, crop="none")
         array = np.zeros((4, 5), np.uint8)
         with self.assertRaisesRegex(
-            errors.DataError, "one size .* 6 x 4 .*received 5 x 4"
+            files.UserError, "one size .* 6 x 4 .*received 5 x 4"
         ):
             images.convert(array, config, (4, 6, 1))
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as config_lib
-from pipelines import errors
+from pipelines import files
 from pipelines.convert import items, workers
 
 _TASK = workers.Task(config_lib.ConvertConfig(image_size=8, encoding="raw"), (8, 8, 1))
@@ -66,14 +66,14 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
         task = workers.Task(config_lib.ConvertConfig(image_size=8, crop="9"), (8, 8, 1))
         with (
             workers.start(num_workers) as run,
-            self.assertRaisesRegex(errors.DataError, "^3: Expected .* 9 x 9 pixels"),
+            self.assertRaisesRegex(files.UserError, "^3: Expected .* 9 x 9 pixels"),
         ):
             list(run(task, _items(4)[3:], 32))
 
     def test_killed_worker_is_an_error(self):
         with (
             workers.start(2) as run,
-            self.assertRaisesRegex(errors.DataError, "one ended abruptly"),
+            self.assertRaisesRegex(files.UserError, "one ended abruptly"),
         ):
             list(run(_TASK, [*_items(100), _Deadly()], 32))
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
-from pipelines import errors, faces
+from pipelines import faces, files
 
 NUM_IMAGES = 21
 
@@ -201,21 +201,21 @@ class TreeTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_refuses_a_tree_of_another_seed(self):
         self.write(num_images=2)
-        with self.assertRaisesRegex(errors.DataError, "received faces made with"):
+        with self.assertRaisesRegex(files.UserError, "received faces made with"):
             self.write(num_images=2, seed=2)
 
     def test_refuses_a_folder_with_other_files(self):
         os.makedirs(self.out)
         with open(os.path.join(self.out, "thesis.txt"), "w", encoding="utf-8") as file:
             json.dump({}, file)
-        with self.assertRaisesRegex(errors.DataError, "a folder with other files"):
+        with self.assertRaisesRegex(files.UserError, "a folder with other files"):
             self.write()
         self.assertEqual(os.listdir(self.out), ["thesis.txt"])
 
     def test_refuses_a_place_that_cannot_be_written_to(self):
         with open(self.out, "w", encoding="utf-8"):
             pass
-        with self.assertRaisesRegex(errors.DataError, "can be written to"):
+        with self.assertRaisesRegex(files.UserError, "can be written to"):
             self.write(os.path.join(self.out, "below"))
 
     @parameterized.parameters(
@@ -225,7 +225,7 @@ class TreeTest(tf.test.TestCase, parameterized.TestCase):
         (1, 1, -1, "Expected workers of at least 0, received -1."),
     )
     def test_refuses_numbers_out_of_range(self, num_images, seed, workers, message):
-        with self.assertRaises(errors.DataError) as caught:
+        with self.assertRaises(files.UserError) as caught:
             self.write(num_images=num_images, seed=seed, workers=workers)
         self.assertEqual(str(caught.exception), message)
         self.assertFalse(os.path.exists(self.out))

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import errors, records, shards
+from pipelines import files, records, shards
 from pipelines.reading import damage as damage_lib
 from tests.pipelines import shard_fixtures
 
@@ -206,7 +206,7 @@ class SentenceTest(tf.test.TestCase):
         return damage_lib.sentence(caught.exception)
 
     def test_what_a_data_error_says(self):
-        error = errors.DataError("Expected this. Do that.")
+        error = files.UserError("Expected this. Do that.")
         self.assertEqual(self._sentence(error), "Expected this. Do that.")
 
     def test_other_errors(self):

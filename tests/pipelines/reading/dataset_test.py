@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as config_lib
-from pipelines import errors, shards
+from pipelines import files, shards
 from pipelines.reading import damage, dataset
 from pipelines.reading.native import loader
 from tests.pipelines import shard_fixtures
@@ -318,7 +318,7 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         with open(self._path(shard), "rb+") as file:
             file.truncate(offset + 3)
         with self.assertRaisesRegex(
-            errors.DataError, r"record 5 and those after it, up to key train-00011, are"
+            files.UserError, r"record 5 and those after it, up to key train-00011, are"
         ):
             self._read(native, shuffle=shuffle)
         batches = self._read(native, shuffle=shuffle, max_bad_records=2)
@@ -330,10 +330,10 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         index = np.load(path)
         index[3, 1] += 1
         np.save(path, index)
-        with self.assertRaisesRegex(errors.DataError, f"{self.split.index}.* altered"):
+        with self.assertRaisesRegex(files.UserError, f"{self.split.index}.* altered"):
             self._read()
         os.remove(path)
-        with self.assertRaisesRegex(errors.DataError, "can't be read"):
+        with self.assertRaisesRegex(files.UserError, "can't be read"):
             self._read()
 
 
@@ -364,11 +364,11 @@ class BadInputTest(tf.test.TestCase, parameterized.TestCase):
         ({"replica": (0, 2), "keep_last_batch": True}, "Leave keep_last_batch off"),
     )
     def test_refuses(self, changes, message):
-        with self.assertRaisesRegex(errors.DataError, message):
+        with self.assertRaisesRegex(files.UserError, message):
             self._read(**changes)
 
     def test_unknown_split(self):
-        with self.assertRaisesRegex(errors.DataError, r"\['train'\], received 'exam'"):
+        with self.assertRaisesRegex(files.UserError, r"\['train'\], received 'exam'"):
             dataset.eval_batches(
                 self.data_dir, self.manifest, "exam", config_lib.DataConfig()
             )
@@ -376,7 +376,7 @@ class BadInputTest(tf.test.TestCase, parameterized.TestCase):
     def test_missing_shard_is_named(self):
         file = self.manifest.splits["train"].shards[1].file
         os.remove(os.path.join(self.data_dir, file))
-        with self.assertRaisesRegex(errors.DataError, f"{file} .*is missing"):
+        with self.assertRaisesRegex(files.UserError, f"{file} .*is missing"):
             self._read()
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as config_lib
-from pipelines import errors, faces, sources
+from pipelines import faces, files, sources
 from pipelines.convert import images
 from tests.pipelines import fixtures
 
@@ -32,7 +32,7 @@ class CelebaTest(parameterized.TestCase, tf.test.TestCase):
         return fixtures.write_celeba(self.create_tempdir().full_path, **options)
 
     def _refused(self, root, message):
-        with self.assertRaisesRegex(errors.DataError, message):
+        with self.assertRaisesRegex(files.UserError, message):
             sources.open_source(root, _CONFIG)
 
     def test_everything_is_read(self):
@@ -224,7 +224,7 @@ class ImagesTest(tf.test.TestCase):
             (text, "readable zip archive"),
             ("gs://bucket/x", "local --source"),
         ):
-            with self.assertRaisesRegex(errors.DataError, message):
+            with self.assertRaisesRegex(files.UserError, message):
                 sources.open_source(path, _CONFIG)
 
     def test_unsafe_zips(self):
@@ -241,7 +241,7 @@ class ImagesTest(tf.test.TestCase):
                 warnings.simplefilter("ignore")  # zipfile warns of duplicates.
                 for member in members:
                     archive.writestr(member, b"x")
-            with self.assertRaisesRegex(errors.DataError, message):
+            with self.assertRaisesRegex(files.UserError, message):
                 sources.open_source(path, _CONFIG)
 
 
@@ -312,12 +312,12 @@ class ArraysTest(parameterized.TestCase, tf.test.TestCase):
         ({"x": _pixels(2), "y": [0, 1], "labels": [0, 1]}, "one array of labels"),
     )
     def test_npz_refusals(self, arrays, message):
-        with self.assertRaisesRegex(errors.DataError, message):
+        with self.assertRaisesRegex(files.UserError, message):
             sources.open_source(self._npz(**arrays), _CONFIG)
 
     def test_truncated_npz(self):
         path = self.create_tempfile("bad.npz", b"PK\3\4nothing", "wb").full_path
-        with self.assertRaisesRegex(errors.DataError, "damaged"):
+        with self.assertRaisesRegex(files.UserError, "damaged"):
             sources.open_source(path, _CONFIG)
 
     @parameterized.parameters("", ".gz")
@@ -343,7 +343,7 @@ class ArraysTest(parameterized.TestCase, tf.test.TestCase):
         with open(path, "rb+") as file:
             file.truncate(100)
         source = sources.open_source(path, _CONFIG)
-        with self.assertRaisesRegex(errors.DataError, "damaged .it ends early"):
+        with self.assertRaisesRegex(files.UserError, "damaged .it ends early"):
             _keys(source)
 
 
@@ -385,7 +385,7 @@ class PreparedTest(tf.test.TestCase):
             ("tfds:no_such_data_set", "a TFDS data set, received 'no_such_data_set'"),
             ("tfds:mnist", "mnist prepared in .* found none"),
         ):
-            with self.assertRaisesRegex(errors.DataError, message):
+            with self.assertRaisesRegex(files.UserError, message):
                 sources.open_source(name, _CONFIG, folder)
 
 

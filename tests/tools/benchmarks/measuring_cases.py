@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from pipelines import errors
+from pipelines import files
 
 
 def add(numbers):
@@ -27,7 +27,7 @@ def spin(seconds):
 
 
 def refuse():
-    raise errors.DataError("Expected that, received this; do so.")
+    raise files.UserError("Expected that, received this; do so.")
 
 
 def die():

@@ -4,7 +4,7 @@ import os
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import errors
+from pipelines import files
 from tests.tools.benchmarks import measuring_cases as cases_lib
 from tools.benchmarks import measuring
 
@@ -39,11 +39,11 @@ class RunTest(tf.test.TestCase):
         self.assertGreaterEqual(run.cpu_seconds, 0.48)
 
     def test_mistake_keeps_its_kind(self):
-        with self.assertRaisesRegex(errors.DataError, "^Expected that"):
+        with self.assertRaisesRegex(files.UserError, "^Expected that"):
             measuring.run(measuring.Case("refuse", cases_lib.refuse))
 
     def test_killed(self):
-        with self.assertRaisesRegex(errors.DataError, "'die' to finish, .* abruptly"):
+        with self.assertRaisesRegex(files.UserError, "'die' to finish, .* abruptly"):
             measuring.run(measuring.Case("die", cases_lib.die))
 
     def test_cases_take_turns(self):
@@ -84,7 +84,7 @@ class ReportTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters("", "gone/out.json")
     def test_unwritable(self, name):
         path = os.path.join(self.create_tempdir().full_path, name)
-        with self.assertRaisesRegex(errors.DataError, "choose another --out"):
+        with self.assertRaisesRegex(files.UserError, "choose another --out"):
             measuring.check_writable(path)
 
 

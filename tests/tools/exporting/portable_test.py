@@ -13,14 +13,13 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as data_config_lib
-from pipelines import errors as data_errors
+from pipelines import files
 from tests.pipelines import shard_fixtures
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
 from tools import runs
 from tools.exporting import portable
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import formats, onnx_format
@@ -104,15 +103,15 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
     def test_wants_a_saved_model_of_the_same_weights(self):
         with (
             mock.patch.object(self, "model", vae_lib.VAE(tiny.config())),
-            self.assertRaisesRegex(errors.RunError, "first: python -m tools.export"),
+            self.assertRaisesRegex(files.UserError, "first: python -m tools.export"),
         ):
             self._write("tflite")
         missing = self.create_tempdir().full_path
-        with self.assertRaisesRegex(errors.RunError, f"same weights in {missing}"):
+        with self.assertRaisesRegex(files.UserError, f"same weights in {missing}"):
             self._write("tflite", export_dir=os.path.join(missing, "none"))
 
     def test_wants_images(self):
-        with self.assertRaisesRegex(data_errors.DataError, "split 'validation'"):
+        with self.assertRaisesRegex(files.UserError, "split 'validation'"):
             self._write("onnx", split="validation")
 
     @parameterized.parameters(
@@ -135,7 +134,7 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
 
         with (
             mock.patch.object(onnx_format, "open_codec", open_wrong),
-            self.assertRaisesRegex(errors.RunError, message),
+            self.assertRaisesRegex(files.UserError, message),
         ):
             self._write("onnx", out=out)
         self.assertEmpty(os.listdir(out))

@@ -3,7 +3,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import artefacts, errors
+from pipelines import files
+from vae_prod.core import artefacts
 
 
 class ArtefactsTest(tf.test.TestCase):
@@ -33,14 +34,14 @@ class ArtefactsTest(tf.test.TestCase):
         self.assertEqual(os.listdir(os.path.dirname(self.path)), ["thing"])
 
     def test_missing_and_damaged_are_told_in_a_sentence(self):
-        with self.assertRaisesRegex(errors.RunError, "Expected a hat in .* Buy one."):
+        with self.assertRaisesRegex(files.UserError, "Expected a hat in .* Buy one."):
             artefacts.load(self.path, "a hat", "Buy one.")
         artefacts.save(self.path, {"a": np.arange(3)}, {})
         for name, content in (("arrays.npz", b"PK"), ("made.json", b"{")):
             with open(os.path.join(self.path, name), "r+b") as file:
                 file.truncate()
                 file.write(content)
-            with self.assertRaisesRegex(errors.RunError, "can't be read.* Buy one."):
+            with self.assertRaisesRegex(files.UserError, "can't be read.* Buy one."):
                 artefacts.load(self.path, "a hat", "Buy one.")
             artefacts.save(self.path, {"a": np.arange(3)}, {})
 
@@ -48,7 +49,7 @@ class ArtefactsTest(tf.test.TestCase):
         blocked = os.path.join(self.create_tempdir().full_path, "file")
         with open(blocked, "w"):
             pass
-        with self.assertRaisesRegex(errors.RunError, "Expected to write"):
+        with self.assertRaisesRegex(files.UserError, "Expected to write"):
             artefacts.save(os.path.join(blocked, "thing"), {}, {})
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.core import errors
 from vae_prod.evaluation import assessment, extractors, feature_distances
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.model import codec as codec_lib
@@ -188,12 +188,12 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
             return {"z_mean": np.full((len(images), 2), np.nan, np.float32)}
 
         subject = _known(encode, lambda z: np.zeros((len(z), *_SHAPE), "f4"), mode="ae")
-        with self.assertRaisesRegex(errors.RunError, "gives NaN or infinity"):
+        with self.assertRaisesRegex(files.UserError, "gives NaN or infinity"):
             assessment.assess(subject, _batches(tiny.images(2, _SHAPE), 2))
 
     def test_refuses_too_few_images_for_features(self):
         batches = _batches(tiny.images(3, _SHAPE), 2)
-        with self.assertRaisesRegex(errors.RunError, "at least 4 images"):
+        with self.assertRaisesRegex(files.UserError, "at least 4 images"):
             assessment.assess(_subject(), batches, _SETTINGS, [_means()])
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.core import errors
 from vae_prod.evaluation import extractors
 
 _SHAPE = (8, 8, 3)
@@ -95,7 +95,7 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
         (((8, 3),), "from images, float32 or uint8"),
     )
     def test_refuses_another_input(self, arguments, message):
-        with self.assertRaisesRegex(errors.RunError, message):
+        with self.assertRaisesRegex(files.UserError, message):
             extractors.load(self._save(*arguments), _SHAPE)
 
     def test_refuses_an_input_that_its_network_refuses(self):
@@ -107,7 +107,7 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
         module.flat = flat
         tf.saved_model.save(module, self.path, signatures=flat)
         expected = r"takes images of shape \(8, 8, 3\), it refuses them: "
-        with self.assertRaisesRegex(errors.RunError, expected) as raised:
+        with self.assertRaisesRegex(files.UserError, expected) as raised:
             extractors.load(self.path, _SHAPE)
         self.assertNotIn("\n", str(raised.exception))
 
@@ -119,16 +119,16 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
         module.maps = identity
         tf.saved_model.save(module, self.path, signatures=identity)
         expected = r"one vector for each image.*received shape \(2, 8, 8, 3\)"
-        with self.assertRaisesRegex(errors.RunError, expected):
+        with self.assertRaisesRegex(files.UserError, expected):
             extractors.load(self.path, _SHAPE)
 
     def test_refuses_what_is_not_there_or_damaged(self):
-        with self.assertRaisesRegex(errors.RunError, "found neither a file nor a"):
+        with self.assertRaisesRegex(files.UserError, "found neither a file nor a"):
             extractors.load("/nowhere", _SHAPE)
         path = self._save((8, 8, 3))
         with open(os.path.join(path, "saved_model.pb"), "wb") as file:
             file.write(b"damage")
-        with self.assertRaisesRegex(errors.RunError, "it can't be read"):
+        with self.assertRaisesRegex(files.UserError, "it can't be read"):
             extractors.load(path, _SHAPE)
 
     def test_refuses_a_file_of_other_weights(self):
@@ -136,7 +136,7 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
         with open(path, "wb") as file:
             file.write(b"no weights")
         expected = "Expected the weights of Keras' InceptionV3 without its top"
-        with self.assertRaisesRegex(errors.RunError, expected):
+        with self.assertRaisesRegex(files.UserError, expected):
             extractors.load(path, _SHAPE)
 
 

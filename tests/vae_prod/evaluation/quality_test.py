@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.core import errors
 from vae_prod.evaluation import quality
 from vae_prod.latent import sampling
 from vae_prod.model import likelihoods
@@ -250,7 +250,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(fresh[0].samples(5), samples, atol=1e-6)
 
     def test_no_images(self):
-        with self.assertRaisesRegex(errors.RunError, "Expected held-out images"):
+        with self.assertRaisesRegex(files.UserError, "Expected held-out images"):
             quality.evaluate(tiny.model(), [])
 
 

@@ -3,7 +3,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.core import errors
+from pipelines import files
 from vae_prod.latent import arithmetic
 
 
@@ -34,15 +34,15 @@ class AttributesTest(tf.test.TestCase):
         means = arithmetic.by_label(z, np.array([0, 0, 2, 2]), ("shoe", "bag", "coat"))
         self.assertAllClose(means.vector("coat", "shoe"), [10, 4])
         self.assertAllEqual(means.counts, [2, 0, 2])
-        with self.assertRaisesRegex(errors.RunError, "images of 'bag', received none"):
+        with self.assertRaisesRegex(files.UserError, "images of 'bag', received none"):
             means.mean("bag")
 
     def test_unknown_and_one_sided_attributes(self):
         z = np.ones((4, 2), np.float32)
         means = arithmetic.by_attribute(z, np.ones((4, 1)), ("Young",))
-        with self.assertRaisesRegex(errors.RunError, "of 'no Young', received none"):
+        with self.assertRaisesRegex(files.UserError, "of 'no Young', received none"):
             means.vector("Young")
-        with self.assertRaisesRegex(errors.RunError, "one of Young, .* 'Bald'"):
+        with self.assertRaisesRegex(files.UserError, "one of Young, .* 'Bald'"):
             means.vector("Bald")
 
     def test_edits(self):
@@ -62,7 +62,7 @@ class AttributesTest(tf.test.TestCase):
         self.assertEqual(loaded.made, {"split": "train"})
         self.assertAllEqual(loaded.vector("Hat"), means.vector("Hat"))
         self.assertEqual(loaded.means.dtype, np.float32)
-        with self.assertRaisesRegex(errors.RunError, "found none. Make them."):
+        with self.assertRaisesRegex(files.UserError, "found none. Make them."):
             arithmetic.load(os.path.join(path, "other"), "Make them.")
 
 

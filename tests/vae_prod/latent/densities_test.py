@@ -5,7 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from scipy import stats
 
-from vae_prod.core import errors
+from pipelines import files
 from vae_prod.latent import densities
 
 _MEAN = np.array([1.0, -2.0, 0.5])
@@ -76,7 +76,7 @@ class GaussianTest(tf.test.TestCase):
 
     def test_points_that_are_all_the_same(self):
         for points in (np.zeros((0, 3)), np.ones((1, 3)), np.ones((9, 3))):
-            with self.assertRaisesRegex(errors.RunError, "images that differ"):
+            with self.assertRaisesRegex(files.UserError, "images that differ"):
                 densities.fit_gaussian(points)
 
 
@@ -144,7 +144,7 @@ class MixtureTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(0, 4000)
     def test_more_components_than_points(self, components):
-        with self.assertRaisesRegex(errors.RunError, "from 1 to 3000 components"):
+        with self.assertRaisesRegex(files.UserError, "from 1 to 3000 components"):
             _mixture(components=components)
 
 
@@ -157,7 +157,7 @@ class FileTest(tf.test.TestCase):
         seeds = tf.range(9)
         self.assertAllEqual(loaded.sample(seeds), fitted.sample(seeds))
         self.assertEqual(loaded.made, fitted.made)
-        with self.assertRaisesRegex(errors.RunError, "found none. Fit one."):
+        with self.assertRaisesRegex(files.UserError, "found none. Fit one."):
             densities.load(os.path.join(path, "other"), "Fit one.")
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from vae_prod.core import errors
 from vae_prod.latent import encodings
 from vae_prod.model import codec as codec_lib
+from vae_prod.serving import opening
 
 
 def _data(num: int, **more) -> tf.data.Dataset:
@@ -57,18 +58,18 @@ class EncodeToDiskTest(tf.test.TestCase, parameterized.TestCase):
     def test_images_that_are_missing(self, num):
         codec = codec_lib.from_model(tiny.model())
         expected = 4 if num else 0
-        with self.assertRaisesRegex(errors.RunError, f"images to encode, .* {num}\\."):
+        with self.assertRaisesRegex(files.UserError, f"images to encode, .* {num}\\."):
             encodings.encode_to_disk(codec, _data(num).batch(2), expected, self.out)
         self.assertFalse(os.path.exists(self.out))
 
     def test_nothing_encoded_and_damage(self):
-        with self.assertRaisesRegex(errors.RunError, "found none. Encode them."):
+        with self.assertRaisesRegex(files.UserError, "found none. Encode them."):
             encodings.open_encoding(self.out, "Encode them.")
         codec = codec_lib.from_model(tiny.model())
         encodings.encode_to_disk(codec, _data(3).batch(2), 3, self.out)
         with open(os.path.join(self.out, "z_mean.npy"), "r+b") as file:
             file.truncate(100)
-        with self.assertRaisesRegex(errors.RunError, "can't be read .* Encode them."):
+        with self.assertRaisesRegex(files.UserError, "can't be read .* Encode them."):
             encodings.open_encoding(self.out, "Encode them.")
 
 
@@ -80,7 +81,7 @@ class WeightsDigestTest(tf.test.TestCase):
         self.assertEqual(codec_lib.from_model(same).weights_digest(), before)
         same.encoder(tiny.images(2) / np.float32(255), training=True)  # Draws dropout.
         path = tiny_exports.export_little(model, self.create_tempdir().full_path)
-        self.assertEqual(codec_lib.from_export(path).weights_digest(), before)
+        self.assertEqual(opening.open_export(path).weights_digest(), before)
         kernel = model.decoder.trainable_variables[0]
         kernel.assign(kernel + 1e-3)
         self.assertNotEqual(codec.weights_digest(), before)

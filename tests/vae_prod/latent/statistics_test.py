@@ -5,7 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from scipy import stats
 
-from vae_prod.core import errors
+from pipelines import files
 from vae_prod.latent import sampling, statistics
 
 
@@ -75,9 +75,9 @@ class RadiiTest(tf.test.TestCase):
         self.assertEqual(found.share(0, 5), 0.6)
 
     def test_points_that_are_not_finite_or_not_there(self):
-        with self.assertRaisesRegex(errors.RunError, "finite latent points"):
+        with self.assertRaisesRegex(files.UserError, "finite latent points"):
             statistics.radii(np.array([[1.0, np.nan]]))
-        with self.assertRaisesRegex(errors.RunError, "received none"):
+        with self.assertRaisesRegex(files.UserError, "received none"):
             statistics.radii(np.zeros((0, 3)))
 
 
@@ -149,7 +149,7 @@ class ChooseRowsTest(tf.test.TestCase):
 
     def test_more_than_there_are(self):
         with self.assertRaisesRegex(
-            errors.RunError, "at most 9 points for t-SNE, .* received 10"
+            files.UserError, "at most 9 points for t-SNE, .* received 10"
         ):
             statistics.choose_rows(9, 10, 1, "t-SNE")
 
@@ -167,7 +167,7 @@ class ClusterTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(calls, [(1, 4), (2, 4), (3, 4), (4, 4)])
 
     def test_more_clusters_than_points(self):
-        with self.assertRaisesRegex(errors.RunError, "at most 30 clusters, .* 31"):
+        with self.assertRaisesRegex(files.UserError, "at most 30 clusters, .* 31"):
             statistics.inertia_curve(_normal(30, 2), (2, 31))
 
     @parameterized.parameters((12.0, 30.0), (16.0, 10.0))
@@ -180,7 +180,7 @@ class ClusterTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(nearest, np.repeat(np.arange(3), 40))
 
     def test_perplexity_of_too_few_points(self):
-        with self.assertRaisesRegex(errors.RunError, "perplexity below 30, .* 30"):
+        with self.assertRaisesRegex(files.UserError, "perplexity below 30, .* 30"):
             statistics.tsne(_normal(30, 2))
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.core import errors
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam, guard
 
@@ -192,7 +192,7 @@ class CountTest(_GuardCase):
         self._fit(model, "good", *["nan_image"] * 4, "good", *["nan_image"] * 3)
         self.assertAllEqual(model.guard.counts, [9, 3, 6])
         with self.assertRaisesRegex(
-            errors.RunError, "in 3 steps in a row, .* step 6 of"
+            files.UserError, "in 3 steps in a row, .* step 6 of"
         ):
             model.guard.check()
 

@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.optim import adam, schedules
 
 
@@ -49,7 +49,7 @@ class LearningRateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(after, 0.0, atol=1e-6)
 
     def test_warm_up_must_leave_the_cosine_updates(self):
-        with self.assertRaisesRegex(errors.RunError, "cosine, 20, received 20"):
+        with self.assertRaisesRegex(files.UserError, "cosine, 20, received 20"):
             settings = {"learning_rate_schedule": "cosine"}
             self._rates((), learning_rate_warmup_steps=20, **settings)
 

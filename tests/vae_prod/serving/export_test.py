@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from vae_prod.core import errors
 from vae_prod.model import codec
-from vae_prod.serving import description, record, replay, versions
+from vae_prod.serving import description, opening, record, replay, versions
 
 _KILLED = """
 import importlib, os, signal, sys
@@ -45,7 +45,7 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllClose(rebuilt["image"], decoded, atol=1e-5)
 
     def test_opens_as_a_codec_of_the_same_weights(self):
-        opened, own = codec.from_export(self.path), codec.from_model(tiny.model())
+        opened, own = opening.open_export(self.path), codec.from_model(tiny.model())
         self.assertEqual(opened.weights_digest(), own.weights_digest())
         self.assertEqual(opened.image_shape, (8, 8, 3))
         self.assertEqual(opened.z_dim, 3)
@@ -110,8 +110,8 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         model.variance.assign(0.25)
         directory = self.create_tempdir().full_path
         path = tiny_exports.export_little(model, directory)
-        self.assertEqual(codec.from_export(path).variance, 0.25)
-        self.assertIsNone(codec.from_export(self.path).variance)
+        self.assertEqual(opening.open_export(path).variance, 0.25)
+        self.assertIsNone(opening.open_export(self.path).variance)
 
     def test_nothing_is_published_that_answers_differently(self):
         directory = self.create_tempdir().full_path
@@ -123,19 +123,19 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
             return made
 
         self.enter_context(mock.patch.object(record, "golden", other))
-        with self.assertRaisesRegex(errors.RunError, "signature decode to answer"):
+        with self.assertRaisesRegex(files.UserError, "signature decode to answer"):
             tiny_exports.export_little(tiny.model(), directory)
         self.assertEmpty(versions.listed(directory))
 
     def test_not_an_export(self):
         missing = self.create_tempdir().full_path
-        with self.assertRaisesRegex(errors.RunError, "made by tools.export"):
-            codec.from_export(missing)
+        with self.assertRaisesRegex(files.UserError, "made by tools.export"):
+            opening.open_export(missing)
 
     def test_unwritable_folder(self):
         blocked = self.create_tempfile().full_path
         directory = os.path.join(blocked, "faces")
-        with self.assertRaisesRegex(errors.RunError, "Expected to write an export"):
+        with self.assertRaisesRegex(files.UserError, "Expected to write an export"):
             tiny_exports.export_little(tiny.model(), directory)
 
 

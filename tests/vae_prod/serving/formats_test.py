@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files as files_lib
 from tests.vae_prod import tiny
-from vae_prod.core import errors
 from vae_prod.serving import formats, onnx_format, tflite_format
 
 _FORMATS = (tflite_format, onnx_format)
@@ -208,10 +208,14 @@ class FormatsTest(tf.test.TestCase, parameterized.TestCase):
         path = os.path.join(folder, kind.file_name("decoder"))
         with open(path, "wb") as file:
             file.write(b"nothing of the kind")
-        with self.assertRaisesRegex(errors.RunError, "in .*/decoder.*can't be read"):
+        with self.assertRaisesRegex(
+            files_lib.UserError, "in .*/decoder.*can't be read"
+        ):
             kind.open_codec(folder)
         os.remove(path)
-        with self.assertRaisesRegex(errors.RunError, "in .*/decoder.*can't be read"):
+        with self.assertRaisesRegex(
+            files_lib.UserError, "in .*/decoder.*can't be read"
+        ):
             kind.open_codec(folder)
 
     def test_reads_what_stands_beside(self):
@@ -221,7 +225,7 @@ class FormatsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(opened.variance, 0.5)
         for name in (formats.VERIFIED, formats.CONFIG):
             os.remove(os.path.join(folder, name))
-            with self.assertRaisesRegex(errors.RunError, f"{name} can't be read"):
+            with self.assertRaisesRegex(files_lib.UserError, f"{name} can't be read"):
                 tflite_format.open_codec(folder)
 
     def test_says_what_onnx_needs(self):
@@ -233,7 +237,7 @@ class FormatsTest(tf.test.TestCase, parameterized.TestCase):
             expected = f"needs {package}.* pip install 'vae_prod\\[onnx\\]'"
             with (
                 mock.patch.dict(sys.modules, {package: None}),
-                self.assertRaisesRegex(errors.RunError, expected),
+                self.assertRaisesRegex(files_lib.UserError, expected),
             ):
                 call()
 

@@ -3,7 +3,7 @@ import shutil
 
 import tensorflow as tf
 
-from vae_prod.core import errors
+from pipelines import files
 from vae_prod.serving import description, versions
 
 
@@ -50,7 +50,7 @@ class VersionsTest(tf.test.TestCase):
     def test_one_at_a_time(self):
         with (
             versions.new(self.directory),
-            self.assertRaisesRegex(errors.RunError, "another export is under way"),
+            self.assertRaisesRegex(files.UserError, "another export is under way"),
             versions.new(self.directory),
         ):
             pass
@@ -91,7 +91,7 @@ class VersionsTest(tf.test.TestCase):
             text = file.read()
         with open(name, "w") as file:
             file.write(text.replace('"schema_version": 1', '"schema_version": 7'))
-        with self.assertRaisesRegex(errors.RunError, "schema version 7. Export again"):
+        with self.assertRaisesRegex(files.UserError, "schema version 7. Export again"):
             description.load(path)
 
 

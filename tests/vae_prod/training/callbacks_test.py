@@ -5,8 +5,8 @@ import os
 import keras
 import tensorflow as tf
 
+from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.core import errors
 from vae_prod.training import callbacks, checkpoints, execution
 
 
@@ -103,7 +103,7 @@ class CheckpointingTest(tf.test.TestCase):
         images = tiny.images(5 * 4).astype("float32").reshape(5, 4, 8, 8, 3) / 255
         images[2:] = float("nan")
         data = tf.data.Dataset.from_tensor_slices({"image": images})
-        with self.assertRaises(errors.RunError):
+        with self.assertRaises(files.UserError):
             model.fit(data, callbacks=[callback], verbose=0)
         # The third step alone was bad then: what is saved is what the second left.
         self.assertEndsWith(saved.latest, "-3")
@@ -157,7 +157,7 @@ class BadStepsTest(tf.test.TestCase):
         self.assertEqual((counts, epoch, told), ([None, 0, None, 0, 0], [0], ""))
 
     def test_ends_the_run_after_a_streak_that_is_over(self):
-        with self.assertRaisesRegex(errors.RunError, "from step 2 of epoch 1"):
+        with self.assertRaisesRegex(files.UserError, "from step 2 of epoch 1"):
             self._fit([1, 2], every_steps=4, limit=2)
 
 

@@ -14,9 +14,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 from tensorboard.backend.event_processing import event_accumulator
 
+from pipelines import files
 from tests.vae_prod import run_record, tiny
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.training import callbacks, checkpoints, run, tensorboard
 
 _STEPS = 3
@@ -212,9 +212,9 @@ class RunTest(_RunCase):
             {"blocks": "residual"},
             {"decoder": "upsampling", "filters": (4, 6, 6)},
         ):
-            with self.assertRaisesRegex(errors.RunError, "this model's architecture"):
+            with self.assertRaisesRegex(files.UserError, "this model's architecture"):
                 run.load_weights(tiny.model(**changes), path)
-        with self.assertRaisesRegex(errors.RunError, "found no such file"):
+        with self.assertRaisesRegex(files.UserError, "found no such file"):
             run.load_weights(tiny.model(), path + ".missing")
 
     def test_damaged_checkpoint_is_named(self):
@@ -222,7 +222,7 @@ class RunTest(_RunCase):
         path = os.path.join(self.run_dir, "checkpoints", f"ckpt-{2 * _STEPS}.index")
         with open(path, "wb") as file:
             file.write(b"damaged")
-        with self.assertRaisesRegex(errors.RunError, f"ckpt-{2 * _STEPS}, it can't"):
+        with self.assertRaisesRegex(files.UserError, f"ckpt-{2 * _STEPS}, it can't"):
             self._run(epochs=3)
 
     def test_recomputed_validation_leaves_training_alone(self):
@@ -301,7 +301,7 @@ class SkippedStepTest(_RunCase):
     def test_too_many_end_the_run(self, at_once):
         settings = {"log_every_steps": 50, "steps_per_execution": at_once}
         bad = _data(bad=range(4, 99))
-        with self.assertRaisesRegex(errors.RunError, "from step 5 of epoch 2 on"):
+        with self.assertRaisesRegex(files.UserError, "from step 5 of epoch 2 on"):
             self._run(bad, max_bad_steps=4, epochs=9, **settings)
         self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
         # Saved last before the limit was seen, at the end of a call.
@@ -320,7 +320,7 @@ class SkippedStepTest(_RunCase):
         data = _data(stop_at=5, bad=(3, 4, 5, 6))
         with self.assertRaises(callbacks.Stopped):
             self._run(data, max_bad_steps=4)
-        with self.assertRaisesRegex(errors.RunError, "from step 4 of epoch 2 on"):
+        with self.assertRaisesRegex(files.UserError, "from step 4 of epoch 2 on"):
             self._run(_data(bad=(3, 4, 5, 6)), max_bad_steps=4, epochs=3)
 
 
@@ -438,7 +438,7 @@ class ResumeTest(_RunCase):
 
     def test_checkpoint_of_other_settings_is_refused(self):
         self._run(configuration="one")
-        with self.assertRaisesRegex(errors.RunError, "'two' in .*, received .* 'one'"):
+        with self.assertRaisesRegex(files.UserError, "'two' in .*, received .* 'one'"):
             self._run(configuration="two", epochs=3)
 
     def test_more_patience_goes_on_where_less_had_stopped(self):
@@ -481,7 +481,7 @@ tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
             self.skipTest("refused on CPU only")
         model = tiny.config(decoder="upsampling", upsampling="bilinear")
         config = config_lib.TrainConfig(jit_compile="true", mixed_precision="bfloat16")
-        with self.assertRaisesRegex(errors.RunError, "can't be compiled on CPU"):
+        with self.assertRaisesRegex(files.UserError, "can't be compiled on CPU"):
             run.build(model, config)
 
 

@@ -10,8 +10,8 @@ import keras_tuner
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
+from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.tuning import oracles, service, trials, worker
 
 _SEARCH = config_lib.SearchConfig(
@@ -135,19 +135,19 @@ class ServiceTest(tf.test.TestCase):
         self.assertEqual(self.ran, ["0", "1", "2", "3", "4", "5"])
 
     def test_without_workers_it_ends(self):
-        with self.assertRaisesRegex(errors.RunError, "none was heard of for 0.2 s"):
+        with self.assertRaisesRegex(files.UserError, "none was heard of for 0.2 s"):
             self._chief(timeout=0.2).wait()
 
     def test_a_port_in_use_is_refused(self):
         chief = self._chief()
-        with self.assertRaisesRegex(errors.RunError, "in use"):
+        with self.assertRaisesRegex(files.UserError, "in use"):
             service.Chief(self._oracle(), "127.0.0.1", chief.port, 1.0)
 
     def test_no_chief(self):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        with self.assertRaisesRegex(errors.RunError, "none answered within 0.3 s"):
+        with self.assertRaisesRegex(files.UserError, "none answered within 0.3 s"):
             self._work(port, "worker_0", timeout=0.3)
 
     def test_what_watch_raises_ends_the_wait(self):

@@ -7,6 +7,7 @@ import threading
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from vae_prod.core import errors
 from vae_prod.tuning import trials
 
@@ -85,7 +86,7 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertIn("distance is", result.message)
 
-    @parameterized.parameters(errors.RunError, ValueError, KeyboardInterrupt)
+    @parameterized.parameters(files.UserError, ValueError, KeyboardInterrupt)
     def test_other_errors_end_the_search(self, kind):
         def run(plan):
             raise kind("cause")

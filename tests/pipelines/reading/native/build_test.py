@@ -11,7 +11,7 @@ from unittest import mock
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import errors
+from pipelines import files
 from pipelines.reading.native import build
 
 # Stands for a compiler: counts its calls, takes its time and writes in two goes.
@@ -129,7 +129,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_no_compiler(self):
         self._set(PATH="", CXX="")
-        with self.assertRaisesRegex(errors.DataError, r"\(c\+\+, g\+\+.* found none\."):
+        with self.assertRaisesRegex(files.UserError, r"\(c\+\+, g\+\+.* found none\."):
             build.build()
         self.assertEmpty(self._libraries())
 
@@ -141,13 +141,13 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
     )
     def test_a_failing_compiler_says_why(self, script, reason):
         path = self._compiler(script)
-        with self.assertRaisesRegex(errors.DataError, rf"{path} .*\({reason}\)\. Mend"):
+        with self.assertRaisesRegex(files.UserError, rf"{path} .*\({reason}\)\. Mend"):
             build.build()
         self.assertEmpty(self._libraries())
 
     def test_a_compiler_that_is_not_there(self):
         self._set(CXX="no-such-compiler")
-        with self.assertRaisesRegex(errors.DataError, r"\(No such file or directory\)"):
+        with self.assertRaisesRegex(files.UserError, r"\(No such file or directory\)"):
             build.build()
 
     def test_a_compiler_with_arguments(self):
@@ -169,7 +169,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         in_the_way = self.folder / "file"
         in_the_way.write_text("")
         self._set(**{build.CACHE_VARIABLE: str(in_the_way / "cache")})
-        with self.assertRaisesRegex(errors.DataError, f"Set {build.CACHE_VARIABLE} to"):
+        with self.assertRaisesRegex(files.UserError, f"Set {build.CACHE_VARIABLE} to"):
             build.build()
 
     def test_a_read_only_cache(self):
@@ -177,7 +177,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
             self.skipTest("nothing is read-only for root")
         self.cache.mkdir()
         self.cache.chmod(stat.S_IRUSR | stat.S_IXUSR)
-        with self.assertRaisesRegex(errors.DataError, "Permission denied"):
+        with self.assertRaisesRegex(files.UserError, "Permission denied"):
             build.build()
 
 

@@ -4,7 +4,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from pipelines import errors
+from pipelines import files
 from pipelines.reading import native
 from pipelines.reading.native import build, loader, op, twin
 
@@ -52,9 +52,9 @@ class LoaderTest(tf.test.TestCase):
     def test_a_required_op_that_cant_be_had_is_an_error(self):
         self._set(PATH="", CXX="")
         for _ in range(2):
-            with self.assertRaisesRegex(errors.DataError, "^Expected a C.*false[.]$"):
+            with self.assertRaisesRegex(files.UserError, "^Expected a C.*false[.]$"):
                 loader.available(required=True)
-            with self.assertRaisesRegex(errors.DataError, "^Expected a C.*false[.]$"):
+            with self.assertRaisesRegex(files.UserError, "^Expected a C.*false[.]$"):
                 native.choose("true")
 
     def test_a_damaged_library_is_named(self):
@@ -64,7 +64,7 @@ class LoaderTest(tf.test.TestCase):
             path.write_bytes(content)
             self._forget()
             with self.assertRaisesRegex(
-                errors.DataError, rf"^Expected to load .*{path.name}.* Remove the file"
+                files.UserError, rf"^Expected to load .*{path.name}.* Remove the file"
             ):
                 loader.available(required=True)
             with self.assertLogs(level=logging.WARNING):

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.core import errors
 from vae_prod.evaluation import assessment as assessment_lib
 from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import figures, verdict
@@ -117,7 +117,7 @@ def load(path: str) -> Evaluation:
     """Read an evaluation.
 
     Raises:
-        RunError: There is none, or it can't be read.
+        UserError: There is none, or it can't be read.
     """
     try:
         with open(path) as file:
@@ -125,11 +125,11 @@ def load(path: str) -> Evaluation:
         if values["schema_version"] == _SCHEMA_VERSION:
             return Evaluation(**values)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise errors.RunError(
+        raise files.UserError(
             f"Expected an evaluation made by tools.evaluate in {path}, it can't be "
             f"read: {error}"
         ) from error
-    raise errors.RunError(
+    raise files.UserError(
         f"Expected an evaluation of schema version {_SCHEMA_VERSION} in {path}, "
         f"received version {values['schema_version']}. Evaluate again."
     )
@@ -143,12 +143,12 @@ def check_alike(evaluations: Mapping[str, Evaluation]) -> None:
             haven't is no hindrance: its figures are missing there.
 
     Raises:
-        RunError: Naming what differs.
+        UserError: Naming what differs.
     """
     (first, one), *others = evaluations.items()
     for path, other in others:
         if differences := list(_differences(one.protocols, other.protocols)):
-            raise errors.RunError(
+            raise files.UserError(
                 f"Expected evaluations taken alike, {first} and {path} differ in "
                 f"{', '.join(differences)}. Evaluate both in the same way."
             )

@@ -1,4 +1,8 @@
-"""What a setting is made of: default, rules and help, in one field."""
+"""What a setting is made of: default, rules and help, in one field.
+
+All configs, of the data and of the model side, declare their settings by it; programs
+make flags, `--help` and tables from the fields.
+"""
 
 import attrs
 from attrs import validators

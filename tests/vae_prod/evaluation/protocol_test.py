@@ -5,9 +5,9 @@ import attrs
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files as files_lib
 from tests.vae_prod import tiny
-from vae_prod.core import errors
-from vae_prod.evaluation import assessment, files, table
+from vae_prod.evaluation import assessment, protocol, table
 from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import quality as quality_lib
 
@@ -37,7 +37,7 @@ class ProtocolTest(tf.test.TestCase, parameterized.TestCase):
     def _evaluation(cls, images=None, extractors=None, made_by="1.0", **settings):
         own = cls.assessed
         changed = attrs.evolve(own, settings=attrs.evolve(own.settings, **settings))
-        return files.evaluation(
+        return protocol.evaluation(
             changed,
             cls.model.config,
             _IMAGES | (images or {}),
@@ -74,11 +74,11 @@ class ProtocolTest(tf.test.TestCase, parameterized.TestCase):
     def test_file_round_trip(self):
         path = os.path.join(self.create_tempdir().full_path, "test.json")
         with open(path, "w") as file:
-            file.write(files.to_text(self.evaluated))
-        loaded = files.load(path)
-        again = json.loads(files.to_text(self.evaluated))
-        self.assertEqual(json.loads(files.to_text(loaded)), again)
-        files.check_alike({"one": loaded, "two": self.evaluated})
+            file.write(protocol.to_text(self.evaluated))
+        loaded = protocol.load(path)
+        again = json.loads(protocol.to_text(self.evaluated))
+        self.assertEqual(json.loads(protocol.to_text(loaded)), again)
+        protocol.check_alike({"one": loaded, "two": self.evaluated})
 
     @parameterized.parameters(
         (None, "No such file"), ("{", "can't be read"), ('{"schema_version": 0}', "0")
@@ -88,8 +88,8 @@ class ProtocolTest(tf.test.TestCase, parameterized.TestCase):
         if content is not None:
             with open(path, "w") as file:
                 file.write(content)
-        with self.assertRaisesRegex(errors.RunError, message) as raised:
-            files.load(path)
+        with self.assertRaisesRegex(files_lib.UserError, message) as raised:
+            protocol.load(path)
         self.assertIn(path, str(raised.exception))
 
     @parameterized.parameters(
@@ -102,23 +102,23 @@ class ProtocolTest(tf.test.TestCase, parameterized.TestCase):
     )
     def test_unlike_protocols_are_refused_by_name(self, changes, message):
         other = self._evaluation(**changes)
-        with self.assertRaisesRegex(errors.RunError, message) as raised:
-            files.check_alike({"a": self.evaluated, "b": self.evaluated, "c": other})
+        with self.assertRaisesRegex(files_lib.UserError, message) as raised:
+            protocol.check_alike({"a": self.evaluated, "b": self.evaluated, "c": other})
         self.assertIn("a and c differ", str(raised.exception))
 
     def test_other_images_and_counts_are_refused(self):
         quality = attrs.evolve(self.assessed.quality, distance_images=5)
         fewer = attrs.evolve(self.assessed, quality=quality, images_digest="0" * 64)
-        other = files.evaluation(
+        other = protocol.evaluation(
             fewer, self.model.config, _IMAGES, [_extractor()], {}, {}
         )
         message = r"images \(\w{12}\.\.\. and 000000000000\.\.\.\), distance_images \(8"
-        with self.assertRaisesRegex(errors.RunError, message):
-            files.check_alike({"a": self.evaluated, "b": other})
+        with self.assertRaisesRegex(files_lib.UserError, message):
+            protocol.check_alike({"a": self.evaluated, "b": other})
 
     def test_figures_that_one_lacks_are_no_hindrance(self):
         assessed = attrs.evolve(self.assessed, features={})
-        other = files.evaluation(
+        other = protocol.evaluation(
             assessed,
             self.model.config,
             _IMAGES,
@@ -127,9 +127,9 @@ class ProtocolTest(tf.test.TestCase, parameterized.TestCase):
             {"vae_prod": "2.0"},
         )
         both = {"a.json": self.evaluated, "b.json": other}
-        files.check_alike(both)
+        protocol.check_alike(both)
         self.assertEqual(
-            files.notes(both), ["weights: best, last", "made by vae_prod 1.0, 2.0"]
+            protocol.notes(both), ["weights: best, last", "made by vae_prod 1.0, 2.0"]
         )
         text = table.comparison(both)
         self.assertIn("2: b.json (vae, bce, fact 5, z_dim 3, conv2d_transpose)", text)

@@ -1,0 +1,51 @@
+"""An export opened as a codec: encode and decode, as a run gives them."""
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import files
+from vae_prod.model import codec as codec_lib
+from vae_prod.model import vae as vae_lib
+from vae_prod.serving import description as description_lib
+
+
+def open_export(path: str) -> codec_lib.Codec:
+    """Make a codec of an exported SavedModel.
+
+    Raises:
+        UserError: There is no export of this package at `path`.
+    """
+    description = description_lib.load(path)
+    try:
+        loaded = tf.saved_model.load(path)
+        encode, decode = (loaded.signatures[name] for name in ("encode", "decode"))
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        raise files.UserError(
+            f"Expected a SavedModel made by tools.export in {path} (its version's "
+            f"folder), it can't be read: {str(error).splitlines()[0]}"
+        ) from error
+
+    def encode_images(images):
+        images = vae_lib.scale_images(tf.convert_to_tensor(images))
+        parts = [codec_lib.to_numpy(encode(image=part)) for part in split(images)]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def decode_points(z):
+        z = tf.convert_to_tensor(z, tf.float32)
+        return np.concatenate([decode(z=part)["image"].numpy() for part in split(z)])
+
+    def split(rows):
+        size = description.max_batch
+        return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]
+
+    # The signatures don't keep the variables alive by themselves.
+    encode_images.loaded = decode_points.loaded = loaded
+    tensors = description.signatures["decode"]
+    return codec_lib.Codec(
+        tuple(tensors["outputs"]["image"]["shape"][1:]),
+        tensors["inputs"]["z"]["shape"][1],
+        encode_images,
+        decode_points,
+        lambda: codec_lib.digest(loaded.weights),
+        description.variance,
+    )
