@@ -32,7 +32,7 @@ _KILLS = int(os.environ.get("RESUME_KILLS", "0"))
 _CHILD = """
 import os, signal, sys
 from tools import train
-from vae_prod import callbacks, checkpoints, tensorboard
+from vae_prod.training import callbacks, checkpoints, tensorboard
 
 step, name = int(sys.argv.pop(1)), sys.argv.pop(1)
 owners = vars(callbacks) | vars(checkpoints) | vars(tensorboard)

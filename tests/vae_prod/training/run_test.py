@@ -456,7 +456,8 @@ class JitTest(tf.test.TestCase, parameterized.TestCase):
         # In a process of its own: the cache is set up before anything runs.
         program = f"""
 import tensorflow as tf
-from vae_prod import config, training
+from vae_prod import config
+from vae_prod.training import run
 run.set_up_devices(config.TrainConfig(compile_cache={folder!r}))
 tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
 """

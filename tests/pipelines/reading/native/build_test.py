@@ -104,10 +104,10 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
             build.library_path = lambda: pathlib.Path({str(path)!r})
             print(build.build().read_text())
         """
-        (self.folder / "pipelines" / "native").mkdir(parents=True)
-        for name in ("errors.py", "native/build.py"):
-            source = build._HERE.parent / name
-            shutil.copy(source, self.folder / "pipelines" / name)
+        package = build._HERE.parents[1]
+        (self.folder / "pipelines/reading/native").mkdir(parents=True)
+        for name in ("files.py", "reading/native/build.py"):
+            shutil.copy(package / name, self.folder / "pipelines" / name)
         command = [sys.executable, "-c", textwrap.dedent(code)]
         running = [
             subprocess.Popen(
