@@ -105,35 +105,10 @@ class Manifest:
         return self.splits[name]
 
 
-def sync(path: str) -> None:
-    """Bring a written file to the disk; remote file systems do so on closing."""
-    if os.path.exists(path):
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
-
-
-def write_atomically(path: str, data: bytes) -> None:
-    """Write a small file aside, then rename it to its final name."""
-    aside = f"{path}.tmp"
-    with tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(data)
-    sync(aside)
-    tf.io.gfile.rename(aside, path, overwrite=True)
-
-
-def file_sha256(path: str) -> str:
-    """Return the hexadecimal sha256 of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with tf.io.gfile.GFile(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def save_manifest(data_dir: str, manifest: Manifest) -> None:
     """Write `manifest.json` atomically."""
     text = json.dumps(attrs.asdict(manifest), indent=1, sort_keys=True) + "\n"
-    write_atomically(os.path.join(data_dir, MANIFEST_NAME), text.encode())
+    files.write(os.path.join(data_dir, MANIFEST_NAME), text)
 
 
 def load_manifest(data_dir: str) -> Manifest:
@@ -151,8 +126,8 @@ def load_manifest(data_dir: str) -> Manifest:
     try:
         with tf.io.gfile.GFile(path, "r") as file:
             values = json.load(file)
-        found = values["schema_version"]
-        if found == SCHEMA_VERSION:
+        version = values["schema_version"]
+        if version == SCHEMA_VERSION:
             values["record"] = records.RecordSpec(**values["record"])
             values["splits"] = {
                 name: Split(
@@ -168,7 +143,7 @@ def load_manifest(data_dir: str) -> Manifest:
         ) from error
     raise files.UserError(
         f"Expected a manifest of schema version {SCHEMA_VERSION} in {path}, received "
-        f"version {found}. Convert again, or use the package version that wrote it."
+        f"version {version}. Convert again, or use the package version that wrote it."
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from pipelines import records, shards
+from pipelines import files, records, shards
 
 
 def verify(
@@ -81,7 +81,7 @@ def _verify_file(path: str, sha256: str, num_bytes: int | None = None) -> list[s
     found = tf.io.gfile.stat(path).length
     if num_bytes not in (None, found):
         return [f"{name}: expected {num_bytes} bytes, received {found}."]
-    if sha256 != shards.file_sha256(path):
+    if sha256 != files.sha256(path):
         return [f"{name}: its content was altered (another sha256)."]
     return []
 

@@ -40,6 +40,11 @@ _FORBIDDEN = {
     "vae_prod": {"pipelines", "tools", "tests"},
     "tools": {"tests"},
 }
+_CALLS_OF_FILES = {
+    *("os.replace", "os.rename", "os.renames", "os.fsync", "os.fdatasync"),
+    *("fcntl.flock", "fcntl.lockf", "shutil.move", "shutil.rmtree"),
+    *("gfile.rename", "tf.io.gfile.rename"),
+}
 _PROGRAMS = sorted(
     path.stem
     for path in (_ROOT / "tools").glob("*.py")
@@ -64,6 +69,19 @@ def _imports(path: pathlib.Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+def _calls(path: pathlib.Path) -> set[str]:
+    """Return what a file calls, as it is written there: `os.replace`."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+
+def _texts(path: pathlib.Path) -> set[str]:
+    """Return the strings in a file, parts of f-strings included."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    constants = (node.value for node in nodes if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
 
 
 def _room(name: str) -> str:
@@ -123,6 +141,27 @@ class ImportLawTest(tf.test.TestCase, parameterized.TestCase):
     def test_no_room_for_odds_and_ends(self, room):
         names = {path.stem for path in (_ROOT / room).rglob("*.py")}
         self.assertEmpty(names & {"utils", "util", "helpers", "common", "misc"})
+
+
+class FilesTest(tf.test.TestCase, parameterized.TestCase):
+    """Files are written, replaced, synced and locked by `pipelines.files` alone."""
+
+    @parameterized.parameters("pipelines", "vae_prod", "tools")
+    def test_nobody_else_does(self, package):
+        callers = {
+            f"{module}: {call}"
+            for module, path in _modules(package).items()
+            for call in _calls(path)
+            if call in _CALLS_OF_FILES and module != "pipelines.files"
+        }
+        self.assertEmpty(callers)
+
+    def test_no_other_names_of_files_written_aside(self):
+        for package in ("pipelines", "vae_prod", "tools"):
+            for module, path in _modules(package).items():
+                if module != "pipelines.files":
+                    for text in _texts(path):
+                        self.assertNotEndsWith(text, ".tmp", module)
 
 
 class ProgramTest(tf.test.TestCase, parameterized.TestCase):

@@ -14,6 +14,7 @@ import sys
 import textwrap
 from importlib import metadata
 
+from pipelines import files
 from tools import flags, progress
 
 _PACKAGES = ("vae_prod", "tensorflow", "keras")
@@ -85,7 +86,6 @@ def _compare(paths: list[str]) -> None:
 
 def _evaluate(values) -> None:
     flags.import_tensorflow()
-    from pipelines import shards
     from pipelines.reading import dataset
     from tools import runs
     from vae_prod.evaluation import assessment, protocol
@@ -116,7 +116,7 @@ def _evaluate(values) -> None:
         source,
         {name: metadata.version(name) for name in _PACKAGES},
     )
-    shards.write_atomically(out, protocol.to_text(evaluated).encode())
+    files.write(out, protocol.to_text(evaluated))
     print(_head(evaluated, data_dir))
     print(table_lib.text(evaluated))
     if not extractors:

@@ -66,8 +66,8 @@ def write(run_dir: str, run: Run, flagfile: str) -> None:
     """Write `config.json` and `flags.txt`."""
     made_by = {name: metadata.version(name) for name in ("tensorflow", "keras")}
     text = json.dumps(attrs.asdict(run) | {"made_by": made_by}, indent=1)
-    shards.write_atomically(os.path.join(run_dir, "flags.txt"), flagfile.encode())
-    shards.write_atomically(_config_path(run_dir), f"{text}\n".encode())
+    files.write(os.path.join(run_dir, "flags.txt"), flagfile)
+    files.write(_config_path(run_dir), f"{text}\n")
 
 
 def load(run_dir: str) -> Run:

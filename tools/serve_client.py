@@ -296,9 +296,7 @@ def _keep_pictures(values, answers: Iterable[tuple[str, bytes]]) -> int:
     count = 0
     for name, png in answers:
         path = os.path.join(values.out, f"{values.action}_{name}.png")
-        with open(f"{path}.tmp", "wb") as file:
-            file.write(png)
-        os.replace(f"{path}.tmp", path)
+        files.write(path, png)
         count += 1
     return count
 
@@ -307,13 +305,12 @@ def _keep_encodings(values, answers: Iterable[tuple[str, object]]) -> int:
     """Write a line of JSON for each answer; return how many."""
     path = os.path.join(values.out, "encodings.jsonl")
     count = 0
-    with open(f"{path}.tmp", "w") as file:
+    with files.open_new(path, "w") as file:
         for name, point in answers:
             # An autoencoder has the one output, without its name.
             point = point if isinstance(point, dict) else {"z_mean": point}
             file.write(json.dumps({"image": name, **point}) + "\n")
             count += 1
-    os.replace(f"{path}.tmp", path)
     return count
 
 

@@ -148,11 +148,11 @@ def _write_shards(
     stream = run(plan.task, _read(plan, missing), plan.task.chunk_size)
     stream = _count(stream, done, plan.num_images, on_progress)
     for split, number in missing:
-        aside = progress.aside(plan.file(split, number))
-        entry, rows = _write_shard(plan, split, number, aside, stream)
-        bad.extend(entry.bad_images)
-        _check_bad(bad, plan.config.max_bad_images)
-        tf.io.gfile.rename(aside, os.path.join(out, entry.shard.file), overwrite=True)
+        name = plan.file(split, number)
+        with files.new_file(os.path.join(out, name), progress.path(name)) as aside:
+            entry, rows = _write_shard(plan, split, number, aside, stream)
+            bad.extend(entry.bad_images)
+            _check_bad(bad, plan.config.max_bad_images)
         progress.save(split, number, entry, rows)
         entries[split, number] = entry
     return entries
@@ -199,12 +199,11 @@ def _write_shard(
             f", received {len(keys) + len(bad)}; it changed or is cut off, so mend it "
             "and run the same command again."
         )
-    shards.sync(path)
     shard = shards.Shard(
         file=plan.file(split, number),
         num_examples=len(keys),
         num_bytes=position,
-        sha256=shards.file_sha256(path),
+        sha256=files.sha256(path),
         first_key=keys[0] if keys else "",
         last_key=keys[-1] if keys else "",
     )
@@ -233,7 +232,7 @@ def _finish(
         buffer = io.BytesIO()
         np.save(buffer, np.concatenate([progress.load_rows(split, n) for n in numbers]))
         name = shards.index_name(plan.source.name, split)
-        shards.write_atomically(os.path.join(out, name), buffer.getvalue())
+        files.write(os.path.join(out, name), buffer.getvalue())
         splits[split] = shards.Split(
             shards=[entries[split, number].shard for number in numbers],
             index=name,

@@ -54,12 +54,13 @@ class Journal:
 
     out: str
 
-    def _path(self, *names: str) -> str:
+    def path(self, *names: str) -> str:
+        """Return the path of a file in the folder of the progress record."""
         return os.path.join(self.out, FOLDER, *names)
 
     def is_new(self) -> bool:
         """Say whether no conversion was begun here."""
-        return not tf.io.gfile.exists(self._path("job.json"))
+        return not tf.io.gfile.exists(self.path("job.json"))
 
     def begin(self, job: dict) -> None:
         """Start a conversion, or go on with it.
@@ -74,7 +75,7 @@ class Journal:
         """
         others = self._listing() - {FOLDER}
         if not self.is_new():
-            with tf.io.gfile.GFile(self._path("job.json")) as file:
+            with tf.io.gfile.GFile(self.path("job.json")) as file:
                 found = json.load(file)
             if others or found == to_json(job):
                 refuse_other(self.out, found, job)
@@ -84,18 +85,14 @@ class Journal:
                 f"Expected --out to be a new or an empty folder, {self.out} holds "
                 f"{min(others)!r}; choose another --out."
             )
-        tf.io.gfile.makedirs(self._path())
+        tf.io.gfile.makedirs(self.path())
         text = json.dumps(job, indent=1)
-        shards.write_atomically(self._path("job.json"), text.encode())
+        files.write(self.path("job.json"), text)
 
     def _listing(self) -> set[str]:
         if not tf.io.gfile.exists(self.out):
             return set()
         return {name.rstrip("/") for name in tf.io.gfile.listdir(self.out)}
-
-    def aside(self, name: str) -> str:
-        """Return the path under which this process writes a file before renaming."""
-        return self._path(f"{name}.{os.getpid()}.tmp")
 
     def save(self, split: str, number: int, entry: Entry, rows: np.ndarray) -> None:
         """Record a shard that lies complete under its final name.
@@ -108,14 +105,14 @@ class Journal:
         """
         buffer = io.BytesIO()
         np.save(buffer, rows)
-        stem = self._path(f"{split}-{number:05d}")
-        shards.write_atomically(f"{stem}.npy", buffer.getvalue())
+        stem = self.path(f"{split}-{number:05d}")
+        files.write(f"{stem}.npy", buffer.getvalue())
         text = json.dumps(attrs.asdict(entry), indent=1)
-        shards.write_atomically(f"{stem}.json", text.encode())
+        files.write(f"{stem}.json", text)
 
     def load(self, split: str, number: int) -> Entry | None:
         """Return the entry of a finished shard that is still there, or None."""
-        path = self._path(f"{split}-{number:05d}.json")
+        path = self.path(f"{split}-{number:05d}.json")
         if not tf.io.gfile.exists(path):
             return None
         with tf.io.gfile.GFile(path) as file:
@@ -129,11 +126,11 @@ class Journal:
 
     def load_rows(self, split: str, number: int) -> np.ndarray:
         """Return the index rows of a finished shard, int64 [num_examples, 3]."""
-        path = self._path(f"{split}-{number:05d}.npy")
+        path = self.path(f"{split}-{number:05d}.npy")
         with tf.io.gfile.GFile(path, "rb") as file:
             return np.load(io.BytesIO(file.read()))
 
     def remove(self) -> None:
         """Remove the progress record of a conversion that is complete."""
-        if tf.io.gfile.exists(self._path()):
-            tf.io.gfile.rmtree(self._path())
+        if tf.io.gfile.exists(self.path()):
+            tf.io.gfile.rmtree(self.path())

@@ -7,7 +7,6 @@ et al., "Deep Learning Face Attributes in the Wild", 2015).
 
 import contextlib
 import functools
-import io
 import json
 import os
 from collections.abc import Callable
@@ -16,10 +15,10 @@ import attrs
 import numpy as np
 from PIL import Image
 
+from pipelines import files
 from pipelines.convert import workers as workers_lib
 from pipelines.faces import drawing
 from pipelines.faces import traits as traits_lib
-from pipelines.files import UserError
 
 ATTRIBUTE_NAMES = traits_lib.ATTRIBUTE_NAMES
 LANDMARK_NAMES = tuple(
@@ -122,13 +121,15 @@ def write_tree(
         ("workers", workers, 0),
     ):
         if value < least:
-            raise UserError(f"Expected {name} of at least {least}, received {value}.")
+            raise files.UserError(
+                f"Expected {name} of at least {least}, received {value}."
+            )
     try:
         if _prepare(out, num_images, seed):
             return False
         _write_all(out, num_images, seed, workers or os.cpu_count() or 1, on_progress)
     except OSError as error:
-        raise UserError(
+        raise files.UserError(
             f"Expected a folder that can be written to, received {out!r} "
             f"({error.strerror or error}); choose another --out or free some space."
         ) from error
@@ -142,20 +143,19 @@ def _prepare(out: str, num_images: int, seed: int) -> bool:
     if os.path.isfile(path):
         received = _read_settings(path)
         if received != settings:
-            raise UserError(
+            raise files.UserError(
                 f"Expected {out!r} to be empty or to hold faces made with {settings}, "
                 f"received faces made with {received}; choose another --out or delete "
                 f"the folder."
             )
-        files = (os.path.join(out, name) for name in ANNOTATION_FILES)
-        return all(os.path.isfile(name) for name in files)
+        return all(os.path.isfile(os.path.join(out, name)) for name in ANNOTATION_FILES)
     if os.path.isdir(out) and os.listdir(out):
-        raise UserError(
+        raise files.UserError(
             f"Expected {out!r} to be empty or to hold faces made by this program, "
             f"received a folder with other files; choose another --out."
         )
     os.makedirs(os.path.join(out, IMAGE_FOLDER), exist_ok=True)
-    _write_aside(path, (json.dumps(settings) + "\n").encode())
+    files.write(path, json.dumps(settings) + "\n")
     return False
 
 
@@ -167,34 +167,24 @@ def _read_settings(path: str):
         return "unreadable settings"
 
 
-def _write_aside(path: str, data: bytes) -> None:
-    """Write a file under a temporary name, then rename it to its own."""
-    with open(f"{path}.tmp", "wb") as file:
-        file.write(data)
-    os.replace(f"{path}.tmp", path)
-
-
 def _write_all(out, num_images, seed, workers, on_progress) -> None:
-    """Write the images, stream the annotations aside and rename them at the end."""
+    """Write the images, and stream the annotations into files named at the end."""
     os.makedirs(os.path.join(out, IMAGE_FOLDER), exist_ok=True)
-    paths = [os.path.join(out, name) for name in ANNOTATION_FILES]
     with contextlib.ExitStack() as stack:
-        files = [
-            stack.enter_context(open(f"{path}.tmp", "w", encoding="utf-8", newline=""))
-            for path in paths
+        tables = [
+            stack.enter_context(files.open_new(os.path.join(out, name), "w"))
+            for name in ANNOTATION_FILES
         ]
-        for file, header in zip(files, _headers(num_images), strict=True):
-            file.write(header)
+        for table, header in zip(tables, _headers(num_images), strict=True):
+            table.write(header)
         on_progress(0, num_images)
         run = stack.enter_context(workers_lib.start(workers))
         write = functools.partial(_write_images, out, seed)
         stream = run(write, range(num_images), _CHUNK_IMAGES)
         for done, rows in enumerate(stream, 1):
-            for file, row in zip(files, rows, strict=True):
-                file.write(row)
+            for table, row in zip(tables, rows, strict=True):
+                table.write(row)
             on_progress(done, num_images)
-    for path in paths:
-        os.replace(f"{path}.tmp", path)
 
 
 def _headers(num_images: int) -> tuple[str, ...]:
@@ -214,11 +204,12 @@ def _write_images(out: str, seed: int, indices: list[int]) -> list[tuple[str, ..
         face = draw(index, seed)
         name = f"{index + 1:06d}.jpg"
         path = os.path.join(out, IMAGE_FOLDER, name)
-        # Written aside and renamed, so an image that is there is whole.
+        # Named when it is whole, and written outside the folder of images: whoever
+        # lists that finds images only.
         if not os.path.isfile(path):
-            data = io.BytesIO()
-            Image.fromarray(face.image).save(data, "jpeg", quality=_JPEG_QUALITY)
-            _write_aside(path, data.getvalue())
+            with files.new_file(path, os.path.join(out, name)) as aside:
+                picture = Image.fromarray(face.image)
+                picture.save(aside, "jpeg", quality=_JPEG_QUALITY)
         rows.append(_rows(name, face, partition(index)))
     return rows
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import records, shards
+from pipelines import files, records, shards
 
 NAME = "tiny"
 
@@ -90,4 +90,4 @@ def _write_split(
     index = shards.index_name(NAME, split)
     path = os.path.join(data_dir, index)
     np.save(path, np.array(rows, np.int64).reshape(-1, 3))
-    return shards.Split(written, index, shards.file_sha256(path))
+    return shards.Split(written, index, files.sha256(path))

@@ -1,9 +1,7 @@
-import hashlib
 import json
 import os
 
 import attrs
-import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -73,26 +71,6 @@ class ShardsTest(parameterized.TestCase, tf.test.TestCase):
             files.UserError, "schema version 1 .* received version 7"
         ):
             shards.load_manifest(self.folder)
-
-    def test_atomic_write_replaces_and_leaves_nothing(self):
-        shards.write_atomically(self.path, b"one")
-        shards.write_atomically(self.path, b"two")
-        self.assertEqual(os.listdir(self.folder), [shards.MANIFEST_NAME])
-        with open(self.path, "rb") as file:
-            self.assertEqual(file.read(), b"two")
-
-    def test_failed_write_keeps_the_old_file(self):
-        shards.write_atomically(self.path, b"one")
-        os.mkdir(f"{self.path}.tmp")
-        with self.assertRaises(tf.errors.OpError):
-            shards.write_atomically(self.path, b"two")
-        with open(self.path, "rb") as file:
-            self.assertEqual(file.read(), b"one")
-
-    def test_sha256_over_several_blocks(self):
-        data = np.random.default_rng(0).bytes(3_000_000)
-        path = self.create_tempfile("data", data, "wb").full_path
-        self.assertEqual(shards.file_sha256(path), hashlib.sha256(data).hexdigest())
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class VerificationTest(tf.test.TestCase):
             shard = attrs.evolve(
                 self.shard,
                 num_bytes=os.path.getsize(self.path),
-                sha256=shards.file_sha256(self.path),
+                sha256=files.sha256(self.path),
             )
             self._replace(shard)
 
@@ -142,7 +142,7 @@ class VerificationTest(tf.test.TestCase):
         index[7, 1] += 1
         buffer = io.BytesIO()
         np.save(buffer, index)
-        shards.write_atomically(path, buffer.getvalue())
+        files.write(path, buffer.getvalue())
         self._assert_problems(f"{split.index}: its content was altered")
         sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
         splits = {

@@ -286,10 +286,7 @@ def check_writable(path: str) -> None:
 
 def save(path: str, values: Mapping[str, Any]) -> None:
     """Write values as JSON (attrs objects included), whole or not at all."""
-    text = json.dumps(values, indent=1, default=attrs.asdict) + "\n"
-    aside = f"{path}.{os.getpid()}.tmp"
-    pathlib.Path(aside).write_text(text)
-    os.replace(aside, path)
+    files.write(path, json.dumps(values, indent=1, default=attrs.asdict) + "\n")
 
 
 def save_out(values, machine: Mapping[str, Any], **found) -> None:

@@ -12,7 +12,6 @@ import attrs
 from pipelines import files
 from tools import models, runs
 from tools.benchmarks import measuring
-from vae_prod.core import artefacts
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import (
@@ -101,7 +100,7 @@ def write(
         },
     }
     path = os.path.join(out or os.path.join(run_dir, kind), version)
-    with artefacts.written_aside(path) as aside:
+    with files.new_folder(path) as aside:
         _write_files(aside, run_dir, facts, FORMATS[kind].convert(model))
         verified = facts | {"variants": _verify(aside, kind, reference, pictures)}
         _write_json(os.path.join(aside, formats.VERIFIED), verified)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from pipelines import shards
+from pipelines import files
 from tools.benchmarks import measuring
 from vae_prod.serving import description as description_lib
 
@@ -90,4 +90,4 @@ def _number(value: float) -> str:
 def save(path: str, description: description_lib.Description, findings: dict) -> None:
     """Write all findings as JSON."""
     found = {"description": attrs.asdict(description), **findings}
-    shards.write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
+    files.write(path, json.dumps(found, indent=1) + "\n")

@@ -21,7 +21,6 @@ from pipelines import files, shards
 from tools import flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
-from vae_prod.core import artefacts
 from vae_prod.reporting import plots as pictures
 from vae_prod.tuning import leaderboard, oracles, plots, space, trials, wording
 
@@ -100,7 +99,7 @@ class Search:
             f"Expected --search_dir={self.directory} for this search alone, another "
             "process works on it. Wait for it, end it, or choose another."
         )
-        with artefacts.alone(os.path.join(self.directory, "lock"), refusal):
+        with files.locked(os.path.join(self.directory, "lock"), refusal):
             yield
 
     def prepare(self, flagfile: str) -> None:
@@ -119,7 +118,7 @@ class Search:
                 "files."
             )
         flags_path = os.path.join(self.directory, "flags.txt")
-        shards.write_atomically(flags_path, flagfile.encode())
+        files.write(flags_path, flagfile)
         values = {"search": attrs.asdict(self.config), "base": attrs.asdict(self.base)}
         oracles.write_json(path, values)
 
@@ -176,4 +175,4 @@ class Search:
         )
         text = flags.from_configs(*trial_runs.configs(run), data_dir=run.data_dir)
         path = os.path.join(self.directory, "best.flags")
-        shards.write_atomically(path, (head + text).encode())
+        files.write(path, head + text)

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import shards
+from pipelines import files, shards
 from pipelines.reading import dataset
 from tools import flags, runs
 from vae_prod import config as config_lib
@@ -87,7 +87,8 @@ class TrialRuns:
         plots.save_png(
             os.path.join(directory, "samples.png"), plots.grid(images, _COLUMNS)
         )
-        np.save(os.path.join(directory, "samples.npy"), images)
+        with files.open_new(os.path.join(directory, "samples.npy")) as file:
+            np.save(file, images)
 
 
 def configs(run: runs.Run) -> tuple[attrs.AttrsInstance, ...]:

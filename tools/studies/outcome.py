@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
@@ -13,9 +12,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipelines import shards
+from pipelines import files
 from tools.studies import lab as lab_lib
-from vae_prod.core import artefacts
 from vae_prod.reporting import projector, report
 
 REPORT, FIGURES = "report.html", "figures.json"
@@ -57,12 +55,12 @@ def publish(outcome: Outcome, out: str) -> str:
     """
     page = report.Report(outcome.title, outcome.summary, outcome.sections)
     pictures = page.pictures()
-    with artefacts.written_aside(os.path.join(out, PICTURES)) as folder:
+    with files.new_folder(os.path.join(out, PICTURES)) as folder:
         for picture in pictures:
             with open(os.path.join(folder, f"{picture.name}.png"), "wb") as file:
                 file.write(picture.png)
     text = json.dumps(_plain(outcome.figures), indent=1)
-    shards.write_atomically(os.path.join(out, FIGURES), f"{text}\n".encode())
+    files.write(os.path.join(out, FIGURES), f"{text}\n")
     _to_tensorboard(outcome, pictures, os.path.join(out, TENSORBOARD))
     path = os.path.join(out, REPORT)
     page.write(path)
@@ -82,18 +80,18 @@ def _plain(value):
 
 def _to_tensorboard(outcome: Outcome, pictures, directory: str) -> None:
     """Write figures and pictures as events, in place of an earlier outcome's."""
-    shutil.rmtree(directory, ignore_errors=True)
-    writer = tf.summary.create_file_writer(directory)
-    with writer.as_default():
-        tf.summary.text("summary", f"{outcome.title}: {outcome.summary}", 0)
-        for name, value in _numbers(_plain(outcome.figures)):
-            tf.summary.scalar(name, value, 0)
-        for picture in pictures:
-            image = Image.open(io.BytesIO(picture.png)).convert("RGB")
-            tf.summary.image(picture.name, np.asarray(image)[None], 0)
-    writer.close()
-    if outcome.points is not None:
-        outcome.points.write(directory)
+    with files.new_folder(directory) as folder:
+        writer = tf.summary.create_file_writer(folder)
+        with writer.as_default():
+            tf.summary.text("summary", f"{outcome.title}: {outcome.summary}", 0)
+            for name, value in _numbers(_plain(outcome.figures)):
+                tf.summary.scalar(name, value, 0)
+            for picture in pictures:
+                image = Image.open(io.BytesIO(picture.png)).convert("RGB")
+                tf.summary.image(picture.name, np.asarray(image)[None], 0)
+        writer.close()
+        if outcome.points is not None:
+            outcome.points.write(folder)
 
 
 def _numbers(figures: dict, prefix: str = "") -> Iterator[tuple[str, float]]:

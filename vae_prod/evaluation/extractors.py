@@ -188,6 +188,5 @@ def _digest(path: str) -> str:
     for name in names:
         if name != path:
             digest.update(os.path.relpath(name, path).encode())
-        with open(name, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(files.sha256(name)))
     return digest.hexdigest()

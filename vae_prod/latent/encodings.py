@@ -45,7 +45,7 @@ def encode_to_disk(
         UserError: There are fewer images, or none, or `out` can't be written.
     """
     arrays, done = {}, 0
-    with artefacts.written_aside(out) as aside:
+    with files.new_folder(out) as aside:
         with open(os.path.join(aside, _KEYS), "w") as keys:
             for batch in batches:
                 for name, rows in _rows(codec, batch).items():

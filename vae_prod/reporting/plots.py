@@ -6,6 +6,8 @@ import os
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from pipelines import files
+
 # Okabe & Ito (2008): distinguishable with any colour vision.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 
@@ -84,9 +86,7 @@ def png_bytes(image: np.ndarray) -> bytes:
 def save_png(path: str, image: np.ndarray) -> None:
     """Write uint8 [H, W, 3] as PNG, aside first, then under its name."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(f"{path}.tmp", "wb") as file:
-        file.write(png_bytes(image))
-    os.replace(f"{path}.tmp", path)
+    files.write(path, png_bytes(image))
 
 
 def kl_per_dimension(kl: np.ndarray) -> np.ndarray:

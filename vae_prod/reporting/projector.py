@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from tensorboard.plugins import projector
 
+from pipelines import files
 from vae_prod.reporting import plots
 
 # The projector reads no larger picture than this many pixels a side.
@@ -96,6 +97,5 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _write_lines(path: str, lines: Iterable[str]) -> None:
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+    with files.open_new(path, "w") as file:
         file.writelines(f"{line}\n" for line in lines)
-    os.replace(f"{path}.tmp", path)

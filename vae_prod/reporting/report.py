@@ -18,6 +18,8 @@ from collections.abc import Sequence
 import attrs
 from PIL import Image
 
+from pipelines import files
+
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # Headings that fit on a screen need no list of contents.
 _SECTIONS_WITHOUT_CONTENTS = 3
@@ -205,11 +207,7 @@ class Report:
     def write(self, path: str) -> None:
         """Write the page, aside first, then under its name."""
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-            file.write(self.html())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.tmp", path)
+        files.write(path, self.html())
 
 
 def format_value(value: object) -> str:

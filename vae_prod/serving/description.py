@@ -56,7 +56,8 @@ class Description:
     def sealed(self, directory: str) -> "Description":
         """Return the same with the digests of a folder's files."""
         files = {
-            name: _sha256(os.path.join(directory, name)) for name in _walk(directory)
+            name: files_lib.sha256(os.path.join(directory, name))
+            for name in _walk(directory)
         }
         text = json.dumps(files, sort_keys=True)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -122,7 +123,7 @@ def damage(directory: str, description: Description) -> list[str]:
     for name, digest in description.files.items():
         if name not in present:
             told.append(f"{name} is missing")
-        elif _sha256(os.path.join(directory, name)) != digest:
+        elif files_lib.sha256(os.path.join(directory, name)) != digest:
             told.append(f"{name} isn't what was exported")
     told += [f"{name} was added" for name in sorted(present - set(description.files))]
     return told
@@ -135,8 +136,3 @@ def _walk(directory: str) -> list[str]:
         for name in files
     ]
     return sorted(set(names) - {os.path.join(EXTRA, NAME)})
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,14 +7,12 @@ it is removed; whatever else lies beside them has other names.
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 
 from pipelines import files
-from vae_prod.core import artefacts
 from vae_prod.serving import description
 
-_LOCK, _ASIDE, _REMOVED = ".lock", ".aside", ".removed"
+_LOCK, _REMOVED = ".lock", ".removed"
 
 
 def listed(directory: str) -> list[int]:
@@ -54,23 +52,15 @@ def new(directory: str) -> Iterator[tuple[str, str]]:
     """
     try:
         os.makedirs(directory, exist_ok=True)
-        with _alone(directory):
-            aside = os.path.join(directory, _ASIDE)
-            for leftover in (aside, os.path.join(directory, _REMOVED)):
-                shutil.rmtree(leftover, ignore_errors=True)
-            os.makedirs(aside)
-            path = path_of(directory, max([0, *listed(directory)]) + 1)
-            try:
-                yield aside, path
-                _sync(aside)
-                os.rename(aside, path)
-                _sync_folder(directory)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise files.UserError(
             f"Expected to write an export to {directory}: {error}. Mend --out."
         ) from error
+    with _alone(directory):
+        files.remove_leftovers(os.path.join(directory, _REMOVED))
+        path = path_of(directory, max([0, *listed(directory)]) + 1)
+        with files.new_folder(path) as aside:
+            yield aside, path
 
 
 def remove_old(directory: str, keep: int) -> list[int]:
@@ -95,9 +85,7 @@ def remove_old(directory: str, keep: int) -> list[int]:
         removed = [v for v in versions if v < oldest and _is_ours(directory, v)]
         for version in removed:
             grave = os.path.join(directory, _REMOVED)
-            shutil.rmtree(grave, ignore_errors=True)
-            os.rename(path_of(directory, version), grave)
-            shutil.rmtree(grave)
+            files.remove_folder(path_of(directory, version), grave)
         return removed
 
 
@@ -108,25 +96,8 @@ def _is_ours(directory: str, version: int) -> bool:
 
 def _alone(directory: str) -> contextlib.AbstractContextManager[None]:
     """Return a context in which this process alone changes the folder."""
-    return artefacts.alone(
+    return files.locked(
         os.path.join(directory, _LOCK),
         f"Expected to be alone in writing to {directory}, another export is under way. "
         "Wait for its end.",
     )
-
-
-def _sync(directory: str) -> None:
-    """Bring all that was written to the disk."""
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with open(os.path.join(folder, name), "rb") as file:
-                os.fsync(file.fileno())
-        _sync_folder(folder)
-
-
-def _sync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

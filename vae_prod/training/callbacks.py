@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import keras
 import tensorflow as tf
 import tqdm
 
+from pipelines import files
 from vae_prod.optim import adam
 from vae_prod.training import batch_norm
 from vae_prod.training import checkpoints as checkpoints_lib
@@ -141,13 +141,10 @@ class History(keras.callbacks.Callback):
         """Add the epoch's row."""
         self.rows.append({"epoch": epoch + 1, **logs})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with open(f"{self.path}.tmp", "w", newline="") as file:
+        with files.open_new(self.path, "w") as file:
             writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{self.path}.tmp", self.path)
 
 
 def read_history(path: str) -> list[dict[str, str]]:
@@ -198,21 +195,12 @@ class Weights(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _save(self, kind: str, epoch: int, loss: float) -> None:
-        final = os.path.join(self.directory, kind)
-        aside = os.path.join(self.directory, f".{kind}.tmp")
-        shutil.rmtree(aside, ignore_errors=True)
-        os.makedirs(aside)
         parts = (self.plain, self.plain.encoder, self.plain.decoder)
-        for name, part in zip(WEIGHT_PARTS, parts, strict=True):
-            part.save_weights(os.path.join(aside, f"{name}.weights.h5"))
-        with open(os.path.join(aside, "epoch.json"), "w") as file:
-            json.dump({"epoch": epoch + 1, MONITORED: loss}, file)
-        old = os.path.join(self.directory, f".{kind}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if os.path.exists(final):
-            os.rename(final, old)
-        os.rename(aside, final)
-        shutil.rmtree(old, ignore_errors=True)
+        with files.new_folder(os.path.join(self.directory, kind)) as folder:
+            for name, part in zip(WEIGHT_PARTS, parts, strict=True):
+                part.save_weights(os.path.join(folder, f"{name}.weights.h5"))
+            with open(os.path.join(folder, "epoch.json"), "w") as file:
+                json.dump({"epoch": epoch + 1, MONITORED: loss}, file)
 
 
 class Checkpointing(StepCallback):

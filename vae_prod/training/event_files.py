@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from pipelines import files
+
 # TensorBoard reads whatever has "tfevents" in its name; this hasn't.
-_ASIDE = "kept.tmp"
+_ASIDE = "kept"
 
 
 def drop_later(directory: str, step: int) -> None:
@@ -23,13 +25,12 @@ def drop_later(directory: str, step: int) -> None:
 
 
 def _rewrite(path: str, step: int) -> None:
-    aside = os.path.join(os.path.dirname(path), _ASIDE)
-    with tf.io.TFRecordWriter(aside) as writer:
+    begin = os.path.join(os.path.dirname(path), _ASIDE)
+    with files.new_file(path, begin) as aside, tf.io.TFRecordWriter(aside) as writer:
         for record in _records(path):
             event = tf.compat.v1.Event.FromString(record)
             if event.HasField("file_version") or event.step <= step:
                 writer.write(record)
-    os.replace(aside, path)
 
 
 def _records(path: str) -> Iterator[bytes]:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 import attrs
 
+from pipelines import files
+
 _COLUMNS = ("rank", "trial", "status", "epochs", "seconds")
 STATUSES = ("completed", "running", "failed")
 
@@ -130,8 +132,8 @@ def write(rows: Iterable[Row], objective: Objective, directory: str) -> None:
     writer.writeheader()
     writer.writerows(flat)
     os.makedirs(directory, exist_ok=True)
-    _write_aside(os.path.join(directory, "leaderboard.json"), f"{text}\n")
-    _write_aside(os.path.join(directory, "leaderboard.csv"), buffer.getvalue())
+    files.write(os.path.join(directory, "leaderboard.json"), f"{text}\n")
+    files.write(os.path.join(directory, "leaderboard.csv"), buffer.getvalue())
 
 
 def text_of(value: object) -> str:
@@ -170,11 +172,3 @@ def _flat(line: dict) -> dict:
     nested = {**line["settings"], **line["figures"]}
     texts = {name: line[name] for name in ("continues", "message")}
     return {name: line[name] for name in _COLUMNS} | nested | texts
-
-
-def _write_aside(path: str, text: str) -> None:
-    with open(f"{path}.tmp", "w", newline="", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f"{path}.tmp", path)

@@ -1,19 +1,19 @@
 """KerasTuner's oracles, with a state on disk that a kill at any moment leaves whole.
 
 An oracle hands out trials and learns how they ended. KerasTuner keeps its state in
-`oracle.json` and a `trial.json` for each trial. Here, each file is written aside and
-renamed, and what a kill between two of them leaves is put right when it is read.
+`oracle.json` and a `trial.json` for each trial. Here, each file is written
+atomically, and what a kill between two of them leaves is put right when it is read.
 """
 
 import json
 import os
-import shutil
 
 import keras_tuner
 import numpy as np
 from keras_tuner import oracles
 from keras_tuner.engine import trial as trial_lib
 
+from pipelines import files
 from vae_prod import config as config_lib
 
 Status = trial_lib.TrialStatus
@@ -46,7 +46,7 @@ class _Durable:
             # Killed before the state said that the trial exists: it will come again,
             # with the same values.
             del self.trials[trial_id]
-            shutil.rmtree(self._get_trial_dir(trial_id))
+            files.remove_folder(self._get_trial_dir(trial_id))
         for trial_id in list(self._retry_queue):
             if self.trials[trial_id].status in (Status.COMPLETED, Status.FAILED):
                 # Killed before the state said that the trial ended, or that its
@@ -176,10 +176,5 @@ def num_trials(search: config_lib.SearchConfig) -> int:
 
 
 def write_json(path: str, value) -> None:
-    """Write a JSON file aside, then under its name."""
-    aside = f"{path}.tmp"
-    with open(aside, "w") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    """Write a JSON file atomically."""
+    files.write(path, json.dumps(value, indent=1))

@@ -5,20 +5,19 @@ A trial's directory holds KerasTuner's `trial.json`, a run directory for each tr
 oracle hears of the end: a trial that has one never runs again.
 """
 
-import contextlib
 import csv
-import fcntl
 import glob
 import json
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 import tensorflow as tf
 
+from pipelines import files
 from vae_prod.core import errors
 from vae_prod.tuning import leaderboard, oracles
 
@@ -51,10 +50,9 @@ class Plan:
         """
         path = os.path.join(self.directory, f"run_{execution}")
         if self.previous and not os.path.isdir(path):
-            aside = f"{path}.tmp"
-            shutil.rmtree(aside, ignore_errors=True)
-            shutil.copytree(os.path.join(self.previous, f"run_{execution}"), aside)
-            os.rename(aside, path)
+            previous = os.path.join(self.previous, f"run_{execution}")
+            with files.new_folder(path) as folder:
+                shutil.copytree(previous, folder, dirs_exist_ok=True)
         return path
 
 
@@ -115,7 +113,7 @@ def finish(
         objective: The figure that must be finite.
     """
     path = os.path.join(plan.directory, "result.json")
-    with _alone(plan.directory):
+    with files.locked(os.path.join(plan.directory, "lock")):
         if os.path.isfile(path):
             return _read_result(path)
         begun, figures, message = time.monotonic(), {}, ""
@@ -132,14 +130,6 @@ def finish(
         result = Result(figures, time.monotonic() - begun, message)
         oracles.write_json(path, attrs.asdict(result))
         return result
-
-
-@contextlib.contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Wait until no other process has the trial; one that dies lets go of it."""
-    with open(os.path.join(path, "lock"), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _read_result(path: str) -> Result:

@@ -5,7 +5,6 @@ of and for, so any change makes another one, and the wheel needs no compiler.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import pathlib
@@ -13,8 +12,6 @@ import platform
 import shlex
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -33,8 +30,8 @@ _MAX_REASON = 300
 
 def cache_dir() -> pathlib.Path:
     """Return the folder of built libraries."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return pathlib.Path(own)
+    if folder := os.environ.get(CACHE_VARIABLE):
+        return pathlib.Path(folder)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return pathlib.Path(base) / "vae_prod"
 
@@ -75,7 +72,12 @@ def build() -> pathlib.Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(path.with_suffix(".lock")):
+        lock = path.with_suffix(".lock")
+        lock.touch()
+        with contextlib.ExitStack() as stack:
+            # Some network file systems have no locks: then several compile the same.
+            with contextlib.suppress(files.UserError):
+                stack.enter_context(files.locked(str(lock)))
             if not path.exists():
                 _compile(path)
     except OSError as error:
@@ -86,15 +88,6 @@ def build() -> pathlib.Path:
     return path
 
 
-@contextlib.contextmanager
-def _one_at_a_time(path: pathlib.Path) -> Iterator[None]:
-    with open(path, "w") as file:
-        # Some network file systems have no locks: then several compile the same.
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _compile(path: pathlib.Path) -> None:
     compiler = os.environ.get("CXX") or next(filter(shutil.which, _COMPILERS), None)
     if not compiler:
@@ -102,8 +95,7 @@ def _compile(path: pathlib.Path) -> None:
             f"Expected a C++ compiler ({', '.join(_COMPILERS)} or CXX) to build the "
             "input op, found none. Install one, or use --native=false."
         )
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        aside = os.path.join(folder, path.name)
+    with files.new_file(str(path)) as aside:
         command = [*shlex.split(compiler), *_FLAGS, *compile_flags()]
         command += [str(_HERE / _UNIT), "-o", aside, *link_flags()]
         if reason := _failure(command):
@@ -111,7 +103,6 @@ def _compile(path: pathlib.Path) -> None:
                 f"Expected {compiler} to build the input op, it failed ({reason}). "
                 "Mend or change the compiler (CXX), or use --native=false."
             )
-        os.replace(aside, path)
 
 
 def _failure(command: list[str]) -> str:

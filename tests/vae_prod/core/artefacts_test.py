@@ -22,17 +22,6 @@ class ArtefactsTest(tf.test.TestCase):
         self.assertEqual(made, {"seed": 2})
         self.assertEqual(os.listdir(os.path.dirname(self.path)), ["thing"])
 
-    def test_an_error_leaves_the_older_one(self):
-        artefacts.save(self.path, {"a": np.arange(3)}, {})
-        with (
-            self.assertRaises(ZeroDivisionError),
-            artefacts.written_aside(self.path) as aside,
-        ):
-            artefacts.write_made(aside, {"half": True})
-            _ = 1 / 0
-        self.assertAllEqual(artefacts.load(self.path, "", "")[0]["a"], [0, 1, 2])
-        self.assertEqual(os.listdir(os.path.dirname(self.path)), ["thing"])
-
     def test_missing_and_damaged_are_told_in_a_sentence(self):
         with self.assertRaisesRegex(files.UserError, "Expected a hat in .* Buy one."):
             artefacts.load(self.path, "a hat", "Buy one.")

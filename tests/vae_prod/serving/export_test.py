@@ -19,7 +19,7 @@ _KILLED = """
 import importlib, os, signal, sys
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-module = importlib.import_module("vae_prod.serving." + sys.argv[1])
+module = importlib.import_module(sys.argv[1])
 setattr(module, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 tiny_exports.export_little(tiny.model(), sys.argv[3])
 """
@@ -140,17 +140,22 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class KilledTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters("record.save_warmup", "versions._sync_folder")
-    def test_earlier_versions_stay(self, moment):
+    @parameterized.parameters(
+        ("vae_prod.serving.record", "save_warmup"),
+        ("pipelines.files", "_replace_folder"),
+    )
+    def test_earlier_versions_stay(self, module, function):
         directory = self.create_tempdir().full_path
         first = os.path.join(directory, "1")
         shutil.copytree(tiny_exports.exported(), first)
-        command = [sys.executable, "-c", _KILLED, *moment.split("."), directory]
+        command = [sys.executable, "-c", _KILLED, module, function, directory]
         done = subprocess.run(command, capture_output=True, check=False)
         self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
         self.assertEqual(versions.listed(directory), [1])
         self.assertTrue(versions.is_good(first))
-        self.assertNotEmpty(os.listdir(os.path.join(directory, ".aside")))
+        (leftover,) = set(os.listdir(directory)) - {"1", ".lock"}
+        self.assertRegex(leftover, r"^2\.\d+\.tmp$")
+        self.assertNotEmpty(os.listdir(os.path.join(directory, leftover)))
         with versions.new(directory) as (aside, _):
             self.assertEmpty(os.listdir(aside))
         self.assertEqual(versions.listed(directory), [1, 2])

@@ -49,8 +49,9 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
         with open(os.path.join(before, "weights"), "w") as file:
             file.write("trained")
         plan = self._plan("01", **{"tuner/trial_id": "00"})
-        os.makedirs(f"{plan.directory}/run_0.tmp/left_by_a_kill")
+        os.makedirs(f"{plan.directory}/run_0.99999999.tmp/left_by_a_kill")
         path = plan.run_dir(0)
+        self.assertEqual(os.listdir(plan.directory), ["run_0"])
         self.assertEqual(os.listdir(path), ["weights"])
         os.remove(os.path.join(path, "weights"))
         # It is copied once: what it became is kept.
@@ -106,7 +107,7 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
         thread = threading.Thread(
             target=lambda: trials.finish(self._plan(), slow, "distance")
         )
-        with trials._alone(self._plan().directory):
+        with files.locked(os.path.join(self._plan().directory, "lock")):
             thread.start()
             self.assertFalse(inside.wait(0.2))
             order.append("first")
