@@ -2,9 +2,8 @@
 
     python -m tools.convert_celeba --source=DIR_OR_ZIP --out=DIR
 
-Sources: CelebA as it is distributed (a folder or zip with img_align_celeba and its
-annotation files), a folder or zip of images, an .npz, idx files (MNIST), tfds:NAME,
-digits, faces. An interrupted conversion goes on when the same command runs again.
+CelebA is the source it is named after; --source tells what else it takes. An
+interrupted conversion goes on when the same command runs again.
 """
 
 import contextlib
@@ -14,15 +13,14 @@ import sys
 import time
 
 from pipelines import config as config_lib
+from pipelines import sources
 from tools import flags, progress
 
 
 def define(values):
     """Define this program's flags."""
     flags.define(values, config_lib.ConvertConfig)
-    flags.add(
-        values, "source", "", "Where images come from: a path or a name (see above)."
-    )
+    flags.add(values, "source", "", f"Where images come from: {sources.HELP}.")
     flags.add(values, "out", "", "Folder to write to, new or empty.")
     flags.add(
         values,
@@ -50,7 +48,6 @@ def main(values):
     flags.require_not_negative(values, "workers")
     config = flags.build(values, config_lib.ConvertConfig)
     flags.import_tensorflow()  # Not before: --help has answered by now.
-    from pipelines import sources
     from pipelines.convert import conversion, plan
 
     source = sources.open_source(values.source, config, values.tfds_data_dir)

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import attrs
 import numpy as np
 
-from pipelines import config as config_lib
 from pipelines import files
 from pipelines.convert import items
+from pipelines.sources import request as request_lib
 
 # What reading a damaged file may raise.
 UNREADABLE = (
@@ -88,17 +88,17 @@ def by_split(arrays: dict[str, Rows]) -> dict[str | None, Rows]:
     Raises:
         UserError: Several arrays that the names don't tell apart.
     """
-    found = {}
+    splits = {}
     for name, rows in arrays.items():
         split = split_of(name) if len(arrays) > 1 else None
-        if split in found or (split is None and len(arrays) > 1):
+        if split in splits or (split is None and len(arrays) > 1):
             listed = ", ".join(f"{n} {r.shape}" for n, r in arrays.items())
             raise files.UserError(
                 f"Expected one array of images, or one with train, validation or test "
                 f"in its name for each split, received {listed}; keep only one of them."
             )
-        found[split] = rows
-    return found
+        splits[split] = rows
+    return splits
 
 
 def read_labels(labels: Rows, images: Rows) -> np.ndarray:
@@ -130,22 +130,21 @@ def _check_images(rows: Rows) -> None:
 
 
 def make_source(
-    name: str,
+    request: request_lib.Request,
     kind: str,
     prints: list[str],
     images: dict[str | None, Rows],
     labels: dict[str | None, np.ndarray],
-    config: config_lib.ConvertConfig,
 ) -> items.Source:
     """Make a source of arrays.
 
     Args:
-        name: Data set name.
+        request: Gives the data set's name, and the fractions of splits where there is
+            a single array.
         kind: What sort of source it is.
         prints: What the digest covers, a line for each file or member, sorted.
         images: The arrays as `by_split` gives them.
         labels: int32 [N] for each of them, or empty.
-        config: Uses `split_ratios` and `seed` where there is a single array.
 
     Raises:
         UserError: Arrays that are no images; labels for only some of them.
@@ -165,7 +164,9 @@ def make_source(
         }
     else:
         keys = [_key(None, position) for position in range(images[None].shape[0])]
-        splits = items.hash_splits(keys, config.split_ratios, config.seed)
+        splits = items.hash_splits(
+            keys, request.config.split_ratios, request.config.seed
+        )
 
     def read(split: str, positions: np.ndarray) -> Iterator[items.Item]:
         part = split if len(images) > 1 else None
@@ -176,7 +177,7 @@ def make_source(
 
     num_classes = 1 + max((int(v.max(initial=0)) for v in labels.values()), default=-1)
     return items.Source(
-        name=name,
+        name=request.name,
         kind=kind,
         digest=hashlib.sha256("\n".join(prints).encode()).hexdigest(),
         splits=splits,

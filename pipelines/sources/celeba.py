@@ -12,15 +12,16 @@ root, `Anno/`, `Eval/`) and each is used when present:
 
 import hashlib
 import io
+import os
 import posixpath
 from collections.abc import Iterator, Sequence
 
 import attrs
 import numpy as np
 
-from pipelines import config as config_lib
 from pipelines import files
 from pipelines.convert import images, items
+from pipelines.sources import request as request_lib
 from pipelines.sources import trees
 
 FOLDER = "img_align_celeba"
@@ -171,18 +172,18 @@ def find_images(tree: trees.Tree) -> dict[str, str]:
 
 def _find_tables(tree: trees.Tree) -> dict[str, str]:
     """Map the name of each annotation file that is there to its path."""
-    found = {}
+    paths = {}
     names = (PARTITION_FILE, IDENTITY_FILE, ATTRIBUTES_FILE, LANDMARKS_FILE)
     for path in tree.sizes:
         name = posixpath.basename(path)
         if name in names:
-            if name in found:
+            if name in paths:
                 raise files.UserError(
-                    f"Expected one {name}, received both {found[name]!r} and "
+                    f"Expected one {name}, received both {paths[name]!r} and "
                     f"{path!r}; remove one of them."
                 )
-            found[name] = path
-    return found
+            paths[name] = path
+    return paths
 
 
 def _read_tables(tree: trees.Tree, rows: dict[str, int]) -> dict[str, Table]:
@@ -219,22 +220,23 @@ def find_pictures(tree: trees.Tree) -> trees.Tree | None:
     return None
 
 
-def open_celeba(
-    tree: trees.Tree, pictures: trees.Tree, config: config_lib.ConvertConfig
-) -> items.Source:
+def recognises(request: request_lib.Request) -> bool:
+    """Say whether there is a tree with CelebA's images."""
+    return os.path.exists(request.source) and bool(find_pictures(request.tree))
+
+
+def open_celeba(request: request_lib.Request) -> items.Source:
     """Open a CelebA tree.
 
     Its digest covers the images' names and sizes (in a zip their checksums too)
-    and the content of the annotation files.
-
-    Args:
-        tree: Holds the annotation files.
-        pictures: Holds the images, as `find_pictures` gives it.
-        config: Uses `split_ratios` and `seed` where there is no partition file.
+    and the content of the annotation files. Where there is no partition file, images
+    are split by a hash.
 
     Raises:
         UserError: Duplicate names, or annotation files that don't match the images.
     """
+    tree, config = request.tree, request.config
+    pictures = find_pictures(tree)
     paths = find_images(pictures)
     names = list(paths)
     tables = _read_tables(tree, {name: row for row, name in enumerate(names)})

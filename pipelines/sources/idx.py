@@ -1,6 +1,7 @@
 """Images in idx files, the form of MNIST (yann.lecun.com/exdb/mnist), also gzipped.
 
-The source digest covers the files' names and sizes.
+`--source` is one of them or the folder that holds them. The source digest covers the
+files' names and sizes.
 """
 
 import gzip
@@ -11,9 +12,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pipelines import config as config_lib
 from pipelines.convert import items
 from pipelines.sources import arrays
+from pipelines.sources import request as request_lib
 
 _IMAGES = re.compile(r"images[-.]idx[34]-ubyte(\.gz)?$")
 
@@ -53,7 +54,7 @@ def _labels_path(path: str) -> str | None:
     return None
 
 
-def find_idx(path: str) -> list[str]:
+def _find(path: str) -> list[str]:
     """Return the idx files of images at a path: itself, or those in the folder."""
     if os.path.isfile(path):
         return [path] if re.search(r"idx\d-ubyte(\.gz)?$", path) else []
@@ -63,14 +64,18 @@ def find_idx(path: str) -> list[str]:
     return [os.path.join(path, name) for name in names]
 
 
-def open_idx(
-    paths: list[str], name: str, config: config_lib.ConvertConfig
-) -> items.Source:
+def recognises(request: request_lib.Request) -> bool:
+    """Say whether there are idx files of images."""
+    return bool(_find(request.source))
+
+
+def open_idx(request: request_lib.Request) -> items.Source:
     """Open idx files of images, with the files of labels that lie beside them.
 
     Raises:
         UserError: A damaged file, or one that holds no images.
     """
+    paths = _find(request.source)
     images = arrays.by_split({os.path.basename(p): _idx_rows(p) for p in paths})
     labels = {}
     for split, rows in images.items():
@@ -78,4 +83,4 @@ def open_idx(
             labels[split] = arrays.read_labels(_idx_rows(beside), rows)
     files = [*paths, *filter(None, map(_labels_path, paths))]
     prints = [f"{os.path.basename(f)}\t{os.path.getsize(f)}" for f in sorted(files)]
-    return arrays.make_source(name, "idx", prints, images, labels, config)
+    return arrays.make_source(request, "idx", prints, images, labels)

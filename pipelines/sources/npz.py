@@ -1,18 +1,19 @@
-"""Images in an `.npz` file of NumPy.
+"""Images in an `.npz` file of NumPy: `--source=FILE.npz`.
 
 The source digest covers the arrays' names, sizes and checksums.
 """
 
+import os
 import re
 import zipfile
 from typing import BinaryIO
 
 import numpy as np
 
-from pipelines import config as config_lib
 from pipelines import files
 from pipelines.convert import items
 from pipelines.sources import arrays
+from pipelines.sources import request as request_lib
 
 
 def _read_header(
@@ -41,25 +42,30 @@ def _read_header(
     return arrays.Rows(f"{path}: {member}", shape, dtype, open_rows)
 
 
-def open_npz(path: str, name: str, config: config_lib.ConvertConfig) -> items.Source:
+def recognises(request: request_lib.Request) -> bool:
+    """Say whether there is such a file."""
+    return request.source.endswith(".npz") and os.path.isfile(request.source)
+
+
+def open_npz(request: request_lib.Request) -> items.Source:
     """Open an `.npz`: uint8 images [N, H, W] or [N, H, W, C], integer labels [N].
 
     Raises:
         UserError: A damaged file, no array of images or several that are not told
             apart by train, validation or test in their names.
     """
-    held = {}
+    path, readable = request.source, {}
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             for member in members:
                 if rows := _read_header(path, archive, member.filename):
-                    held[member.filename.removesuffix(".npy")] = rows
+                    readable[member.filename.removesuffix(".npy")] = rows
     except arrays.UNREADABLE as error:
         raise arrays.damaged(path, error) from error
-    images = {n: rows for n, rows in held.items() if len(rows.shape) in (3, 4)}
+    images = {n: rows for n, rows in readable.items() if len(rows.shape) in (3, 4)}
     if not images:
-        listed = ", ".join(f"{n} {r.dtype} {r.shape}" for n, r in held.items())
+        listed = ", ".join(f"{n} {r.dtype} {r.shape}" for n, r in readable.items())
         raise files.UserError(
             f"Expected an array of images [N, H, W] or [N, H, W, C] in {path}, "
             f"received {listed or 'none'}; save one under the name 'images'."
@@ -67,7 +73,9 @@ def open_npz(path: str, name: str, config: config_lib.ConvertConfig) -> items.So
     images = arrays.by_split(images)
     labels = {}
     for split, rows in images.items():
-        chosen = {n: r for n, r in held.items() if _is_label(n, r, split, len(images))}
+        chosen = {
+            n: r for n, r in readable.items() if _is_label(n, r, split, len(images))
+        }
         if len(chosen) > 1:
             raise files.UserError(
                 f"Expected one array of labels for {rows.label}, received "
@@ -76,7 +84,7 @@ def open_npz(path: str, name: str, config: config_lib.ConvertConfig) -> items.So
         for chosen_rows in chosen.values():
             labels[split] = arrays.read_labels(chosen_rows, rows)
     prints = [f"{m.filename}\t{m.file_size}\t{m.CRC:08x}" for m in members]
-    return arrays.make_source(name, "npz", sorted(prints), images, labels, config)
+    return arrays.make_source(request, "npz", sorted(prints), images, labels)
 
 
 def _is_label(name: str, rows: arrays.Rows, split: str | None, num_splits: int) -> bool:

@@ -1,4 +1,4 @@
-"""Data sets that TFDS has prepared, by name; images stay encoded on the way.
+"""Data sets that TFDS has prepared: `--source=tfds:NAME`. Images stay encoded.
 
 The source digest covers the data set's full name and, for each split, the sizes of
 its shards in examples and bytes.
@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from pipelines import config as config_lib
 from pipelines import files
 from pipelines.convert import items
+from pipelines.sources import request as request_lib
+
+_PREFIX = "tfds:"
 
 
 def _open_builder(name: str, data_dir: str):
@@ -44,14 +46,14 @@ def _is_image(feature) -> bool:
 
 def _image_feature(name: str, features: Mapping) -> str:
     """Return the name of the one feature that is an image."""
-    found = [key for key in features if _is_image(features[key])]
-    if "image" in found:
+    names = [key for key in features if _is_image(features[key])]
+    if "image" in names:
         return "image"
-    if len(found) == 1:
-        return found[0]
+    if len(names) == 1:
+        return names[0]
     raise files.UserError(
         f"Expected a feature 'image', or one image feature of any name, in {name}, "
-        f"received {', '.join(found) or 'none'} among {', '.join(features)}; convert "
+        f"received {', '.join(names) or 'none'} among {', '.join(features)}; convert "
         "from a folder of its images instead."
     )
 
@@ -109,23 +111,23 @@ def _annotations(example: Mapping, columns: Mapping) -> dict[str, list[int]]:
     }
 
 
-def open_prepared(
-    name: str, data_dir: str, config: config_lib.ConvertConfig
-) -> items.Source:
+def recognises(request: request_lib.Request) -> bool:
+    """Say whether a name of TFDS is given."""
+    return request.source.startswith(_PREFIX)
+
+
+def open_prepared(request: request_lib.Request) -> items.Source:
     """Open a data set that TFDS has prepared; nothing is downloaded.
 
     Keys are the ids of TFDS (file and position). Labels, and attributes, landmarks
-    and identities of CelebA's form, are kept.
-
-    Args:
-        name: As `tfds.load` takes it, such as `mnist` or `mnist:3.0.1`.
-        data_dir: Where it lies; empty: where TFDS looks by itself.
-        config: Uses `split_ratios` and `seed` where it has only one split.
+    and identities of CelebA's form, are kept. The name is one that `tfds.load` takes,
+    such as `mnist` or `mnist:3.0.1`. A data set of only one split is split by a hash.
 
     Raises:
         UserError: Unknown, not prepared, or without an image.
     """
-    builder = _open_builder(name, data_dir)
+    name, config = request.source.removeprefix(_PREFIX), request.config
+    builder = _open_builder(name, request.tfds_data_dir)
     features = builder.info.features
     image = _image_feature(name, features)
     columns = _columns(features)

@@ -12,6 +12,7 @@ from absl.testing import parameterized
 from pipelines import config as config_lib
 from pipelines import faces, files, sources
 from pipelines.convert import images
+from pipelines.sources import request
 from tests.pipelines import fixtures
 
 _CONFIG = config_lib.ConvertConfig()
@@ -213,7 +214,7 @@ class ImagesTest(tf.test.TestCase):
             ("/a/b.tar.zip", "b"),
             ("ü", "images"),
         ):
-            self.assertEqual(sources.dataset_name(path), name)
+            self.assertEqual(request.Request(path, _CONFIG).name, name)
 
     def test_refusals(self):
         empty = self.create_tempdir().full_path

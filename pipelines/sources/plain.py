@@ -1,0 +1,40 @@
+"""A plain folder or zip of images, at any depth: `--source=PATH`."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines.convert import images, items
+from pipelines.sources import request as request_lib
+
+
+def recognises(request: request_lib.Request) -> bool:
+    """Say whether there is anything at the path: whatever it is has to hold images."""
+    return os.path.exists(request.source)
+
+
+def open_images(request: request_lib.Request) -> items.Source:
+    """Open a folder or zip of images, in order of their paths.
+
+    The digest covers names and sizes, in a zip checksums too.
+
+    Raises:
+        UserError: A file that is no zip archive, or one that is damaged or unsafe.
+    """
+    tree, config = request.tree, request.config
+    names = [n for n in tree.sizes if n.lower().endswith(images.SUFFIXES)]
+
+    def read(_: str, positions: np.ndarray) -> Iterator[items.Item]:
+        for position in positions.tolist():
+            yield items.Stored(names[position], tree.picture(names[position]))
+
+    prints = "".join(f"{n}\t{tree.fingerprint(n)}\n" for n in names)
+    return items.Source(
+        name=request.name,
+        kind="images",
+        digest=hashlib.sha256(prints.encode()).hexdigest(),
+        splits=items.hash_splits(names, config.split_ratios, config.seed),
+        read=read,
+    )
