@@ -13,7 +13,15 @@ from pipelines import settings
 RESAMPLING_FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 ENCODINGS = ("jpeg", "png", "raw")
 SHUFFLES = ("global", "blocks", "none")
-CORRUPTIONS = ("none", "noise", "pixel_dropout", "occlusion", "grayscale")
+# What is done to the input (`reading.corruption` has the functions), and what
+# `corruption_level` is for it.
+CORRUPTIONS = {
+    "none": "unused",
+    "noise": "standard deviation on the scale of [0, 1]",
+    "pixel_dropout": "fraction of pixels set to black",
+    "occlusion": "side of the black square as a fraction of the image",
+    "grayscale": "unused",
+}
 
 _fraction = validators.and_(validators.ge(0.0), validators.le(1.0))
 
@@ -204,13 +212,11 @@ class DataConfig:
         "none",
         "Damage done to the input while the clean image stays the target "
         "(denoising, re-colouring).",
-        validators.in_(CORRUPTIONS),
+        validators.in_(tuple(CORRUPTIONS)),
     )
     corruption_level: float = settings.setting(
         0.3,
-        "noise: standard deviation on the scale of [0, 1]; pixel_dropout: "
-        "fraction of pixels set to black; occlusion: side of the black square as a "
-        "fraction of the image; grayscale: unused.",
+        "; ".join(f"{name}: {level}" for name, level in CORRUPTIONS.items()) + ".",
         _fraction,
     )
     seed: int = settings.setting(

@@ -45,14 +45,14 @@ class RecordSpec:
 
     def fields(self) -> tuple[str, ...]:
         """Return which of `FIELDS` the examples hold."""
-        held = {
+        holds = {
             "key": True,
             "label": bool(self.label_names),
             "attributes": bool(self.attributes),
             "landmarks": bool(self.landmarks),
             "identity": self.identity,
         }
-        return tuple(name for name in FIELDS if held[name])
+        return tuple(name for name in FIELDS if holds[name])
 
 
 def feature_names(spec: RecordSpec) -> dict[str, tuple[str, ...]]:

@@ -32,15 +32,15 @@ def verify(
     total = sum(split.num_examples for split in manifest.splits.values())
     problems, hashes, done = _verify_listing(data_dir, manifest), {}, 0
     for split in manifest.splits.values():
-        index, found = _verify_index(data_dir, split)
-        problems += found
+        index, faults = _verify_index(data_dir, split)
+        problems += faults
         row = 0
         for number, shard in enumerate(split.shards):
             rows = None if index is None else index[row : row + shard.num_examples]
-            keys, lengths, found = _verify_shard(data_dir, manifest.record, shard)
-            if not found and rows is not None:
-                found = _compare_index(shard, number, rows, lengths)
-            problems += found
+            keys, lengths, faults = _verify_shard(data_dir, manifest.record, shard)
+            if not faults and rows is not None:
+                faults = _compare_index(shard, number, rows, lengths)
+            problems += faults
             hashes[shard.file] = keys
             row += shard.num_examples
             on_progress(done + row, total)
@@ -52,10 +52,10 @@ def _find_repeated(hashes: dict[str, np.ndarray]) -> list[str]:
     """Name the shards that hold keys which stand anywhere else too."""
     keys, counts = np.unique(np.concatenate([*hashes.values()]), return_counts=True)
     repeated = keys[counts > 1]
-    found = {file: int(np.isin(k, repeated).sum()) for file, k in hashes.items()}
+    repetitions = {file: int(np.isin(k, repeated).sum()) for file, k in hashes.items()}
     return [
         f"{file}: expected every key once over all splits, {number} are repeated."
-        for file, number in found.items()
+        for file, number in repetitions.items()
         if number
     ]
 
@@ -78,9 +78,9 @@ def _verify_file(path: str, sha256: str, num_bytes: int | None = None) -> list[s
     name = os.path.basename(path)
     if not tf.io.gfile.exists(path):
         return [f"{name}: missing."]
-    found = tf.io.gfile.stat(path).length
-    if num_bytes not in (None, found):
-        return [f"{name}: expected {num_bytes} bytes, received {found}."]
+    received = tf.io.gfile.stat(path).length
+    if num_bytes not in (None, received):
+        return [f"{name}: expected {num_bytes} bytes, received {received}."]
     if sha256 != files.sha256(path):
         return [f"{name}: its content was altered (another sha256)."]
     return []
@@ -147,9 +147,9 @@ def _compare_entry(shard: shards.Shard, keys: list[bytes]) -> list[str]:
         "last key": (shard.last_key, keys[-1].decode() if keys else ""),
     }
     return [
-        f"{shard.file}: expected {fact} {wanted}, received {found}."
-        for fact, (wanted, found) in facts.items()
-        if wanted != found
+        f"{shard.file}: expected {fact} {wanted}, received {received}."
+        for fact, (wanted, received) in facts.items()
+        if wanted != received
     ]
 
 

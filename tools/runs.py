@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipelines import config as data_config_lib
 from pipelines import files, shards
-from pipelines.reading import damage, dataset
+from pipelines.reading import bad_records, dataset
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.training import run as run_lib
@@ -281,6 +281,6 @@ def reading(data_dir: str) -> Iterator[None]:
             "where with tools.verify_shards, and convert again."
         ) from error
     except tf.errors.OpError as error:
-        if found := damage.sentence(error):
+        if found := bad_records.sentence(error):
             raise files.UserError(found) from error
         raise

@@ -1,8 +1,8 @@
-"""From a source to shards: parallel, resumable, the same bytes every time.
+"""From a source to TFRecord shards: parallel, resumable, the same bytes every time.
 
 A shard's content follows from positions in the source alone, so the number of
-workers and every interruption leave no trace in it. Each shard is written aside,
-renamed when complete and then noted in the journal; the manifest comes last.
+workers and every interruption leave no trace in it. Each shard is written
+atomically and then noted in the journal; the manifest comes last.
 """
 
 import hashlib
@@ -19,8 +19,9 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import files, shards
-from pipelines.convert import items, journal, metadata, workers
+from pipelines.convert import journal, metadata, workers
 from pipelines.convert import plan as plan_lib
+from pipelines.convert import source as source_lib
 
 # Raised whenever the same source and settings give other bytes than before.
 FORM_VERSION = 2
@@ -36,12 +37,12 @@ def _settings(config: config_lib.ConvertConfig) -> dict:
     return {n: v for n, v in attrs.asdict(config).items() if n not in _NOT_IN_BYTES}
 
 
-def _source_facts(source: items.Source) -> dict:
+def _source_facts(source: source_lib.Source) -> dict:
     return {"kind": source.kind, "digest": source.digest}
 
 
 def find_finished(
-    out: str, source: items.Source, config: config_lib.ConvertConfig
+    out: str, source: source_lib.Source, config: config_lib.ConvertConfig
 ) -> shards.Manifest | None:
     """Return the manifest if this very conversion is complete in `out`.
 
@@ -51,9 +52,11 @@ def find_finished(
     if not tf.io.gfile.exists(os.path.join(out, shards.MANIFEST_NAME)):
         return None
     manifest = shards.load_manifest(out)
-    found = {f"source {n}": v for n, v in manifest.source.items()} | manifest.settings
+    made_with = {
+        f"source {n}": v for n, v in manifest.source.items()
+    } | manifest.settings
     wanted = {f"source {n}": v for n, v in _source_facts(source).items()}
-    journal.refuse_other(out, found, wanted | _settings(config))
+    journal.refuse_other(out, made_with, wanted | _settings(config))
     for split in manifest.splits.values():
         for shard in split.shards:
             if not tf.io.gfile.exists(os.path.join(out, shard.file)):
@@ -158,7 +161,9 @@ def _write_shards(
     return entries
 
 
-def _read(plan: plan_lib.Plan, missing: list[tuple[str, int]]) -> Iterator[items.Item]:
+def _read(
+    plan: plan_lib.Plan, missing: list[tuple[str, int]]
+) -> Iterator[source_lib.Item]:
     """Yield the items of all missing shards, reading each split once."""
     for split, group in itertools.groupby(missing, key=lambda shard: shard[0]):
         positions = [plan.positions(*shard) for shard in group]

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from pipelines import config as config_lib
 from pipelines import files
-from pipelines.convert import drafts
+from pipelines.convert import jpeg_draft
 
 # Only formats Pillow decodes by itself: a file named .jpg can't start Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
@@ -256,7 +256,7 @@ def convert(
         shrinkage = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
         if _orientation(image) != 1:
             shrinkage = 1  # Reduced, it might be off by a part of a pixel.
-        mode, scale = drafts.begin(image, config, shape[-1], shrinkage)
+        mode, scale = jpeg_draft.begin(image, config, shape[-1], shrinkage)
         image = _decode(image, mode)
     if size != (shape[1], shape[0]):
         raise files.UserError(

@@ -1,4 +1,4 @@
-"""What a conversion has finished so far, so that it can go on after any interruption.
+"""What a conversion has finished so far, so that it resumes after any interruption.
 
 While a conversion runs, its output holds a folder `.progress` with
 
@@ -26,12 +26,12 @@ def to_json(value) -> dict:
     return json.loads(json.dumps(value))
 
 
-def refuse_other(out: str, found: dict, wanted: dict) -> None:
+def refuse_other(out: str, received: dict, wanted: dict) -> None:
     """Raise a `UserError` that names what tells two conversions apart, if anything."""
     different = [
-        f"{name} is {found.get(name)}, not {value}"
+        f"{name} is {received.get(name)}, not {value}"
         for name, value in to_json(wanted).items()
-        if found.get(name) != value
+        if received.get(name) != value
     ]
     if different:
         raise files.UserError(
@@ -76,9 +76,9 @@ class Journal:
         others = self._listing() - {FOLDER}
         if not self.is_new():
             with tf.io.gfile.GFile(self.path("job.json")) as file:
-                found = json.load(file)
-            if others or found == to_json(job):
-                refuse_other(self.out, found, job)
+                begun = json.load(file)
+            if others or begun == to_json(job):
+                refuse_other(self.out, begun, job)
                 return
         if others:
             raise files.UserError(

@@ -20,16 +20,16 @@ def features(spec: records.RecordSpec):
         image = tfds.features.Image(
             shape=spec.image_shape, encoding_format=spec.encoding
         )
-    found = {"image": image, records.KEY_FEATURE: tfds.features.Text()}
+    entries = {"image": image, records.KEY_FEATURE: tfds.features.Text()}
     if spec.label_names:
-        found["label"] = tfds.features.ClassLabel(names=spec.label_names)
+        entries["label"] = tfds.features.ClassLabel(names=spec.label_names)
     if spec.attributes:
-        found["attributes"] = dict.fromkeys(spec.attributes, np.bool_)
+        entries["attributes"] = dict.fromkeys(spec.attributes, np.bool_)
     if spec.landmarks:
-        found["landmarks"] = dict.fromkeys(spec.landmarks, np.int64)
+        entries["landmarks"] = dict.fromkeys(spec.landmarks, np.int64)
     if spec.identity:
-        found["identity"] = {"Identity_No": np.int64}
-    return tfds.features.FeaturesDict(found)
+        entries["identity"] = {"Identity_No": np.int64}
+    return tfds.features.FeaturesDict(entries)
 
 
 def write(
@@ -45,8 +45,8 @@ def write(
     infos = [
         tfds.core.SplitInfo(
             name=split,
-            shard_lengths=[shard.num_examples for shard in held.shards],
-            num_bytes=sum(shard.num_bytes for shard in held.shards),
+            shard_lengths=[shard.num_examples for shard in content.shards],
+            num_bytes=sum(shard.num_bytes for shard in content.shards),
             filename_template=tfds.core.ShardedFileTemplate(
                 data_dir=os.path.abspath(out),
                 dataset_name=name,
@@ -54,7 +54,7 @@ def write(
                 filetype_suffix="tfrecord",
             ),
         )
-        for split, held in splits.items()
+        for split, content in splits.items()
     ]
     tfds.folder_dataset.write_metadata(
         data_dir=out,

@@ -8,7 +8,8 @@ import numpy as np
 
 from pipelines import config as config_lib
 from pipelines import files, records, shards
-from pipelines.convert import images, items, workers
+from pipelines.convert import images, workers
+from pipelines.convert import source as source_lib
 
 IMAGES_PER_SHARD = 1024
 
@@ -27,7 +28,7 @@ class Plan:
             images, int64 [num_shards + 1].
     """
 
-    source: items.Source
+    source: source_lib.Source
     config: config_lib.ConvertConfig
     record: records.RecordSpec
     borders: dict[str, np.ndarray]
@@ -72,7 +73,7 @@ class Plan:
         return shards.shard_name(self.source.name, split, number, num_shards)
 
 
-def make_plan(source: items.Source, config: config_lib.ConvertConfig) -> Plan:
+def make_plan(source: source_lib.Source, config: config_lib.ConvertConfig) -> Plan:
     """Find out what will be written, from the headers of the images.
 
     Raises:
@@ -103,7 +104,7 @@ def make_plan(source: items.Source, config: config_lib.ConvertConfig) -> Plan:
 
 
 def _probe(
-    source: items.Source, on_problem: Callable[[str], None] = lambda problem: None
+    source: source_lib.Source, on_problem: Callable[[str], None] = lambda problem: None
 ) -> Iterator[tuple[tuple[int, int], bool]]:
     """Yield (size, grey) of every readable image, and tell what is wrong with others.
 
@@ -117,7 +118,7 @@ def _probe(
                 on_problem(f"{item.key}: {error}")
 
 
-def _channels(source: items.Source, config: config_lib.ConvertConfig) -> int:
+def _channels(source: source_lib.Source, config: config_lib.ConvertConfig) -> int:
     if config.channels != "auto":
         return int(config.channels)
     if source.grey is not None:

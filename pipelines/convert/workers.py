@@ -1,4 +1,4 @@
-"""Work done by worker processes: in order, a bounded amount in flight.
+"""The pool of worker processes: results in order, a bounded amount in flight.
 
 Workers are started fresh (never forked from a process that runs TensorFlow) and
 import this module only: Pillow and NumPy, no TensorFlow. They give finished records,
@@ -21,7 +21,8 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import examples, files
-from pipelines.convert import images, items
+from pipelines.convert import images
+from pipelines.convert import source as source_lib
 
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 8 << 20
@@ -51,7 +52,7 @@ class Task:
     shape: tuple[int, int, int]
     features: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
-    def __call__(self, chunk: list[items.Item]) -> list[Prepared]:
+    def __call__(self, chunk: list[source_lib.Item]) -> list[Prepared]:
         """Prepare some items.
 
         Raises:
@@ -59,7 +60,7 @@ class Task:
         """
         return [self._prepare(item) for item in chunk]
 
-    def _prepare(self, item: items.Item) -> Prepared:
+    def _prepare(self, item: source_lib.Item) -> Prepared:
         picture, annotations = item.load()
         try:
             data = images.convert(picture, self.config, self.shape)

@@ -153,10 +153,6 @@ class Traits:
         """Return 0 for the young, otherwise a fraction of more than a half."""
         return 0.0 if self.has("Young") else max(self.person.age, 0.55)
 
-    def toggle(self, name: str) -> "Traits":
-        """Return the same face with one attribute changed."""
-        return attrs.evolve(self, attributes=self.attributes ^ {name})
-
     def as_labels(self) -> tuple[int, ...]:
         """Return the attributes as 40 zeros and ones, in the official order."""
         return tuple(int(name in self.attributes) for name in ATTRIBUTE_NAMES)

@@ -1,4 +1,4 @@
-"""Augmentation and corruption of batches: pure functions of (images, draws).
+"""Augmentation of batches: pure functions of (images, draws).
 
 An image's fate depends on its own row of random numbers alone (see `draws`), never on
 the batch around it. Only the operations that a `DataConfig` asks for are built.
@@ -8,10 +8,9 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines.reading import draws as draws_lib
+from pipelines.reading import counter_rng
+from pipelines.reading import pixels as pixels_lib
 
-# Rec. 601 luma, the weights of JPEG's Y and of Pillow's "L".
-_LUMA = (0.299, 0.587, 0.114)
 _WIDTH = 9
 
 
@@ -31,7 +30,7 @@ class Draws:
     @classmethod
     def make(cls, seed: tf.Tensor, first: tf.Tensor, num: tf.Tensor) -> "Draws":
         """Draw for `num` positions from `first` on; see `draws.uniform`."""
-        return cls(draws_lib.uniform(seed, first, num, _WIDTH))
+        return cls(counter_rng.uniform(seed, first, num, _WIDTH))
 
     def mirrored(self) -> tf.Tensor:
         """Return which images are mirrored, bool [B]."""
@@ -57,7 +56,7 @@ def augment(
 ) -> tf.Tensor:
     """Shift, zoom and recolour images as `config` asks.
 
-    Windows and mirroring come before, when images are placed in the batch.
+    Windows and mirroring come before, when images are cropped.
 
     Args:
         images: uint8 [B, H, W, C], C being 1 or 3.
@@ -73,60 +72,6 @@ def augment(
     if _recolours(config):
         images = _recolour(images, draws.signed(6, 9), config)
     return images
-
-
-def corrupt(
-    images: tf.Tensor,
-    seed: tf.Tensor,
-    first: tf.Tensor,
-    config: config_lib.DataConfig,
-) -> tf.Tensor:
-    """Damage images as `config.corruption` and `config.corruption_level` say.
-
-    - `noise` adds Gaussian noise of standard deviation 255 x level;
-    - `pixel_dropout` blackens each pixel, all its channels, with probability level;
-    - `occlusion` blackens one square inside the image, its side being level times
-      the image's shorter side, at a uniformly drawn place;
-    - `grayscale` replaces every channel by the luma.
-
-    Args:
-        images: uint8 [B, H, W, C] of successive positions, C being 1 or 3.
-        seed: int64 [2], the table of random numbers.
-        first: int64 [], position of the first image.
-        config: Kind and level of the damage.
-
-    Returns:
-        uint8 [B, H, W, C].
-    """
-    level, num = config.corruption_level, tf.shape(images)[0]
-    height, width, channels = images.shape[1:]
-    if config.corruption == "none":
-        return images
-    if config.corruption == "noise":
-        noise = draws_lib.normal(seed, first, num, height * width * channels)
-        noise = 255 * level * tf.reshape(noise, tf.shape(images))
-        return _to_uint8(tf.cast(images, tf.float32) + noise)
-    if config.corruption == "pixel_dropout":
-        drawn = draws_lib.uniform(seed, first, num, height * width)
-        dropped = tf.reshape(drawn < level, [-1, height, width, 1])
-        return tf.where(dropped, tf.zeros([], tf.uint8), images)
-    if config.corruption == "occlusion":
-        return _occlude(images, draws_lib.uniform(seed, first, num, 2), level)
-    if config.corruption == "grayscale":
-        luma = _to_uint8(_luma(tf.cast(images, tf.float32)))
-        return tf.broadcast_to(luma, tf.shape(images))
-    raise ValueError(f"Unknown corruption {config.corruption!r}.")
-
-
-def _to_uint8(images: tf.Tensor) -> tf.Tensor:
-    return tf.saturate_cast(tf.round(images), tf.uint8)
-
-
-def _luma(images: tf.Tensor) -> tf.Tensor:
-    """Return the luma of float32 images, [B, H, W, 1]."""
-    if images.shape[-1] == 1:
-        return images
-    return tf.tensordot(images, tf.constant(_LUMA)[:, None], 1)
 
 
 def _recolours(config: config_lib.DataConfig) -> bool:
@@ -159,7 +104,7 @@ def _place(images: tf.Tensor, shift: tf.Tensor, magnification: tf.Tensor) -> tf.
         interpolation="BILINEAR",
         fill_mode="NEAREST",
     )
-    return tf.ensure_shape(_to_uint8(placed), images.shape)
+    return tf.ensure_shape(pixels_lib.to_uint8(placed), images.shape)
 
 
 def _recolour(
@@ -186,19 +131,6 @@ def _recolour(
         mean = tf.reduce_mean(pixels, axis=(1, 2), keepdims=True)
         pixels = mean + (1 + config.contrast * contrast) * (pixels - mean)
     if config.saturation:
-        luma = _luma(pixels)
+        luma = pixels_lib.luma(pixels)
         pixels = luma + (1 + config.saturation * saturation) * (pixels - luma)
-    return _to_uint8(pixels)
-
-
-def _occlude(images: tf.Tensor, draws: tf.Tensor, level: float) -> tf.Tensor:
-    height, width = images.shape[1:3]
-    side = round(level * min(height, width))
-    places = tf.constant([height - side + 1, width - side + 1], tf.float32)
-    first = tf.cast(draws * places, tf.int32)[:, :, None]
-    rows = tf.range(height) - first[:, 0]
-    columns = tf.range(width) - first[:, 1]
-    in_rows = (rows >= 0) & (rows < side)
-    in_columns = (columns >= 0) & (columns < side)
-    inside = in_rows[:, :, None, None] & in_columns[:, None, :, None]
-    return tf.where(inside, tf.zeros([], tf.uint8), images)
+    return pixels_lib.to_uint8(pixels)

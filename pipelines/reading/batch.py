@@ -1,4 +1,4 @@
-"""What becomes of the examples of one batch: placed, augmented, corrupted, scaled."""
+"""Makes one batch: examples cropped, flipped, augmented, corrupted and scaled."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines.reading import augment, order
-from pipelines.reading import place as place_lib
+from pipelines.reading import augment, corruption, counter_rng
+from pipelines.reading import crop as crop_lib
 
 Example = dict[str, tf.Tensor]
-Read = Callable[[place_lib.Place], Example]
+Read = Callable[[crop_lib.Crop], Example]
 
 
 @attrs.frozen
@@ -41,16 +41,16 @@ class Maker:
             epoch: int64 [].
             first: int64 [], position of the first example in the epoch.
             num: int32 [], number of examples.
-            read: Reads them, placed as it is told.
+            read: Reads them, cropped as it is told.
         """
         config = self.config
-        seed = order.stream_seed(config.seed, order.AUGMENTATION, epoch)
+        seed = counter_rng.stream_seed(config.seed, counter_rng.AUGMENTATION, epoch)
         draws = augment.Draws.make(seed, first, num)
         mirrored = draws.mirrored() if config.flip else tf.zeros(num[None], tf.bool)
         corners = draws.corners(self.stored_shape, self._window)
-        example = read(self._place(corners, mirrored))
+        example = read(self._crop(corners, mirrored))
         example["image"] = augment.augment(example["image"], draws, config)
-        seed = order.stream_seed(config.seed, order.CORRUPTION, epoch)
+        seed = counter_rng.stream_seed(config.seed, counter_rng.CORRUPTION, epoch)
         return self._finished(example, seed, first)
 
     def evaluation(self, first: tf.Tensor, num: tf.Tensor, read: Read) -> Example:
@@ -60,23 +60,23 @@ class Maker:
             for stored, kept in zip(self.stored_shape, self._window, strict=False)
         ]
         corners = tf.tile(tf.constant([margins], tf.int32), tf.stack([num, 1]))
-        example = read(self._place(corners, tf.zeros(num[None], tf.bool)))
-        seed = order.stream_seed(self.config.seed, order.EVALUATION, 0)
+        example = read(self._crop(corners, tf.zeros(num[None], tf.bool)))
+        seed = counter_rng.stream_seed(self.config.seed, counter_rng.EVALUATION, 0)
         return self._finished(example, seed, first)
 
-    def _place(self, corners: tf.Tensor, mirrored: tf.Tensor) -> place_lib.Place:
+    def _crop(self, corners: tf.Tensor, mirrored: tf.Tensor) -> crop_lib.Crop:
         # What changes pixels works on bytes; scaling then comes last.
         later = self.config.corruption != "none" or augment.changes_pixels(self.config)
         dtype = tf.uint8 if later else self.dtype
-        return place_lib.Place(self._window, corners, mirrored, dtype)
+        return crop_lib.Crop(self._window, corners, mirrored, dtype)
 
     def _finished(self, example: Example, seed: tf.Tensor, first: tf.Tensor) -> Example:
         if self.config.corruption != "none":
             clean = example["image"]
-            damaged = augment.corrupt(clean, seed, first, self.config)
-            example |= {"image": damaged, "target": clean}
+            corrupted = corruption.corrupt(clean, seed, first, self.config)
+            example |= {"image": corrupted, "target": clean}
         return {
-            name: place_lib.scale(value, self.dtype)
+            name: crop_lib.scale(value, self.dtype)
             if value.dtype == tf.uint8
             else value
             for name, value in example.items()

@@ -21,8 +21,7 @@ import tensorflow as tf
 from pipelines import config as config_lib
 from pipelines import files, shards
 from pipelines.reading import batch as batch_lib
-from pipelines.reading import order, streaming
-from pipelines.reading import split as split_lib
+from pipelines.reading import block_shuffle, counter_rng, global_shuffle, readers
 
 TRAIN_SPLIT = "train"
 
@@ -115,7 +114,7 @@ def train_batches(
             f"Expected a step to begin at in [0, {steps}], received {start_step}."
         )
     _check_shared(config, replica[1])
-    stored = split_lib.open_split(data_dir, manifest, TRAIN_SPLIT, config, fields)
+    stored = readers.open_split(data_dir, manifest, TRAIN_SPLIT, config, fields)
     training = _Training(
         maker=batch_lib.Maker(manifest.record.image_shape, config, dtype),
         num_examples=stored.num_examples,
@@ -124,10 +123,10 @@ def train_batches(
         share=config.batch_size // replica[1],
     )
     if config.shuffle == "blocks":
-        blocks = streaming.Blocks.cut(stored, manifest.split(TRAIN_SPLIT))
+        blocks = block_shuffle.Blocks.cut(stored, manifest.split(TRAIN_SPLIT))
         batches = training.streamed(stored, blocks, start_epoch, start_step)
     else:
-        reader = split_lib.in_memory(stored, manifest) if config.cache else stored
+        reader = readers.in_memory(stored, manifest) if config.cache else stored
         batches = training.picked(reader, start_epoch, start_step)
     endless = tf.data.experimental.INFINITE_CARDINALITY
     batches = batches.apply(tf.data.experimental.assert_cardinality(endless))
@@ -164,8 +163,8 @@ def eval_batches(
     Raises:
         UserError: A split or field the data set hasn't, or a missing or damaged file.
     """
-    stored = split_lib.open_split(data_dir, manifest, split, config, fields)
-    reader = split_lib.in_memory(stored, manifest) if config.cache else stored
+    stored = readers.open_split(data_dir, manifest, split, config, fields)
+    reader = readers.in_memory(stored, manifest) if config.cache else stored
     maker = batch_lib.Maker(manifest.record.image_shape, config, dtype)
     total = stored.num_examples
 
@@ -200,14 +199,14 @@ def examples(
     Raises:
         UserError: A split the data set hasn't, or a missing or damaged file.
     """
-    stored = split_lib.open_split(data_dir, manifest, split, config, ())
+    stored = readers.open_split(data_dir, manifest, split, config, ())
     maker = batch_lib.Maker(manifest.record.image_shape, config, tf.uint8)
 
     def example(number: tf.Tensor) -> batch_lib.Example:
         return maker.evaluation(number, tf.constant(1), _reading(stored, number[None]))
 
-    each = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64))
-    read = _mapped(each, example, tf.data.AUTOTUNE).unbatch().batch(len(numbers))
+    wanted = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64))
+    read = _mapped(wanted, example, tf.data.AUTOTUNE).unbatch().batch(len(numbers))
     return {name: v.numpy() for name, v in read.get_single_element().items()}
 
 
@@ -245,7 +244,7 @@ class _Training:
     share: int
 
     def picked(
-        self, reader: split_lib.Reader, start_epoch: int, start_step: int
+        self, reader: readers.Reader, start_epoch: int, start_step: int
     ) -> tf.data.Dataset:
         """Read each example from its own place: batch number to batch."""
         config = self.maker.config
@@ -260,8 +259,8 @@ class _Training:
                 positions = first + tf.range(self.share, dtype=tf.int64)
             numbers = positions
             if config.shuffle == "global":
-                seed = order.stream_seed(config.seed, order.ORDER, epoch)
-                numbers = order.permuted(positions, self.num_examples, seed)
+                seed = counter_rng.stream_seed(config.seed, counter_rng.ORDER, epoch)
+                numbers = global_shuffle.permuted(positions, self.num_examples, seed)
             read = _reading(reader, numbers)
             return self.maker.training(epoch, first, tf.size(numbers), read)
 
@@ -271,8 +270,8 @@ class _Training:
 
     def streamed(
         self,
-        stored: split_lib.Stored,
-        blocks: streaming.Blocks,
+        stored: readers.Stored,
+        blocks: block_shuffle.Blocks,
         start_epoch: int,
         start_step: int,
     ) -> tf.data.Dataset:
@@ -284,8 +283,10 @@ class _Training:
         def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
             done = tf.where(epoch == start_epoch, start_step * self.share, 0)
             start = self.index * stretch + tf.cast(done, tf.int64)
-            seed = order.stream_seed(config.seed, order.ORDER, epoch)
-            examples = streaming.shuffled(blocks, config.shuffle_buffer, seed, start)
+            seed = counter_rng.stream_seed(config.seed, counter_rng.ORDER, epoch)
+            examples = block_shuffle.shuffled(
+                blocks, config.shuffle_buffer, seed, start
+            )
             batches = examples.take(end - start).batch(
                 self.share, drop_remainder=not config.keep_last_batch
             )
@@ -294,8 +295,8 @@ class _Training:
                 numbers, records = content
                 first = start + number * self.share
 
-                def read(place):
-                    return stored.decode(numbers, records, place)
+                def read(crop):
+                    return stored.decode(numbers, records, crop)
 
                 return self.maker.training(epoch, first, tf.size(numbers), read)
 
@@ -304,8 +305,8 @@ class _Training:
         return tf.data.Dataset.range(start_epoch, tf.int64.max).flat_map(epoch_batches)
 
 
-def _reading(reader: split_lib.Reader, numbers: tf.Tensor) -> batch_lib.Read:
-    return lambda place: reader.read(numbers, place)
+def _reading(reader: readers.Reader, numbers: tf.Tensor) -> batch_lib.Read:
+    return lambda crop: reader.read(numbers, crop)
 
 
 def _mapped(

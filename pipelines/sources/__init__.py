@@ -11,7 +11,7 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import files
-from pipelines.convert import items
+from pipelines.convert import source as source_lib
 from pipelines.sources import celeba, digits, drawn, idx, npz, plain, prepared
 from pipelines.sources import request as request_lib
 
@@ -32,7 +32,7 @@ class Kind:
     form: str
     text: str
     recognises: Callable[[request_lib.Request], bool]
-    open: Callable[[request_lib.Request], items.Source]
+    open: Callable[[request_lib.Request], source_lib.Source]
 
 
 # The first that recognises a request opens it.
@@ -92,7 +92,7 @@ HELP = "; ".join(f"{kind.form} ({kind.text})" for kind in KINDS)
 
 def open_source(
     source: str, config: config_lib.ConvertConfig, tfds_data_dir: str = ""
-) -> items.Source:
+) -> source_lib.Source:
     """Open a source, limited to `config.limit` images of each split.
 
     Args:

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import items
+from pipelines.convert import source as source_lib
 from pipelines.sources import request as request_lib
 
 # What reading a damaged file may raise.
@@ -135,7 +135,7 @@ def make_source(
     prints: list[str],
     images: dict[str | None, Rows],
     labels: dict[str | None, np.ndarray],
-) -> items.Source:
+) -> source_lib.Source:
     """Make a source of arrays.
 
     Args:
@@ -159,24 +159,24 @@ def make_source(
     if len(images) > 1:
         splits = {
             split: np.arange(images[split].shape[0])
-            for split in items.SPLITS
+            for split in source_lib.SPLITS
             if split in images
         }
     else:
         keys = [_key(None, position) for position in range(images[None].shape[0])]
-        splits = items.hash_splits(
+        splits = source_lib.hash_splits(
             keys, request.config.split_ratios, request.config.seed
         )
 
-    def read(split: str, positions: np.ndarray) -> Iterator[items.Item]:
+    def read(split: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
         part = split if len(images) > 1 else None
         rows = enumerate(images[part].stream())
-        for position, pixels in items.pick(rows, positions):
+        for position, pixels in source_lib.pick(rows, positions):
             known = {"label": [int(labels[part][position])]} if labels else {}
-            yield items.Stored(_key(part, position), pixels, known)
+            yield source_lib.Stored(_key(part, position), pixels, known)
 
     num_classes = 1 + max((int(v.max(initial=0)) for v in labels.values()), default=-1)
-    return items.Source(
+    return source_lib.Source(
         name=request.name,
         kind=kind,
         digest=hashlib.sha256("\n".join(prints).encode()).hexdigest(),

@@ -20,7 +20,8 @@ import attrs
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import images, items
+from pipelines.convert import images
+from pipelines.convert import source as source_lib
 from pipelines.sources import request as request_lib
 from pipelines.sources import trees
 
@@ -225,7 +226,7 @@ def recognises(request: request_lib.Request) -> bool:
     return os.path.exists(request.source) and bool(find_pictures(request.tree))
 
 
-def open_celeba(request: request_lib.Request) -> items.Source:
+def open_celeba(request: request_lib.Request) -> source_lib.Source:
     """Open a CelebA tree.
 
     Its digest covers the images' names and sizes (in a zip their checksums too)
@@ -252,18 +253,18 @@ def open_celeba(request: request_lib.Request) -> items.Source:
     if "attributes" in columns:
         columns["attributes"] = (columns["attributes"] > 0).astype(np.int8)
 
-    def read(_: str, positions: np.ndarray) -> Iterator[items.Item]:
+    def read(_: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
         for row in positions.tolist():
             annotations = {field: v[row].tolist() for field, v in columns.items()}
             picture = pictures.picture(paths[names[row]])
-            yield items.Stored(names[row], picture, annotations)
+            yield source_lib.Stored(names[row], picture, annotations)
 
     if PARTITION_FILE in tables:
-        splits = items.partition_splits(tables[PARTITION_FILE].values[:, 0])
+        splits = source_lib.partition_splits(tables[PARTITION_FILE].values[:, 0])
     else:
-        splits = items.hash_splits(names, config.split_ratios, config.seed)
+        splits = source_lib.hash_splits(names, config.split_ratios, config.seed)
     headers = {name: table.columns for name, table in tables.items()}
-    return items.Source(
+    return source_lib.Source(
         name="celeb_a",
         kind="celeba",
         version="2.1.0",

@@ -7,7 +7,8 @@ import attrs
 import numpy as np
 
 from pipelines import faces
-from pipelines.convert import images, items
+from pipelines.convert import images
+from pipelines.convert import source as source_lib
 from pipelines.sources import request as request_lib
 
 NUM_FACES = 4096
@@ -21,7 +22,7 @@ class Drawn:
     index: int
     seed: int
 
-    def load(self) -> tuple[images.Picture, items.Annotations]:
+    def load(self) -> tuple[images.Picture, source_lib.Annotations]:
         """Draw the face; its annotations come with it."""
         face = faces.draw(self.index, self.seed)
         annotations = {
@@ -37,7 +38,7 @@ def recognises(request: request_lib.Request) -> bool:
     return request.source == "faces"
 
 
-def open_faces(request: request_lib.Request) -> items.Source:
+def open_faces(request: request_lib.Request) -> source_lib.Source:
     """Open the built-in faces, `config.limit` of them (0: 4,096).
 
     The digest covers number, seed and the look of the first face.
@@ -45,18 +46,18 @@ def open_faces(request: request_lib.Request) -> items.Source:
     num, seed = request.config.limit or NUM_FACES, request.config.seed
     keys = [f"{index + 1:06d}.jpg" for index in range(num)]
 
-    def read(_: str, positions: np.ndarray) -> Iterator[items.Item]:
+    def read(_: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
         for index in positions.tolist():
             yield Drawn(keys[index], index, seed)
 
     partition = np.array([faces.partition(index) for index in range(num)])
     digest = hashlib.sha256(f"{num} {seed}".encode())
     digest.update(faces.draw(0, seed).image.tobytes())
-    return items.Source(
+    return source_lib.Source(
         name="faces",
         kind="faces",
         digest=digest.hexdigest(),
-        splits=items.partition_splits(partition),
+        splits=source_lib.partition_splits(partition),
         read=read,
         grey=False,
         attributes=tuple(faces.ATTRIBUTE_NAMES),

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pipelines.convert import items
+from pipelines.convert import source as source_lib
 from pipelines.sources import arrays
 from pipelines.sources import request as request_lib
 
@@ -69,7 +69,7 @@ def recognises(request: request_lib.Request) -> bool:
     return bool(_find(request.source))
 
 
-def open_idx(request: request_lib.Request) -> items.Source:
+def open_idx(request: request_lib.Request) -> source_lib.Source:
     """Open idx files of images, with the files of labels that lie beside them.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import items
+from pipelines.convert import source as source_lib
 from pipelines.sources import arrays
 from pipelines.sources import request as request_lib
 
@@ -47,7 +47,7 @@ def recognises(request: request_lib.Request) -> bool:
     return request.source.endswith(".npz") and os.path.isfile(request.source)
 
 
-def open_npz(request: request_lib.Request) -> items.Source:
+def open_npz(request: request_lib.Request) -> source_lib.Source:
     """Open an `.npz`: uint8 images [N, H, W] or [N, H, W, C], integer labels [N].
 
     Raises:

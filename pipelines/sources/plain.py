@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.convert import images, items
+from pipelines.convert import images
+from pipelines.convert import source as source_lib
 from pipelines.sources import request as request_lib
 
 
@@ -15,7 +16,7 @@ def recognises(request: request_lib.Request) -> bool:
     return os.path.exists(request.source)
 
 
-def open_images(request: request_lib.Request) -> items.Source:
+def open_images(request: request_lib.Request) -> source_lib.Source:
     """Open a folder or zip of images, in order of their paths.
 
     The digest covers names and sizes, in a zip checksums too.
@@ -26,15 +27,15 @@ def open_images(request: request_lib.Request) -> items.Source:
     tree, config = request.tree, request.config
     names = [n for n in tree.sizes if n.lower().endswith(images.SUFFIXES)]
 
-    def read(_: str, positions: np.ndarray) -> Iterator[items.Item]:
+    def read(_: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
         for position in positions.tolist():
-            yield items.Stored(names[position], tree.picture(names[position]))
+            yield source_lib.Stored(names[position], tree.picture(names[position]))
 
     prints = "".join(f"{n}\t{tree.fingerprint(n)}\n" for n in names)
-    return items.Source(
+    return source_lib.Source(
         name=request.name,
         kind="images",
         digest=hashlib.sha256(prints.encode()).hexdigest(),
-        splits=items.hash_splits(names, config.split_ratios, config.seed),
+        splits=source_lib.hash_splits(names, config.split_ratios, config.seed),
         read=read,
     )

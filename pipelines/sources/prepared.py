@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import items
+from pipelines.convert import source as source_lib
 from pipelines.sources import request as request_lib
 
 _PREFIX = "tfds:"
@@ -116,7 +116,7 @@ def recognises(request: request_lib.Request) -> bool:
     return request.source.startswith(_PREFIX)
 
 
-def open_prepared(request: request_lib.Request) -> items.Source:
+def open_prepared(request: request_lib.Request) -> source_lib.Source:
     """Open a data set that TFDS has prepared; nothing is downloaded.
 
     Keys are the ids of TFDS (file and position). Labels, and attributes, landmarks
@@ -137,9 +137,9 @@ def open_prepared(request: request_lib.Request) -> items.Source:
     else:
         (size,) = sizes.values()
         keys = [str(position) for position in range(size)]
-        splits = items.hash_splits(keys, config.split_ratios, config.seed)
+        splits = source_lib.hash_splits(keys, config.split_ratios, config.seed)
 
-    def read(split: str, positions: np.ndarray) -> Iterator[items.Item]:
+    def read(split: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
         import tensorflow as tf
 
         if not len(positions):
@@ -148,9 +148,11 @@ def open_prepared(request: request_lib.Request) -> items.Source:
         start = int(positions[0])
         examples = _examples(builder, stored, image, columns, start)
         try:
-            for example in items.pick(examples, positions, start):
+            for example in source_lib.pick(examples, positions, start):
                 key = example["tfds_id"].decode()
-                yield items.Stored(key, example[image], _annotations(example, columns))
+                yield source_lib.Stored(
+                    key, example[image], _annotations(example, columns)
+                )
         except tf.errors.OpError as error:
             raise files.UserError(
                 f"Expected readable records in {builder.data_dir}, received damaged "
@@ -158,7 +160,7 @@ def open_prepared(request: request_lib.Request) -> items.Source:
             ) from error
 
     channels = features[image].shape[-1]
-    return items.Source(
+    return source_lib.Source(
         name=builder.name,
         kind="tfds",
         digest=_digest(builder),

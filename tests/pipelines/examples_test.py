@@ -42,14 +42,14 @@ class ExamplesTest(parameterized.TestCase, tf.test.TestCase):
         image = b"x" * min(number, 100_000)
         for key in ("a.jpg", "späße/" + "b" * 200, ""):
             for features in (names, {}):
-                given = (features, key, image, annotations)
-                self.assertEqual(examples.encode(*given), _reference(*given))
+                arguments = (features, key, image, annotations)
+                self.assertEqual(examples.encode(*arguments), _reference(*arguments))
 
     def test_numpy_values(self):
         features = {"attributes": ("a", "b")}
-        given = {"attributes": np.array([-1, 1], np.int8)}
+        annotations = {"attributes": np.array([-1, 1], np.int8)}
         self.assertEqual(
-            examples.encode(features, "k", b"", given),
+            examples.encode(features, "k", b"", annotations),
             examples.encode(features, "k", b"", {"attributes": [-1, True]}),
         )
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from pipelines import records
-from pipelines.reading import place as place_lib
+from pipelines.reading import crop as crop_lib
 from pipelines.reading.native import loader
 
 # The op shares each batch out over the threads; the second one fills its pauses.
@@ -14,7 +14,7 @@ def read_images(
     paths: tf.Tensor,
     rows: tf.Tensor,
     spec: records.RecordSpec,
-    place: place_lib.Place,
+    crop: crop_lib.Crop,
     *,
     keep_serialized: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -25,46 +25,46 @@ def read_images(
         rows: int64 [B, 3]: number of the shard, offset and length of the payload in
             bytes, as in a split's record index.
         spec: What every record holds.
-        place: How the images are placed in the batch.
+        crop: How the images are cropped, mirrored and scaled.
         keep_serialized: Whether the records are returned too.
 
     Returns:
-        Images of `place.dtype`, [B, h, w, C]; bool [B], whether the record is whole
+        Images of `crop.dtype`, [B, h, w, C]; bool [B], whether the record is whole
         and its image of the right shape (where not, the image is black); string [B],
         the serialized Examples, or string [0].
     """
     return loader.library().vae_prod_read_images(
         paths,
         rows,
-        place.mirrored,
-        place.corners,
+        crop.mirrored,
+        crop.corners,
         keep_serialized=keep_serialized,
-        **_attributes(spec, place),
+        **_attributes(spec, crop),
     )
 
 
 def decode_images(
-    serialized: tf.Tensor, spec: records.RecordSpec, place: place_lib.Place
+    serialized: tf.Tensor, spec: records.RecordSpec, crop: crop_lib.Crop
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decode the images of serialized Examples.
 
     Args:
         serialized: string [B].
         spec: What every record holds.
-        place: How the images are placed in the batch.
+        crop: How the images are cropped, mirrored and scaled.
 
     Returns:
         Images and bool [B], as `read_images` returns them.
     """
     return loader.library().vae_prod_decode_images(
-        serialized, place.mirrored, place.corners, **_attributes(spec, place)
+        serialized, crop.mirrored, crop.corners, **_attributes(spec, crop)
     )
 
 
-def _attributes(spec: records.RecordSpec, place: place_lib.Place) -> dict:
+def _attributes(spec: records.RecordSpec, crop: crop_lib.Crop) -> dict:
     return {
-        "dtype": place.dtype,
+        "dtype": crop.dtype,
         "encoding": spec.encoding,
         "stored_shape": spec.image_shape,
-        "window": place.window,
+        "window": crop.window,
     }

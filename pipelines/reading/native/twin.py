@@ -8,7 +8,7 @@ damaged.
 import tensorflow as tf
 
 from pipelines import records, shards
-from pipelines.reading import place as place_lib
+from pipelines.reading import crop as crop_lib
 
 PARALLEL_BATCHES = tf.data.AUTOTUNE
 # What stands for a record that can't be read.
@@ -19,13 +19,13 @@ def read_images(
     paths: tf.Tensor,
     rows: tf.Tensor,
     spec: records.RecordSpec,
-    place: place_lib.Place,
+    crop: crop_lib.Crop,
     *,
     keep_serialized: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Read the records at given places and decode their images; see `op`."""
     serialized = read_records(paths, rows)
-    images, ok = decode_images(serialized, spec, place)
+    images, ok = decode_images(serialized, spec, crop)
     return images, ok, serialized if keep_serialized else serialized[:0]
 
 
@@ -68,8 +68,8 @@ def _read(paths: tf.Tensor, rows: tf.Tensor, whole: tf.data.Dataset) -> tf.Tenso
     # it again and again, for ever: so this comes first, gives nothing, and may fail.
     used, _ = tf.unique(rows[:, 0])
     opened = tf.data.Dataset.from_tensor_slices(used).flat_map(open_only).batch(1)
-    each = tf.data.Dataset.from_tensor_slices(rows)
-    return _batch(whole, each.flat_map(read), tf.shape(rows)[0], opened)
+    places = tf.data.Dataset.from_tensor_slices(rows)
+    return _batch(whole, places.flat_map(read), tf.shape(rows)[0], opened)
 
 
 def _open(path: tf.Tensor, offset: tf.Tensor, buffer: tf.Tensor = 0) -> tf.data.Dataset:
@@ -84,7 +84,7 @@ def _open(path: tf.Tensor, offset: tf.Tensor, buffer: tf.Tensor = 0) -> tf.data.
 
 
 def decode_images(
-    serialized: tf.Tensor, spec: records.RecordSpec, place: place_lib.Place
+    serialized: tf.Tensor, spec: records.RecordSpec, crop: crop_lib.Crop
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decode the images of serialized Examples; see `op`."""
 
@@ -97,9 +97,11 @@ def decode_images(
         image = tf.data.Dataset.from_tensors(record).map(decode).ignore_errors()
         return image.concatenate(tf.data.Dataset.from_tensors(black)).take(1)
 
-    each = tf.data.Dataset.from_tensor_slices(serialized)
-    images, ok = _batch(each.map(decode), each.flat_map(only), tf.shape(serialized)[0])
-    return place(images), ok
+    singles = tf.data.Dataset.from_tensor_slices(serialized)
+    images, ok = _batch(
+        singles.map(decode), singles.flat_map(only), tf.shape(serialized)[0]
+    )
+    return crop(images), ok
 
 
 def _batch(

@@ -15,7 +15,8 @@ from PIL import Image
 from pipelines import config as config_lib
 from pipelines import faces, records, shards, sources
 from pipelines import files as files_lib
-from pipelines.convert import conversion, images, items, journal, plan
+from pipelines.convert import conversion, images, journal, plan
+from pipelines.convert import source as source_lib
 from tests.pipelines import fixtures
 
 
@@ -119,8 +120,8 @@ class FormTest(ConvertTestCase):
             with open(os.path.join(self.out, split.shards[number].file), "rb") as file:
                 file.seek(offset)
                 example = tf.train.Example.FromString(file.read(length))
-            found = example.features.feature[records.KEY_FEATURE].bytes_list.value[0]
-            self.assertEqual(found, key)
+            stored = example.features.feature[records.KEY_FEATURE].bytes_list.value[0]
+            self.assertEqual(stored, key)
 
     @parameterized.parameters((0, 1), (3, 3), (100, 7))
     def test_number_of_shards(self, asked, made):
@@ -137,8 +138,8 @@ class FormTest(ConvertTestCase):
         _convert("digits", self.out, limit=5)
         self.assertCountEqual(
             os.listdir(self.out),
-            [f"digits-{s}.tfrecord-00000-of-00001" for s in items.SPLITS]
-            + [f"digits-{s}.index.npy" for s in items.SPLITS]
+            [f"digits-{s}.tfrecord-00000-of-00001" for s in source_lib.SPLITS]
+            + [f"digits-{s}.index.npy" for s in source_lib.SPLITS]
             + [
                 "manifest.json",
                 "dataset_info.json",
@@ -304,8 +305,8 @@ class ResumeTest(ConvertTestCase):
         config = _config(shards=4)
         source = sources.open_source(self.root, config)
         whole = os.path.join(self.folder, "whole")
-        found = conversion.find_finished(whole, source, config)
-        self.assertEqual(found, shards.load_manifest(whole))
+        finished = conversion.find_finished(whole, source, config)
+        self.assertEqual(finished, shards.load_manifest(whole))
         self.assertIsNone(conversion.find_finished(self.out, source, config))
 
 

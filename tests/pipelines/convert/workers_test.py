@@ -10,14 +10,15 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import files
-from pipelines.convert import items, workers
+from pipelines.convert import source as source_lib
+from pipelines.convert import workers
 
 _TASK = workers.Task(config_lib.ConvertConfig(image_size=8, encoding="raw"), (8, 8, 1))
 
 
 def _items(num):
     pixels = np.zeros((8, 8), np.uint8)
-    return [items.Stored(str(n), pixels + np.uint8(n % 256)) for n in range(num)]
+    return [source_lib.Stored(str(n), pixels + np.uint8(n % 256)) for n in range(num)]
 
 
 @attrs.frozen
@@ -38,8 +39,8 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual([one.key for one in prepared], [str(n) for n in range(300)])
         for number, one in enumerate(prepared):
             example = tf.train.Example.FromString(one.record)
-            found = example.features.feature["image"].bytes_list.value[0]
-            self.assertEqual(found, bytes([number % 256]) * 64)
+            stored = example.features.feature["image"].bytes_list.value[0]
+            self.assertEqual(stored, bytes([number % 256]) * 64)
 
     def test_few_items_are_under_way(self):
         taken = []
@@ -55,7 +56,7 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(1, 2)
     def test_bad_image_is_an_outcome(self, num_workers):
-        stream = [items.Stored("a.jpg", b"hello"), *_items(1)]
+        stream = [source_lib.Stored("a.jpg", b"hello"), *_items(1)]
         with workers.start(num_workers) as run:
             bad, good = run(_TASK, stream, 32)
         self.assertStartsWith(bad.error, "a.jpg: not an image")

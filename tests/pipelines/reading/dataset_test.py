@@ -8,7 +8,7 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import files, shards
-from pipelines.reading import damage, dataset
+from pipelines.reading import bad_records, dataset
 from pipelines.reading.native import loader
 from tests.pipelines import shard_fixtures
 
@@ -107,8 +107,8 @@ class DatasetTest(tf.test.TestCase, parameterized.TestCase):
             self.assertCountEqual(keys, self._keys([batch]))
             for index, share in enumerate(shares):
                 size = batch_size // count
-                own = batch["image"][index * size : (index + 1) * size]
-                self.assertAllEqual(share[number]["image"], own)
+                expected = batch["image"][index * size : (index + 1) * size]
+                self.assertAllEqual(share[number]["image"], expected)
 
     @parameterized.product(count=(2, 4), shuffle=("global", "blocks", "none"))
     def test_workers_see_every_example_once(self, count, shuffle):
@@ -147,14 +147,14 @@ class DatasetTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllEqual(batch["image"].shape, [4, 4, 4, 3])
             for key, window in zip(batch["key"], batch["image"], strict=True):
                 image = self.images["train"][int(key.decode().split("-")[1])]
-                found = [
+                matches = [
                     (y, x)
                     for y in range(5)
                     for x in range(3)
                     if np.array_equal(image[y : y + 4, x : x + 4], window)
                 ]
-                self.assertLen(found, 1)
-                corners.update(found)
+                self.assertLen(matches, 1)
+                corners.update(matches)
         self.assertLen(corners, 15)
         images = np.concatenate([b["image"] for b in self._eval(config=config)])
         self.assertAllEqual(images, self.images["validation"][:, 2:6, 1:5])
@@ -291,7 +291,7 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaises(tf.errors.OpError) as caught:
             self._read(native, shuffle=shuffle)
         self.assertRegex(
-            damage.sentence(caught.exception),
+            bad_records.sentence(caught.exception),
             rf"record 1 of {self.split.shards[1].file} \(key train-00006\): its ",
         )
 

@@ -279,8 +279,8 @@ class ArraysTest(parameterized.TestCase, tf.test.TestCase):
         ):
             items = _read(source, split)
             self.assertAllEqual(np.stack([i.picture for i in items]), pixels)
-            found = [item.annotations["label"] for item in items]
-            self.assertEqual(found, [[int(label)] for label in labels])
+            values = [item.annotations["label"] for item in items]
+            self.assertEqual(values, [[int(label)] for label in labels])
             self.assertEqual(items[0].key, f"{split}_0000000")
 
     def test_npz_of_one_array_is_split_by_hash(self):

@@ -75,17 +75,17 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
     def test_threads_build_once(self):
         calls = self.folder / "calls"
         self._compiler(_SLOW_COMPILER.format(calls=calls))
-        found = []
+        built = []
 
         def run():
-            found.append(build.build().read_text())
+            built.append(build.build().read_text())
 
         threads = [threading.Thread(target=run) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(found, ["halfwhole"] * 4)
+        self.assertEqual(built, ["halfwhole"] * 4)
         self.assertEqual(calls.read_text(), "call\n")
         self.assertLen(self._libraries(), 1)
 
@@ -115,8 +115,8 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
             )
             for _ in range(3)
         ]
-        found = [process.communicate()[0] for process in running]
-        self.assertEqual(found, ["halfwhole\n"] * 3)
+        built = [process.communicate()[0] for process in running]
+        self.assertEqual(built, ["halfwhole\n"] * 3)
         self.assertEqual(calls.read_text(), "call\n")
         self.assertLen(self._libraries(), 1)
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import records, shards
-from pipelines.reading import place as place_lib
+from pipelines.reading import crop as crop_lib
 from tests.pipelines import shard_fixtures
 from tests.pipelines.reading.native import samples
 
@@ -45,7 +45,7 @@ class Cases(parameterized.TestCase):
 
     def write_records(self, payloads):
         """Write a single shard of any records."""
-        self.paths, rows, position = [os.path.join(self.data_dir, "own")], [], 0
+        self.paths, rows, position = [os.path.join(self.data_dir, "shard")], [], 0
         with tf.io.TFRecordWriter(self.paths[0]) as writer:
             for payload in payloads:
                 writer.write(payload)
@@ -53,34 +53,32 @@ class Cases(parameterized.TestCase):
                 position += shards.RECORD_HEADER + len(payload) + shards.RECORD_FOOTER
         self.rows = np.array(rows, np.int64)
 
-    def place(self, size, window=None, dtype=tf.uint8, seed=0):
-        """Return a place with random corners and mirroring."""
+    def crop(self, size, window=None, dtype=tf.uint8, seed=0):
+        """Return a crop with random corners and mirroring."""
         window = window or self.spec.image_shape[:2]
         generator = np.random.default_rng(seed)
         limits = np.array(self.spec.image_shape[:2]) - window + 1
         corners = generator.integers(0, limits, (size, 2), np.int32)
         mirrored = generator.integers(0, 2, size).astype(bool)
-        return place_lib.Place(
-            window, tf.constant(corners), tf.constant(mirrored), dtype
-        )
+        return crop_lib.Crop(window, tf.constant(corners), tf.constant(mirrored), dtype)
 
-    def read(self, rows=None, place=None, keep_serialized=False):
+    def read(self, rows=None, crop=None, keep_serialized=False):
         """Read records, all of them as they are by default."""
         rows = self.rows if rows is None else rows
-        place = place or place_lib.Place.whole(self.spec.image_shape, len(rows))
+        crop = crop or crop_lib.Crop.whole(self.spec.image_shape, len(rows))
         return self.images.read_images(
             tf.constant(self.paths),
             tf.constant(rows, tf.int64, [len(rows), 3]),
             self.spec,
-            place,
+            crop,
             keep_serialized=keep_serialized,
         )
 
-    def decode(self, payloads, place=None):
+    def decode(self, payloads, crop=None):
         """Decode serialized Examples."""
-        place = place or place_lib.Place.whole(self.spec.image_shape, len(payloads))
+        crop = crop or crop_lib.Crop.whole(self.spec.image_shape, len(payloads))
         serialized = tf.constant(payloads, tf.string, [len(payloads)])
-        return self.images.decode_images(serialized, self.spec, place)
+        return self.images.decode_images(serialized, self.spec, crop)
 
     def alter(self, shard, at, data=None):
         """Write over some bytes of a shard, or flip a bit."""
@@ -90,9 +88,9 @@ class Cases(parameterized.TestCase):
             file.seek(at)
             file.write(data)
 
-    def assert_bad(self, found, bad, expected=None):
+    def assert_bad(self, answer, bad, expected=None):
         """Check that some places are black and not ok, all others as they should."""
-        images, ok = (part.numpy() for part in found[:2])
+        images, ok = (part.numpy() for part in answer[:2])
         self.assertAllEqual(np.flatnonzero(~ok), bad)
         expected = (self.pixels if expected is None else expected).copy()
         expected[bad] = 0
@@ -107,8 +105,8 @@ class Cases(parameterized.TestCase):
     def test_images_are_those_of_tensorflow(self, encoding, channels, dtype, window):
         self.write(encoding, (8, 6, channels))
         order = [7, 0, 3, 3, 8]
-        place = self.place(len(order), window, tf.as_dtype(dtype))
-        images, ok, kept = self.read(self.rows[order], place, keep_serialized=True)
+        crop = self.crop(len(order), window, tf.as_dtype(dtype))
+        images, ok, kept = self.read(self.rows[order], crop, keep_serialized=True)
         self.assertAllEqual(ok, [True] * len(order))
         serialized = [
             record
@@ -119,12 +117,12 @@ class Cases(parameterized.TestCase):
         whole = [records.parse(self.spec, serialized[i])["image"] for i in order]
         if encoding != "jpeg":
             self.assertAllEqual(whole, self.pixels[order])
-        expected = place(tf.stack(whole))
+        expected = crop(tf.stack(whole))
         self.assertEqual(images.dtype, tf.as_dtype(dtype))
         self.assertAllEqual(images, expected)
-        again, _ = self.decode(kept, place)
+        again, _ = self.decode(kept, crop)
         self.assertAllEqual(again, expected)
-        *_, kept = self.read(self.rows[order], place)
+        *_, kept = self.read(self.rows[order], crop)
         self.assertAllEqual(kept, np.empty([0], object))
 
     @parameterized.product(encoding=("jpeg", "png"), channels=(1, 3))
@@ -143,10 +141,10 @@ class Cases(parameterized.TestCase):
         for at in (header, header + 9, offset, offset + length - 1, offset + length):
             with self.subTest(at - offset):
                 self.alter(shard, at)
-                found = self.read(keep_serialized=True)
-                self.assert_bad(found, [1])
-                self.assertEqual(found[2][1], b"")
-                self.assertNotEqual(found[2][2], b"")
+                answer = self.read(keep_serialized=True)
+                self.assert_bad(answer, [1])
+                self.assertEqual(answer[2][1], b"")
+                self.assertNotEqual(answer[2][2], b"")
                 self.alter(shard, at)
         self.assert_bad(self.read(), [])
 
@@ -193,15 +191,15 @@ class Cases(parameterized.TestCase):
         payloads = [example(data) for data in datas]
         self.write_records(payloads)
         expected = [records.decode_image(self.spec, data) for data in good]
-        for found in (self.read(), self.decode(payloads)):
-            self.assert_bad(found, list(bad), np.stack(expected))
+        for answer in (self.read(), self.decode(payloads)):
+            self.assert_bad(answer, list(bad), np.stack(expected))
 
     def test_damaged_floats_are_black_too(self):
         self.alter(0, self.rows[0, 1])
-        place = self.place(len(self.rows), (3, 3), tf.float32)
-        images, ok, _ = self.read(place=place)
+        crop = self.crop(len(self.rows), (3, 3), tf.float32)
+        images, ok, _ = self.read(crop=crop)
         self.assertAllEqual(ok, [False] + 8 * [True])
-        expected = place(tf.constant(self.pixels)).numpy()
+        expected = crop(tf.constant(self.pixels)).numpy()
         expected[0] = 0
         self.assertAllEqual(images, expected)
 
@@ -216,12 +214,12 @@ class Cases(parameterized.TestCase):
         for drop, size in ((True, 4), (False, None)):
 
             def read(batch):
-                place = place_lib.Place.whole(SHAPE, tf.shape(batch)[0])
+                crop = crop_lib.Crop.whole(SHAPE, tf.shape(batch)[0])
                 return self.images.read_images(
                     tf.constant(self.paths),
                     batch,
                     self.spec,
-                    place,
+                    crop,
                     keep_serialized=True,
                 )
 
@@ -230,5 +228,5 @@ class Cases(parameterized.TestCase):
             self.assertEqual(images.shape.as_list()[1:], list(SHAPE))
             for spec in batches.element_spec:
                 self.assertIn(spec.shape.as_list()[0], (size, None))
-            found = np.concatenate([batch[0] for batch in batches])
-            self.assertAllEqual(found, self.pixels[: len(found)])
+            answer = np.concatenate([batch[0] for batch in batches])
+            self.assertAllEqual(answer, self.pixels[: len(answer)])

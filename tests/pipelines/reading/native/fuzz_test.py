@@ -97,5 +97,5 @@ def test_mutated_records_do_no_harm(tmp_path):
     assert counts[:, 0].sum() == _COUNT
     # Mutations got to every stage, or they would show nothing.
     for encoding in _ENCODINGS:
-        own = counts[[row[0] == encoding for row in rows], 1:].sum(axis=0)
-        assert own.all(), done.stdout
+        decoded = counts[[row[0] == encoding for row in rows], 1:].sum(axis=0)
+        assert decoded.all(), done.stdout

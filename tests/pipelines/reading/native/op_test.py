@@ -74,11 +74,11 @@ class OpTest(cases.Cases, tf.test.TestCase):
 
     def test_an_empty_batch(self):
         for dtype in (tf.uint8, tf.float32):
-            images, ok, kept = self.read(self.rows[:0], self.place(0, (5, 4), dtype))
+            images, ok, kept = self.read(self.rows[:0], self.crop(0, (5, 4), dtype))
             self.assertAllEqual(images.shape, [0, 5, 4, 3])
             self.assertAllEqual(ok.shape, [0])
             self.assertAllEqual(kept.shape, [0])
-            images, ok = self.decode([], self.place(0, (5, 4), dtype))
+            images, ok = self.decode([], self.crop(0, (5, 4), dtype))
             self.assertAllEqual(images.shape, [0, 5, 4, 3])
             self.assertAllEqual(ok.shape, [0])
 
@@ -92,8 +92,8 @@ class OpTest(cases.Cases, tf.test.TestCase):
         }
 
         def static(serialized, mirrored, corners):
-            found = op_of(serialized, mirrored, corners, **attributes)
-            return [part.shape.as_list() for part in found]
+            outputs = op_of(serialized, mirrored, corners, **attributes)
+            return [part.shape.as_list() for part in outputs]
 
         def shapes(size, corners_size=None):
             with tf.Graph().as_default():
@@ -129,9 +129,9 @@ class OpTest(cases.Cases, tf.test.TestCase):
         pixels = np.arange(256, dtype=np.uint8)
         self.spec = records.RecordSpec((16, 16, 1), "raw")
         for dtype in (tf.float32, tf.bfloat16):
-            place = self.place(1, dtype=dtype)
-            images, _ = self.decode([cases.example(pixels.tobytes())], place)
-            expected = place(tf.reshape(pixels, [1, 16, 16, 1]))
+            crop = self.crop(1, dtype=dtype)
+            images, _ = self.decode([cases.example(pixels.tobytes())], crop)
+            expected = crop(tf.reshape(pixels, [1, 16, 16, 1]))
             self.assertAllEqual(images, expected)
 
     def test_mutated_examples_are_read_as_protobuf_reads_them(self):

@@ -66,10 +66,10 @@ def jpegs(channels: int) -> list[bytes]:
         kinds.append({"mode": "CMYK"})
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    found = []
+    encoded = []
     for kind in kinds:
         file = io.BytesIO()
         image = Image.fromarray(pixels).convert(kind.pop("mode"))
         image.save(file, "JPEG", **kind)
-        found.append(file.getvalue())
-    return found
+        encoded.append(file.getvalue())
+    return encoded

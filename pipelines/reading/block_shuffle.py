@@ -1,9 +1,9 @@
-"""Shuffling for storage that reads well only in long runs: remote, or spinning.
+"""The block shuffle (`--shuffle=blocks`), for storage that is slow at random places.
 
-A split is cut into blocks of successive records. Each epoch takes the blocks in a
-fresh random order, a window of them at a time, and shuffles the records of a window.
-That is what a shuffle buffer does, but as a function of the position: an epoch begins
-anywhere at the cost of one window.
+Remote and spinning storage reads well only in long runs. So a split is cut into blocks
+of successive records. Each epoch takes the blocks in a fresh random order, a window of
+them at a time, and shuffles the records of a window. That is what a shuffle buffer does,
+but as a function of the position: an epoch begins anywhere at the cost of one window.
 """
 
 import attrs
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import shards
-from pipelines.reading import split as split_lib
+from pipelines.reading import readers
 from pipelines.reading.native import twin
 
 BLOCK = 64
@@ -36,7 +36,7 @@ class Blocks:
     size: tf.Tensor
 
     @classmethod
-    def cut(cls, stored: split_lib.Stored, split: shards.Split) -> "Blocks":
+    def cut(cls, stored: readers.Stored, split: shards.Split) -> "Blocks":
         """Cut each shard of a split into blocks."""
         first, size, start = [], [], 0
         for shard in split.shards:
@@ -79,8 +79,8 @@ def shuffled(
     skipped = start - tf.where(first > 0, window_ends[first - 1], 0)
 
     def window(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        own = order[number * per_window : (number + 1) * per_window]
-        read = tf.data.Dataset.from_tensor_slices(own).map(
+        chosen = order[number * per_window : (number + 1) * per_window]
+        read = tf.data.Dataset.from_tensor_slices(chosen).map(
             blocks.read, num_parallel_calls=_PARALLEL, deterministic=True
         )
         whole = read.unbatch().batch(per_window * BLOCK)

@@ -1,25 +1,16 @@
-"""Which example stands where in an epoch: a function of (seed, epoch, position).
+"""The global shuffle (`--shuffle=global`): which example stands where in an epoch.
 
-Nothing is listed or remembered. A position's example is computed when it is asked
+That is a function of (seed, epoch, position): nothing is listed or remembered, and no
+shuffle buffer is filled. A position's example is computed when it is asked
 for, so an epoch can begin anywhere, at once.
 """
 
 import tensorflow as tf
 
-# Streams of randomness under one seed.
-ORDER, AUGMENTATION, CORRUPTION, EVALUATION = range(4)
-
 # With the 4 rounds of `tf.random.experimental.index_shuffle`, the orders of successive
 # epochs resemble each other (a correlation of 0.65 over 170,000 examples). From 8
 # rounds on no test tells them from random permutations; twice that costs nothing.
 _ROUNDS = 16
-
-
-def stream_seed(seed: int, stream: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Return the seed, int64 [2], of one stream in one epoch."""
-    return tf.random.fold_in(
-        tf.random.fold_in(tf.constant([seed, 0], tf.int64), stream), epoch
-    )
 
 
 def permuted(positions: tf.Tensor, size: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:

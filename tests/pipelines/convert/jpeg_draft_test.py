@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipelines import config as config_lib
 from pipelines import faces
-from pipelines.convert import drafts, images
+from pipelines.convert import images, jpeg_draft
 
 
 def _jpeg(pixels, **options):
@@ -48,7 +48,7 @@ def _both(picture, channels=3, **settings):
 def _begin(picture, channels=3, shrinkage=1.0, **settings):
     config = config_lib.ConvertConfig(**settings)
     with Image.open(io.BytesIO(picture)) as image:
-        return drafts.begin(image, config, channels, shrinkage)
+        return jpeg_draft.begin(image, config, channels, shrinkage)
 
 
 class ChoiceTest(parameterized.TestCase, tf.test.TestCase):

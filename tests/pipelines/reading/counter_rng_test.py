@@ -2,11 +2,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines.reading import draws
+from pipelines.reading import counter_rng
 
 
 def _rows(kind, first, num, width=5, seed=(3, 4)):
-    draw = {"uniform": draws.uniform, "normal": draws.normal}[kind]
+    draw = {"uniform": counter_rng.uniform, "normal": counter_rng.normal}[kind]
     seed, first = tf.constant(seed, tf.int64), tf.constant(first, tf.int64)
     return draw(seed, first, tf.constant(num), width).numpy()
 
@@ -36,6 +36,14 @@ class DrawsTest(tf.test.TestCase, parameterized.TestCase):
         # Successive rows and columns are independent.
         self.assertLess(abs(np.corrcoef(normal[:-1, 0], normal[1:, 0])[0, 1]), 0.08)
         self.assertLess(abs(np.corrcoef(normal[:, 0], normal[:, 1])[0, 1]), 0.08)
+
+    def test_streams_differ(self):
+        seeds = [
+            tuple(counter_rng.stream_seed(1, stream, epoch).numpy())
+            for stream in range(4)
+            for epoch in range(4)
+        ]
+        self.assertLen(set(seeds), 16)
 
 
 if __name__ == "__main__":

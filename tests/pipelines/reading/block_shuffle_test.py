@@ -3,25 +3,25 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as config_lib
-from pipelines.reading import split, streaming
+from pipelines.reading import block_shuffle, readers
 from tests.pipelines import shard_fixtures
 
 _SIZES = (150, 0, 64, 70, 3)
 _TOTAL = sum(_SIZES)
 
 
-class StreamingTest(tf.test.TestCase, parameterized.TestCase):
+class BlockShuffleTest(tf.test.TestCase, parameterized.TestCase):
     def setUp(self):
         super().setUp()
         data_dir = self.create_tempdir().full_path
         manifest, _ = shard_fixtures.write(data_dir, {"train": _SIZES}, (2, 2, 1))
         config = config_lib.DataConfig(native="false")
-        stored = split.open_split(data_dir, manifest, "train", config, ())
-        self.blocks = streaming.Blocks.cut(stored, manifest.split("train"))
+        stored = readers.open_split(data_dir, manifest, "train", config, ())
+        self.blocks = block_shuffle.Blocks.cut(stored, manifest.split("train"))
 
     def _numbers(self, buffer, seed=(1, 2), start=0):
         seed, start = tf.constant(seed, tf.int64), tf.constant(start, tf.int64)
-        stream = streaming.shuffled(self.blocks, buffer, seed, start)
+        stream = block_shuffle.shuffled(self.blocks, buffer, seed, start)
         numbers = []
         for number, record in stream.as_numpy_iterator():
             example = tf.train.Example.FromString(record)

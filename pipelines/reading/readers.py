@@ -1,4 +1,4 @@
-"""A split opened for reading: from the numbers of examples to their batch.
+"""Readers of a split: from the numbers of examples to their batch.
 
 The numbers count a split's examples in file order. Any of them can be read at any
 time, from their own places in the shards or, on request, from memory.
@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import files, records, shards
-from pipelines.reading import damage as damage_lib
+from pipelines.reading import bad_records as bad_records_lib
+from pipelines.reading import crop as crop_lib
 from pipelines.reading import native
-from pipelines.reading import place as place_lib
 
 Example = dict[str, tf.Tensor]
 
@@ -32,15 +32,15 @@ class Reader(Protocol):
 
     parallel_batches: int
 
-    def read(self, numbers: tf.Tensor, place: place_lib.Place) -> Example:
+    def read(self, numbers: tf.Tensor, crop: crop_lib.Crop) -> Example:
         """Read examples.
 
         Args:
             numbers: int64 [B], which.
-            place: How their images are placed in the batch.
+            crop: How their images are cropped, mirrored and scaled.
 
         Returns:
-            `image` as `place` says, and the fields asked for, batched.
+            `image` as `crop` says, and the fields asked for, batched.
         """
 
 
@@ -57,7 +57,7 @@ class Stored:
         spec: What every record holds.
         fields: Which of `records.FIELDS` to read beside the image.
         images: `native.op` or `native.twin`.
-        damage: Deals with records that can't be used.
+        bad_records: Deals with records that can't be used.
     """
 
     data_dir: str
@@ -67,7 +67,7 @@ class Stored:
     spec: records.RecordSpec
     fields: tuple[str, ...]
     images: ModuleType
-    damage: damage_lib.Damage
+    bad_records: bad_records_lib.BadRecords
 
     @property
     def num_examples(self) -> int:
@@ -79,33 +79,33 @@ class Stored:
         """Batches to read side by side."""
         return self.images.PARALLEL_BATCHES
 
-    def read(self, numbers: tf.Tensor, place: place_lib.Place) -> Example:
+    def read(self, numbers: tf.Tensor, crop: crop_lib.Crop) -> Example:
         """Read examples from their places in the shards; see `Reader`."""
         rows = tf.gather(self.rows, numbers)
         images, ok, serialized = self.images.read_images(
-            self.paths, rows, self.spec, place, keep_serialized=bool(self.fields)
+            self.paths, rows, self.spec, crop, keep_serialized=bool(self.fields)
         )
         return self._example(numbers, images, ok, serialized)
 
     def decode(
-        self, numbers: tf.Tensor, serialized: tf.Tensor, place: place_lib.Place
+        self, numbers: tf.Tensor, serialized: tf.Tensor, crop: crop_lib.Crop
     ) -> Example:
         """Decode examples whose records, string [B], were read already."""
-        images, ok = self.images.decode_images(serialized, self.spec, place)
+        images, ok = self.images.decode_images(serialized, self.spec, crop)
         return self._example(numbers, images, ok, serialized)
 
     def _example(self, numbers, images, ok, serialized) -> Example:
         kept = (images, serialized) if self.fields else (images,)
 
         def mended() -> tuple[tf.Tensor, ...]:
-            places = self.damage.replacements(numbers, ok)
+            places = self.bad_records.replacements(numbers, ok)
             return tuple(tf.gather(tensor, places) for tensor in kept)
 
-        image, *rest = tf.cond(tf.reduce_all(ok), lambda: kept, mended)
+        image, *serialized = tf.cond(tf.reduce_all(ok), lambda: kept, mended)
         shape = numbers.shape.concatenate(images.shape[1:])
         example = {"image": tf.ensure_shape(image, shape)}
-        if rest:
-            example |= records.parse_fields(self.spec, rest[0], self.fields)
+        if serialized:
+            example |= records.parse_fields(self.spec, serialized[0], self.fields)
         return example
 
 
@@ -116,10 +116,10 @@ class Cached:
     table: Example
     parallel_batches: int = tf.data.AUTOTUNE
 
-    def read(self, numbers: tf.Tensor, place: place_lib.Place) -> Example:
+    def read(self, numbers: tf.Tensor, crop: crop_lib.Crop) -> Example:
         """Copy examples out of the table; see `Reader`."""
         example = {name: tf.gather(rows, numbers) for name, rows in self.table.items()}
-        return example | {"image": place(example["image"])}
+        return example | {"image": crop(example["image"])}
 
 
 def open_split(
@@ -135,12 +135,13 @@ def open_split(
         UserError: A split or field the data set hasn't; a shard or index that is
             missing, cut off or altered; an op that can't be had but is required.
     """
-    held = manifest.record.fields()
-    unknown = [field for field in fields if field not in held]
+    available = manifest.record.fields()
+    unknown = [field for field in fields if field not in available]
     if unknown:
         raise files.UserError(
-            f"Expected fields out of {list(held)}, which are those of this data set, "
-            f"received {unknown}. Leave them out, or convert a source that has them."
+            f"Expected fields out of {list(available)}, which are those of this data "
+            f"set, received {unknown}. Leave them out, or convert a source that has "
+            "them."
         )
     split = manifest.split(name)
     if not split.num_examples:
@@ -164,7 +165,9 @@ def open_split(
         spec=spec,
         fields=tuple(fields),
         images=native.choose(config.native),
-        damage=damage_lib.Damage(paths, index, spec, config.max_bad_records),
+        bad_records=bad_records_lib.BadRecords(
+            paths, index, spec, config.max_bad_records
+        ),
     )
 
 
@@ -173,16 +176,16 @@ def _check_file(
 ) -> None:
     """Compare a shard's size with what its manifest says."""
     try:
-        found = tf.io.gfile.stat(path).length
+        num_bytes = tf.io.gfile.stat(path).length
     except tf.errors.NotFoundError as error:
         raise files.UserError(
             f"Expected the shard {path} that the manifest lists, it is missing. "
             "Convert again, or bring it back."
         ) from error
-    if found == shard.num_bytes or (found < shard.num_bytes and may_be_cut):
+    if num_bytes == shard.num_bytes or (num_bytes < shard.num_bytes and may_be_cut):
         return
     framed = lengths + shards.RECORD_HEADER + shards.RECORD_FOOTER
-    whole = int(np.searchsorted(np.cumsum(framed), found, side="right"))
+    whole = int(np.searchsorted(np.cumsum(framed), num_bytes, side="right"))
     cut, skip = "", ""
     if whole < len(lengths):
         cut = (
@@ -190,7 +193,7 @@ def _check_file(
         )
         skip = ", or skip what is lost with --max_bad_records"
     raise files.UserError(
-        f"Expected {shard.num_bytes:,} bytes in the shard {path}, found {found:,}"
+        f"Expected {shard.num_bytes:,} bytes in the shard {path}, found {num_bytes:,}"
         f"{cut}. Bring the file back or convert again{skip}."
     )
 
@@ -209,8 +212,8 @@ def _decode_all(stored: Stored) -> Example:
 
     def read(first: tf.Tensor) -> Example:
         numbers = tf.range(first, tf.minimum(first + _TABLE_BATCH, total))
-        place = place_lib.Place.whole(stored.spec.image_shape, tf.size(numbers))
-        return stored.read(numbers, place)
+        crop = crop_lib.Crop.whole(stored.spec.image_shape, tf.size(numbers))
+        return stored.read(numbers, crop)
 
     batches = tf.data.Dataset.range(0, total, _TABLE_BATCH).map(read)
     table = batches.unbatch().batch(total).get_single_element()

@@ -1,12 +1,12 @@
-"""How decoded images are placed in a batch: window, mirroring and element type."""
+"""Crop, flip and scale: which window of each image is kept, mirrored, in what type."""
 
 import attrs
 import tensorflow as tf
 
 
 @attrs.frozen(eq=False)
-class Place:
-    """The windows of a batch's images.
+class Crop:
+    """How the images of a batch are cropped, mirrored (flipped) and scaled.
 
     Attributes:
         window: (height, width) kept of each image.
@@ -23,13 +23,13 @@ class Place:
     @classmethod
     def whole(
         cls, shape: tuple[int, int, int], size: tf.Tensor, dtype: tf.DType = tf.uint8
-    ) -> "Place":
+    ) -> "Crop":
         """Keep `size` (int []) whole images of a shape as they are."""
         corners = tf.zeros(tf.stack([size, 2]), tf.int32)
         return cls(shape[:2], corners, tf.zeros(tf.stack([size]), tf.bool), dtype)
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """Place whole images, uint8 [B, H, W, C], with TensorFlow's ops."""
+        """Crop, mirror and scale images, uint8 [B, H, W, C], with TensorFlow's ops."""
         height, width = self.window
         if images.shape[1:3] == self.window:
             # Select takes whole images; `tf.where` would look at each element.

@@ -17,11 +17,11 @@ _SENTENCE = re.compile(rf"{files.UserError.__name__}: (.*)")
 
 def sentence(error: tf.errors.OpError) -> str | None:
     """Return what a `UserError` raised inside a pipeline said, None for others."""
-    found = _SENTENCE.search(error.message)
-    return found and found.group(1)
+    match = _SENTENCE.search(error.message)
+    return match and match.group(1)
 
 
-class Damage:
+class BadRecords:
     """The damaged records that reading a split has met.
 
     Args:
@@ -37,7 +37,7 @@ class Damage:
         self._paths, self._rows, self._spec = paths, rows, spec
         self._limit = limit
         self._lock = threading.Lock()
-        self.found: dict[int, str] = {}
+        self.faults: dict[int, str] = {}
 
     def replacements(self, numbers: tf.Tensor, ok: tf.Tensor) -> tf.Tensor:
         """Find for each place of a batch the place whose example stands there.
@@ -61,7 +61,7 @@ class Damage:
     def _replace(self, numbers: np.ndarray, ok: np.ndarray) -> np.ndarray:
         with self._lock:
             for number in numbers[~ok].tolist():
-                if number not in self.found:
+                if number not in self.faults:
                     self._add(number)
         if not ok.any():
             raise files.UserError(
@@ -74,11 +74,11 @@ class Damage:
         return np.where(places < 0, np.argmax(ok), places)
 
     def _add(self, number: int) -> None:
-        what = self.found[number] = self._describe(number)
-        if len(self.found) <= self._limit:
+        what = self.faults[number] = self._describe(number)
+        if len(self.faults) <= self._limit:
             _LOGGER.warning(
                 "skipping damaged record %d of at most %d: %s",
-                *(len(self.found), self._limit, what),
+                *(len(self.faults), self._limit, what),
             )
             return
         allowed = f"at most {self._limit} damaged" if self._limit else "sound"

@@ -1,4 +1,4 @@
-"""What every source of images gives: its splits, and items to read from them.
+"""What every source of images gives: its splits (train, validation, test), and items.
 
 Free of TensorFlow: worker processes unpickle items.
 """

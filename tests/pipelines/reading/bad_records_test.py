@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import files, records, shards
-from pipelines.reading import damage as damage_lib
+from pipelines.reading import bad_records as bad_records_lib
 from tests.pipelines import shard_fixtures
 
 
@@ -24,13 +24,13 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         self.paths = [os.path.join(self.data_dir, file) for file in self.files]
         self.rows = shards.load_index(self.data_dir, split)
 
-    def _damage(self, limit=10):
-        return damage_lib.Damage(self.paths, self.rows, self.spec, limit)
+    def _bad_records(self, limit=10):
+        return bad_records_lib.BadRecords(self.paths, self.rows, self.spec, limit)
 
-    def _replace(self, damage, numbers, ok):
+    def _replace(self, bad_records, numbers, ok):
         """Find replacements inside of a pipeline, where errors are TensorFlow's."""
         batches = tf.data.Dataset.from_tensors((np.int64(numbers), np.bool_(ok)))
-        return batches.map(damage.replacements).get_single_element()
+        return batches.map(bad_records.replacements).get_single_element()
 
     def _flip(self, number, at):
         """Flip a bit, `at` bytes after the beginning of a payload."""
@@ -44,14 +44,14 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
     def _examine(self, number, spec=None):
         shard, offset, length = self.rows[number].tolist()
         path = self.paths[shard]
-        return damage_lib.examine(path, offset, length, spec or self.spec)
+        return bad_records_lib.examine(path, offset, length, spec or self.spec)
 
     def _examine_record(self, payload):
-        path = os.path.join(self.data_dir, "own")
+        path = os.path.join(self.data_dir, "shard")
         with tf.io.TFRecordWriter(path) as writer:
             writer.write(payload)
         header = shards.RECORD_HEADER
-        return damage_lib.examine(path, header, len(payload), self.spec)
+        return bad_records_lib.examine(path, header, len(payload), self.spec)
 
 
 class ReplacementsTest(DamageTest):
@@ -63,27 +63,27 @@ class ReplacementsTest(DamageTest):
         ([0, 1, 0, 1], [1, 1, 1, 3]),
     )
     def test_the_nearest_sound_example_before_stands_in(self, ok, places):
-        found = self._replace(self._damage(), [6, 2, 0, 4], ok)
-        self.assertEqual(found.dtype, tf.int64)
-        self.assertAllEqual(found, places)
+        replacements = self._replace(self._bad_records(), [6, 2, 0, 4], ok)
+        self.assertEqual(replacements.dtype, tf.int64)
+        self.assertAllEqual(replacements, places)
 
     def test_each_record_counts_once(self):
-        damage = self._damage(limit=2)
+        bad_records = self._bad_records(limit=2)
         with self.assertLogs(level="WARNING") as logs:
             for _ in range(3):
-                self._replace(damage, [5, 1, 5], [False, True, False])
-            self._replace(damage, [5, 1, 5], [True, False, True])
-        self.assertEqual(list(damage.found), [5, 1])
+                self._replace(bad_records, [5, 1, 5], [False, True, False])
+            self._replace(bad_records, [5, 1, 5], [True, False, True])
+        self.assertEqual(list(bad_records.faults), [5, 1])
         self.assertLen(logs.output, 2)
         self.assertIn("damaged record 1 of at most 2: record 2 of", logs.output[0])
         self.assertIn("damaged record 2 of at most 2: record 1 of", logs.output[1])
 
     def test_threads_count_together(self):
-        damage = self._damage(limit=7)
+        bad_records = self._bad_records(limit=7)
 
         def run():
             for number in range(6):
-                self._replace(damage, [number, 6], [False, True])
+                self._replace(bad_records, [number, 6], [False, True])
 
         threads = [threading.Thread(target=run) for _ in range(4)]
         with self.assertLogs(level="WARNING") as logs:
@@ -91,30 +91,30 @@ class ReplacementsTest(DamageTest):
                 thread.start()
             for thread in threads:
                 thread.join()
-        self.assertEqual(sorted(damage.found), list(range(6)))
+        self.assertEqual(sorted(bad_records.faults), list(range(6)))
         self.assertLen(logs.output, 6)
 
     @parameterized.parameters((0, "sound"), (1, "at most 1 damaged"))
     def test_beyond_the_limit_it_says_which_and_what_to_do(self, limit, allowed):
         self._flip(4, self.rows[4, 2] - 1)
-        damage = self._damage(limit)
+        bad_records = self._bad_records(limit)
         if limit:
-            self._replace(damage, [0, 1], [False, True])
+            self._replace(bad_records, [0, 1], [False, True])
         with self.assertRaises(tf.errors.OpError) as caught:
-            self._replace(damage, [4, 0], [False, True])
+            self._replace(bad_records, [4, 0], [False, True])
         self.assertEqual(
-            damage_lib.sentence(caught.exception),
+            bad_records_lib.sentence(caught.exception),
             f"Expected {allowed} records, found record 1 of {self.files[2]} (key "
             "train-00004): its checksum doesn't fit its content. Find all with "
             "tools.verify_shards and convert again, or skip them with "
             "--max_bad_records.",
         )
 
-    def test_a_batch_of_nothing_but_damage(self):
+    def test_a_batch_of_nothing_but_bad_records(self):
         with self.assertRaises(tf.errors.OpError) as caught:
-            self._replace(self._damage(), [2, 0], [False, False])
+            self._replace(self._bad_records(), [2, 0], [False, False])
         self.assertRegex(
-            damage_lib.sentence(caught.exception),
+            bad_records_lib.sentence(caught.exception),
             "^Expected at least one sound record in each batch, all 2 of one are "
             rf"damaged, such as record 2 of {self.files[0]} \(key train-00002\): it .*"
             r"\. Convert again\.$",
@@ -130,8 +130,8 @@ class ExamineTest(DamageTest):
 
     def test_a_damaged_payload(self):
         self._flip(1, self.rows[1, 2] - 5)
-        found = ("train-00001", "its checksum doesn't fit its content")
-        self.assertEqual(self._examine(1), found)
+        fault = ("train-00001", "its checksum doesn't fit its content")
+        self.assertEqual(self._examine(1), fault)
 
     def test_a_payload_that_is_no_example(self):
         self._flip(1, 1)
@@ -140,13 +140,13 @@ class ExamineTest(DamageTest):
     @parameterized.parameters(-3, -1)
     def test_a_damaged_checksum_of_the_length(self, at):
         self._flip(1, at)
-        found = ("train-00001", "its checksum doesn't fit its content")
-        self.assertEqual(self._examine(1), found)
+        fault = ("train-00001", "its checksum doesn't fit its content")
+        self.assertEqual(self._examine(1), fault)
 
     def test_a_damaged_footer(self):
         self._flip(1, self.rows[1, 2] + 2)
-        found = ("train-00001", "its checksum doesn't fit its content")
-        self.assertEqual(self._examine(1), found)
+        fault = ("train-00001", "its checksum doesn't fit its content")
+        self.assertEqual(self._examine(1), fault)
 
     def test_a_damaged_length(self):
         self._flip(1, -shards.RECORD_HEADER)
@@ -184,8 +184,8 @@ class ExamineTest(DamageTest):
             ),
         }
         example = tf.train.Example(features=tf.train.Features(feature=feature))
-        found = self._examine_record(example.SerializeToString())
-        self.assertEqual(found, ("k\ufffd", f"it holds {words}"))
+        examined = self._examine_record(example.SerializeToString())
+        self.assertEqual(examined, ("k\ufffd", f"it holds {words}"))
 
     @parameterized.parameters(b"", b"no Example")
     def test_a_record_of_something_else(self, payload):
@@ -203,7 +203,7 @@ class SentenceTest(tf.test.TestCase):
 
         with self.assertRaises(tf.errors.OpError) as caught:
             run()
-        return damage_lib.sentence(caught.exception)
+        return bad_records_lib.sentence(caught.exception)
 
     def test_what_a_data_error_says(self):
         error = files.UserError("Expected this. Do that.")
@@ -212,7 +212,7 @@ class SentenceTest(tf.test.TestCase):
     def test_other_errors(self):
         self.assertIsNone(self._sentence(ValueError("no data error")))
         error = tf.errors.NotFoundError(None, None, "no file")
-        self.assertIsNone(damage_lib.sentence(error))
+        self.assertIsNone(bad_records_lib.sentence(error))
 
 
 if __name__ == "__main__":

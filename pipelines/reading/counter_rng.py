@@ -1,4 +1,7 @@
-"""Random numbers of examples: row p of an endless table belongs to position p.
+"""Random numbers by position: row p of an endless table belongs to example p.
+
+What augmentation, corruption and shuffling draw is a function of the seed, the epoch
+and the position, so that a resumed run draws what an uninterrupted one does.
 
 Rows are computed from their positions by a counter-based generator (Philox; Salmon et
 al. 2011), many at once, so an example's draws don't depend on the batch it is in.
@@ -8,9 +11,19 @@ import math
 
 import tensorflow as tf
 
+# Streams of randomness under one seed.
+ORDER, AUGMENTATION, CORRUPTION, EVALUATION = range(4)
+
 _PHILOX = 1
 # Numbers that one step of the counter gives.
 _BLOCK = 4
+
+
+def stream_seed(seed: int, stream: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Return the seed, int64 [2], of one stream in one epoch."""
+    return tf.random.fold_in(
+        tf.random.fold_in(tf.constant([seed, 0], tf.int64), stream), epoch
+    )
 
 
 def uniform(seed: tf.Tensor, first: tf.Tensor, num: tf.Tensor, width: int) -> tf.Tensor:
