@@ -2,8 +2,9 @@
 
 Remote and spinning storage reads well only in long runs. So a split is cut into blocks
 of successive records. Each epoch takes the blocks in a fresh random order, a window of
-them at a time, and shuffles the records of a window. That is what a shuffle buffer does,
-but as a function of the position: an epoch begins anywhere at the cost of one window.
+them at a time, and shuffles the records of a window. That is what a shuffle buffer
+does, but as a function of the position: an epoch begins anywhere at the cost of one
+window.
 """
 
 import attrs

@@ -27,7 +27,10 @@ import multiprocessing
 import os
 import pathlib
 import platform
+import signal
 import statistics
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
@@ -40,6 +43,8 @@ from pipelines import files
 from tools import flags
 
 _WATCH_SECONDS = 0.1
+# For a process whose connection has closed to be gone.
+_END_SECONDS = 10
 
 Work = Callable[[], Any]
 OnProgress = Callable[[int, int], None]
@@ -109,30 +114,34 @@ def spread(values: Sequence[float]) -> Spread:
 def run(case: Case) -> Run:
     """Run a case in a fresh process and wait for it.
 
+    What the process writes to stderr comes out here when it has ended.
+
     Raises:
-        UserError: The process ended abruptly.
+        UserError: The process crashed: how, and what it said last.
         Exception: Whatever the case raised.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(case, theirs, time.time()))
-    process.start()
-    theirs.close()
     worker_peaks_mb = {}
-    try:
-        while not ours.poll(_WATCH_SECONDS):
-            # The last of each counts: until its program begins, a new process shows
-            # the memory of the one that started it.
-            worker_peaks_mb |= _workers_peak_mb(process.pid)
-        outcome = ours.recv()
-    except EOFError as error:
-        raise files.UserError(
-            f"Expected the case {case.name!r} to finish, its process ended abruptly "
-            "(killed, or out of memory?); measure fewer images or free some memory."
-        ) from error
-    finally:
-        process.kill()
-        process.join()
+    with tempfile.NamedTemporaryFile() as stderr:
+        arguments = (case, theirs, time.time(), stderr.name)
+        process = context.Process(target=_work, args=arguments)
+        process.start()
+        theirs.close()
+        try:
+            while not ours.poll(_WATCH_SECONDS):
+                # The last of each counts: until its program begins, a new process
+                # shows the memory of the one that started it.
+                worker_peaks_mb |= _workers_peak_mb(process.pid)
+            outcome = ours.recv()
+        except EOFError:
+            process.join(_END_SECONDS)
+            outcome = _crash(case.name, process.exitcode, stderr.read())
+        finally:
+            process.kill()
+            process.join()
+            stderr.seek(0)
+            sys.stderr.write(stderr.read().decode(errors="replace"))
     if isinstance(outcome, BaseException):
         raise outcome
     return attrs.evolve(
@@ -140,8 +149,28 @@ def run(case: Case) -> Run:
     )
 
 
-def _work(case: Case, results: connection_lib.Connection, begun: float) -> None:
+def _crash(name: str, code: int | None, stderr: bytes) -> files.UserError:
+    """Tell how the process of a case crashed."""
+    if code is None:
+        how = "closed its connection and goes on"
+    elif code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+    else:
+        how = f"ended with exit code {code}"
+    lines = stderr.decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    return files.UserError(
+        f"Expected the case {name!r} to finish, its process {how}; it said last: "
+        f"{last}. Mend that, or give it less to do where memory ran out."
+    )
+
+
+def _work(
+    case: Case, results: connection_lib.Connection, begun: float, stderr: str
+) -> None:
     """Run a case in this process and send its outcome."""
+    with open(stderr, "wb") as file:
+        os.dup2(file.fileno(), 2)
     try:
         if case.cores:
             cores = sorted(os.sched_getaffinity(0))[: case.cores]

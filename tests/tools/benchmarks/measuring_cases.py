@@ -30,5 +30,26 @@ def refuse():
     raise files.UserError("Expected that, received this; do so.")
 
 
-def die():
+def be_killed():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def abort():
+    print("Fatal: no more", file=sys.stderr, flush=True)
+    os.abort()
+
+
+def exit_with_7():
+    print("trying\ngiving up\n", file=sys.stderr, flush=True)
+    os._exit(7)
+
+
+def raise_what_cannot_be_sent():
+    class Unsendable(Exception):
+        pass
+
+    raise Unsendable
+
+
+def speak():
+    return lambda: print("hello", file=sys.stderr)

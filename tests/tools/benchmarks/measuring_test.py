@@ -1,5 +1,8 @@
+import io
 import json
 import os
+import sys
+from unittest import mock
 
 import tensorflow as tf
 from absl.testing import parameterized
@@ -9,7 +12,7 @@ from tests.tools.benchmarks import measuring_cases as cases_lib
 from tools.benchmarks import measuring
 
 
-class RunTest(tf.test.TestCase):
+class RunTest(parameterized.TestCase, tf.test.TestCase):
     def test_result_and_cores(self):
         case = measuring.Case("sum", cases_lib.add, {"numbers": [1, 2]}, cores=1)
         run = measuring.run(case)
@@ -42,9 +45,26 @@ class RunTest(tf.test.TestCase):
         with self.assertRaisesRegex(files.UserError, "^Expected that"):
             measuring.run(measuring.Case("refuse", cases_lib.refuse))
 
-    def test_killed(self):
-        with self.assertRaisesRegex(files.UserError, "'die' to finish, .* abruptly"):
-            measuring.run(measuring.Case("die", cases_lib.die))
+    @parameterized.parameters(
+        (cases_lib.be_killed, "was killed by SIGKILL; it said last: nothing"),
+        (cases_lib.abort, "was killed by SIGABRT; it said last: Fatal: no more"),
+        (cases_lib.exit_with_7, "ended with exit code 7; it said last: giving up"),
+        (
+            cases_lib.raise_what_cannot_be_sent,
+            "exit code 1; it said last: .*Unsendable",
+        ),
+    )
+    def test_a_crash_is_told_as_what_it_is(self, case, how):
+        with self.assertRaisesRegex(
+            files.UserError,
+            f"^Expected the case 'crash' to finish, its process .*{how}",
+        ):
+            measuring.run(measuring.Case("crash", case))
+
+    def test_what_a_case_says_is_passed_on(self):
+        with mock.patch.object(sys, "stderr", io.StringIO()) as stderr:
+            measuring.run(measuring.Case("speak", cases_lib.speak))
+        self.assertEqual(stderr.getvalue(), "hello\n")
 
     def test_cases_take_turns(self):
         cases = [measuring.Case(n, cases_lib.add, {"numbers": [int(n)]}) for n in "12"]
