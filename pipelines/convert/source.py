@@ -53,12 +53,12 @@ class Source:
 
     Attributes:
         name: Data set name, for the shards and TFDS.
-        kind: What sort of source it is, in a word.
         digest: Hexadecimal sha256 that tells this source's content from another's.
         splits: Split name to the positions of its images, int64 [num_images],
             ascending; positions count the images of one `read` stream.
         read: From a split's name and some of its positions (ascending) to their
             items, lazily.
+        kind: Its row in the table of sources, which fills it in.
         grey: Whether all images are grey, where that is known without looking.
         version: Data set version, for TFDS.
         attributes: Names of the binary attributes.
@@ -68,10 +68,10 @@ class Source:
     """
 
     name: str
-    kind: str
     digest: str
     splits: Mapping[str, np.ndarray]
     read: Callable[[str, np.ndarray], Iterator[Item]]
+    kind: str = ""
     grey: bool | None = None
     version: str = "1.0.0"
     attributes: tuple[str, ...] = ()

@@ -121,4 +121,4 @@ def open_source(
         raise files.UserError(
             f"Expected images in {source}, found none; mend --source."
         )
-    return attrs.evolve(opened, splits=splits).limited(config.limit)
+    return attrs.evolve(opened, kind=kind.name, splits=splits).limited(config.limit)

@@ -131,7 +131,6 @@ def _check_images(rows: Rows) -> None:
 
 def make_source(
     request: request_lib.Request,
-    kind: str,
     prints: list[str],
     images: dict[str | None, Rows],
     labels: dict[str | None, np.ndarray],
@@ -141,7 +140,6 @@ def make_source(
     Args:
         request: Gives the data set's name, and the fractions of splits where there is
             a single array.
-        kind: What sort of source it is.
         prints: What the digest covers, a line for each file or member, sorted.
         images: The arrays as `by_split` gives them.
         labels: int32 [N] for each of them, or empty.
@@ -178,7 +176,6 @@ def make_source(
     num_classes = 1 + max((int(v.max(initial=0)) for v in labels.values()), default=-1)
     return source_lib.Source(
         name=request.name,
-        kind=kind,
         digest=hashlib.sha256("\n".join(prints).encode()).hexdigest(),
         splits=splits,
         read=read,

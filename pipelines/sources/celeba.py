@@ -266,7 +266,6 @@ def open_celeba(request: request_lib.Request) -> source_lib.Source:
     headers = {name: table.columns for name, table in tables.items()}
     return source_lib.Source(
         name="celeb_a",
-        kind="celeba",
         version="2.1.0",
         digest=_digest(pictures, paths, tables),
         splits=splits,

@@ -30,7 +30,6 @@ def open_digits(request: request_lib.Request) -> source_lib.Source:
     config = request.config
     return source_lib.Source(
         name="digits",
-        kind="digits",
         digest=hashlib.sha256(pixels.tobytes()).hexdigest(),
         splits=source_lib.hash_splits(keys, config.split_ratios, config.seed),
         read=read,

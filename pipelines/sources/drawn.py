@@ -55,7 +55,6 @@ def open_faces(request: request_lib.Request) -> source_lib.Source:
     digest.update(faces.draw(0, seed).image.tobytes())
     return source_lib.Source(
         name="faces",
-        kind="faces",
         digest=digest.hexdigest(),
         splits=source_lib.partition_splits(partition),
         read=read,

@@ -83,4 +83,4 @@ def open_idx(request: request_lib.Request) -> source_lib.Source:
             labels[split] = arrays.read_labels(_idx_rows(beside), rows)
     files = [*paths, *filter(None, map(_labels_path, paths))]
     prints = [f"{os.path.basename(f)}\t{os.path.getsize(f)}" for f in sorted(files)]
-    return arrays.make_source(request, "idx", prints, images, labels)
+    return arrays.make_source(request, prints, images, labels)

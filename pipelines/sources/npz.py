@@ -84,7 +84,7 @@ def open_npz(request: request_lib.Request) -> source_lib.Source:
         for chosen_rows in chosen.values():
             labels[split] = arrays.read_labels(chosen_rows, rows)
     prints = [f"{m.filename}\t{m.file_size}\t{m.CRC:08x}" for m in members]
-    return arrays.make_source(request, "npz", sorted(prints), images, labels)
+    return arrays.make_source(request, sorted(prints), images, labels)
 
 
 def _is_label(name: str, rows: arrays.Rows, split: str | None, num_splits: int) -> bool:

@@ -34,7 +34,6 @@ def open_images(request: request_lib.Request) -> source_lib.Source:
     prints = "".join(f"{n}\t{tree.fingerprint(n)}\n" for n in names)
     return source_lib.Source(
         name=request.name,
-        kind="images",
         digest=hashlib.sha256(prints.encode()).hexdigest(),
         splits=source_lib.hash_splits(names, config.split_ratios, config.seed),
         read=read,

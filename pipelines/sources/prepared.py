@@ -162,7 +162,6 @@ def open_prepared(request: request_lib.Request) -> source_lib.Source:
     channels = features[image].shape[-1]
     return source_lib.Source(
         name=builder.name,
-        kind="tfds",
         digest=_digest(builder),
         version=str(builder.version),
         splits=splits,
