@@ -114,7 +114,7 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
     Raises:
         UserError: There is a run that isn't to be resumed, or it has other settings.
     """
-    if "://" in run_dir:
+    if files.is_remote(run_dir):
         raise files.UserError(
             f"Expected a local folder or mount as --run_dir, received {run_dir}."
         )

@@ -193,7 +193,7 @@ def _folder(values) -> str:
 def _make_folder(out: str) -> None:
     from pipelines import files
 
-    if "://" in out:
+    if files.is_remote(out):
         raise files.UserError(
             f"Expected a local folder or mount as --out, received {out}."
         )

@@ -122,7 +122,7 @@ def _job(plan: plan_lib.Plan) -> dict:
 
 def _check_room(plan: plan_lib.Plan, out: str) -> None:
     """Refuse to begin what can't fit on a local disk."""
-    if "://" in out:
+    if files.is_remote(out):
         return
     place = os.path.abspath(out)
     while not os.path.exists(place):
