@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from PIL import Image
 
 from pipelines import config as data_config_lib
 from tests.pipelines import shard_fixtures
@@ -20,14 +21,19 @@ from tools import (
     export,
     fit_attributes,
     fit_sampler,
+    generate,
     runs,
     verify_export,
 )
 from vae_prod import config as config_lib
+from vae_prod.latent import sampling
 from vae_prod.model import vae as vae_lib
+from vae_prod.reporting import plots
 from vae_prod.serving import description, record, replay, versions
 
 _run = train_test.run_program
+# A limit that shows wherever it is taken for one of the prior.
+_CONFIG = tiny.config(epsilon_limit=0.5)
 
 
 def _make_run(root: str) -> str:
@@ -40,11 +46,11 @@ def _make_run(root: str) -> str:
     for which in ("best", "last"):
         folder = os.path.join(run_dir, "weights", which)
         os.makedirs(folder)
-        model = vae_lib.VAE(tiny.config(), seed=5)  # Of other weights each time.
+        model = vae_lib.VAE(_CONFIG, seed=5)  # Of other weights each time.
         model.save_weights(os.path.join(folder, "vae.weights.h5"))
     settings = config_lib.TrainConfig(), data_config_lib.DataConfig(batch_size=8)
     digest = manifest.digest()
-    runs.write(run_dir, runs.Run(tiny.config(), *settings, data_dir, digest), "")
+    runs.write(run_dir, runs.Run(_CONFIG, *settings, data_dir, digest), "")
     with open(os.path.join(run_dir, "history.csv"), "w") as file:
         file.write("epoch\n1\n2\n")
     own = f"--run_dir={run_dir}"
@@ -100,6 +106,24 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
             "train 20, validation 5",
         ):
             self.assertIn(words, card)
+
+    def test_generates_what_generate_draws(self):
+        out = self.create_tempdir().full_path
+        argv = ("--kinds=prior", "--rows=1", "--columns=3", "--seed=0", f"--out={out}")
+        code, _, err = _run(generate, f"--run_dir={self.run_dir}", *argv)
+        self.assertEqual(code, 0, err)
+        with Image.open(os.path.join(out, "prior.png")) as file:
+            drawn = np.asarray(file, np.int32)
+        seeds = np.arange(3, dtype=np.int64)
+        self.assertGreater(np.abs(sampling.prior(seeds, 3)).max(), 0.5)
+        served = tf.saved_model.load(self.version).signatures["generate"](
+            seed=tf.constant(seeds),
+            temperature=tf.ones([3]),
+            sampler=tf.fill([3], "prior"),
+        )
+        served = plots.grid(served["image"].numpy(), 3)
+        # A level: kernels round by the size of a batch.
+        self.assertAllClose(served.astype(np.int32), drawn, rtol=0, atol=1)
 
     def test_a_stranger_finds_nothing_wrong(self):
         path = os.path.join(self.create_tempdir().full_path, "found.json")

@@ -183,7 +183,7 @@ def _with_prior(codec: codec_lib.Codec, config: config_lib.ModelConfig) -> Opene
     """Draw z beside what only decodes."""
 
     def generate(seeds):
-        z = sampling.prior(seeds, config.z_dim, config.epsilon_limit)
+        z = sampling.prior(seeds, config.z_dim)
         return codec.decode(z.numpy())
 
     return Opened(codec.encode, codec.decode, generate)

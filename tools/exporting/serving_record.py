@@ -42,7 +42,7 @@ def record(
     count = len(images)
     encoded = codec.encode(images)
     seeds = np.arange(count, dtype=np.int64)
-    z = sampling.prior(seeds, codec.z_dim, run.model.epsilon_limit).numpy()
+    z = sampling.prior(seeds, codec.z_dim).numpy()
     weight = np.linspace(0, 1, count, dtype=np.float32)
     between = (1 - weight[:, None]) * encoded["z_mean"]
     between += weight[:, None] * encoded["z_mean"][::-1]

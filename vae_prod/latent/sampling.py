@@ -34,29 +34,31 @@ def each(draw, seeds, z_dim: int) -> tf.Tensor:
     return tf.map_fn(draw, seeds, fn_output_signature=tf.TensorSpec([z_dim]))
 
 
-def normal(seed: tf.Tensor, z_dim: int, limit: float = 0.0) -> tf.Tensor:
+def normal(seed: tf.Tensor, z_dim: int) -> tf.Tensor:
     """Draw the prior's point of one seed, int64 []: float32 [z_dim]."""
-    return ops.limited_normal([z_dim], tf.stack([seed, _PRIOR]), limit)
+    return ops.limited_normal([z_dim], tf.stack([seed, _PRIOR]), 0.0)
 
 
-def prior(seeds: tf.Tensor, z_dim: int, limit: float = 0.0) -> tf.Tensor:
-    """Draw from N(0, I), one point per seed.
+def prior(seeds: tf.Tensor, z_dim: int) -> tf.Tensor:
+    """Draw from the prior N(0, I), one point per seed.
+
+    Whoever decodes random z draws them here: pictures, figures, and exports in their
+    graph by `normal`. `ModelConfig.epsilon_limit` is a limit of training's noise, not
+    of the prior; `truncated` draws from a limited one.
 
     Args:
         seeds: int64 [N].
         z_dim: Dimensions of the latent space.
-        limit: Limit of each coordinate's size, to which what is beyond is moved; 0:
-            none.
 
     Returns:
         z float32 [N, z_dim].
     """
-    return _prior(tf.cast(seeds, tf.int64), z_dim, limit)
+    return _prior(tf.cast(seeds, tf.int64), z_dim)
 
 
 @_as_graph
-def _prior(seeds, z_dim, limit):
-    return each(lambda seed: normal(seed, z_dim, limit), seeds, z_dim)
+def _prior(seeds, z_dim):
+    return each(lambda seed: normal(seed, z_dim), seeds, z_dim)
 
 
 def truncated(seeds: tf.Tensor, z_dim: int, limit: float) -> tf.Tensor:

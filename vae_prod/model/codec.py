@@ -50,8 +50,7 @@ def from_model(model: vae_lib.VAE) -> Codec:
 
     @tf.function(reduce_retracing=True)
     def decode(z):
-        logits = model.decoder(z, training=False)
-        return tf.sigmoid(tf.cast(logits, tf.float32))
+        return model.decode(z)
 
     has_variance = model.config.reconstruction == "gaussian_sigma"
     return Codec(

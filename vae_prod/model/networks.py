@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
 from vae_prod import config as config_lib
 from vae_prod.model import layers
@@ -196,3 +197,15 @@ def decoder(config: config_lib.ModelConfig, dtype="float32") -> keras.Model:
     else:
         logits = builder.conv(x, channels, kernel_sizes[-1])
     return keras.Model(z, logits, name="decoder")
+
+
+def to_images(logits: tf.Tensor) -> tf.Tensor:
+    """Return the images of a decoder's logits, by the sigmoid.
+
+    Args:
+        logits: [B, H, W, C], of any precision.
+
+    Returns:
+        float32 [B, H, W, C] in [0, 1].
+    """
+    return tf.sigmoid(tf.cast(logits, tf.float32))

@@ -1,4 +1,25 @@
-"""The model: a Keras VAE (or plain autoencoder) with its own train step."""
+"""The model: a Keras VAE (or plain autoencoder) with its own train step.
+
+The step, for images x of a batch, and where each part of it is:
+
+    q(z | x) = N(z_mean, diag exp(z_log_var))        networks.encoder
+    z = z_mean + exp(z_log_var / 2) * epsilon        layers.Sampling, kernels.ops
+    logits = decoder(z)                              networks.decoder
+    nats = -log p(x | z), summed over an image       likelihoods.reconstruction_nats
+    kl = sum_j -1/2 (1 + log_var_j - mean_j^2 - exp(log_var_j))
+                                                     ops.diagonal_gaussian_kl
+    reco_loss = scale * mean over images of nats     likelihoods.training_scale
+    kl_loss = fact(step) * mean over images of kl    likelihoods.fact_at, charged_kl
+    total_loss = reco_loss + kl_loss                 VAE.losses
+    elbo = -(nats + kl), in nats per image           VAE.losses
+    gradients, by the tape                           VAE.train_step
+    a step that isn't finite changes nothing         optim.guard
+    Adam, accumulation, clipping, averages           optim.adam
+
+epsilon is a function of (seed, stream, step, replica) alone: `VAE._noise_seed`. What
+makes it fast stays behind layers and ops: `kernels.convolution`,
+`kernels.normalization`, `kernels.fusing`.
+"""
 
 import attrs
 import keras
@@ -23,6 +44,8 @@ scale_images = ops.scale_images
 @keras.saving.register_keras_serializable("vae_prod")
 class VAE(keras.Model):
     """Variational autoencoder, Kingma & Welling (2014).
+
+    Called, it reconstructs images; `encoder`, `decoder` and `decode` are its parts.
 
     Trained on batches of `pipelines`' form: a dict with `image` uint8 [B, H, W, C]
     and, where the input is corrupted, `target` like it.
@@ -101,8 +124,15 @@ class VAE(keras.Model):
         noise = self._noise_seed(_PREDICTION, self.calls)
         self.calls.assign_add(1)
         z = self.sample(posterior, noise, self.epsilon_scale)
-        logits = self.decoder(z, training=training)
-        return tf.sigmoid(tf.cast(logits, tf.float32))
+        return self.decode(z, training)
+
+    def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Decode latent points, float32 [B, z_dim], to images.
+
+        Returns:
+            float32 [B, H, W, C] in [0, 1].
+        """
+        return networks.to_images(self.decoder(z, training=training))
 
     def sample(
         self, posterior: dict[str, tf.Tensor], seed: tf.Tensor, epsilon_scale=1.0

@@ -25,6 +25,7 @@ from tensorflow.python.framework import convert_to_constants
 
 from pipelines import files as files_lib
 from vae_prod.model import codec as codec_lib
+from vae_prod.model import networks
 from vae_prod.model import vae as vae_lib
 
 NETWORKS = ("encoder", "decoder")
@@ -62,7 +63,7 @@ def freeze(
         return dict(model.encoder(image, training=False))
 
     def decode(z):
-        return {"image": tf.sigmoid(decoder(z, training=False))}
+        return {"image": networks.to_images(decoder(z, training=False))}
 
     return {"encoder": _constant(encode, image), "decoder": _constant(decode, z)}
 

@@ -64,10 +64,7 @@ class Functions:
         self._encoder = tf.function(
             lambda image: model.encoder(image, training=False), input_signature=[images]
         )
-        self._decoder = tf.function(
-            lambda z: tf.sigmoid(model.decoder(z, training=False)),
-            input_signature=[points],
-        )
+        self._decoder = tf.function(lambda z: model.decode(z), input_signature=[points])
         self._preparation = tf.function(extras.preparation)
         self.to_files = tf.function(
             lambda image: pictures.encode_png(image, extras.sharpness),
@@ -99,7 +96,8 @@ class Functions:
 
         def draw(row):
             seed, temperature, number = row
-            cases = [lambda: temperature * self._prior(seed)]
+            z_dim = self.config.z_dim
+            cases = [lambda: temperature * sampling.normal(seed, z_dim)]
             for arrays in self.samplers.values():
                 cases.append(
                     lambda arrays=arrays: densities.draw(seed, *arrays, temperature)
@@ -133,9 +131,6 @@ class Functions:
         strength = checks.finite("strength", strength)[:, None]
         z = self._encoder(image)["z_mean"]
         return {"image": self._decoder(z + strength * tf.gather(self.vectors, number))}
-
-    def _prior(self, seed: tf.Tensor) -> tf.Tensor:
-        return sampling.normal(seed, self.config.z_dim, self.config.epsilon_limit)
 
     def _rows(
         self, name: str, tensor: tf.Tensor, shape: tuple[int, ...] = ()

@@ -27,7 +27,7 @@ def requests(functions: functions_lib.Functions) -> dict[str, np.ndarray]:
     """Make the inputs of all signatures, by name: two rows, or one of each sampler."""
     extras, z_dim = functions.extras, functions.config.z_dim
     seeds = np.arange(1, 1 + 2 * _ROWS, dtype=np.int64)
-    z = sampling.prior(seeds, z_dim, functions.config.epsilon_limit)
+    z = sampling.prior(seeds, z_dim)
     images = functions.decode(z)["image"].numpy()
     names = np.array([functions_lib.PRIOR, *functions.samplers], "S")
     drawn = max(_ROWS, len(names))

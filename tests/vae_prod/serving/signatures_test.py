@@ -63,7 +63,7 @@ class SignaturesTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_generate_is_the_other_programs(self):
         images = self.ask("generate", **_SAMPLED)["image"]
-        prior = sampling.prior(_SAMPLED["seed"], 3, tiny.config().epsilon_limit)
+        prior = sampling.prior(_SAMPLED["seed"], 3)
         fitted = self.extras.samplers["gaussian"].sample(_SAMPLED["seed"])
         z = np.stack([prior[0], fitted[1], prior[2]])
         self.assertAllClose(images, self.codec.decode(z))
