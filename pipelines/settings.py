@@ -25,6 +25,20 @@ def setting(default, text, *rules, may_change=False, **kwargs):
     )
 
 
+def choice(default, text, table, **kwargs):
+    """Make a field whose allowed values, and what they are, stand in a table.
+
+    Args:
+        default: One of the names.
+        text: Its help, which the table's is added to.
+        table: Name to its text, or to what has it as `text`.
+        **kwargs: See `setting`.
+    """
+    names = "; ".join(f"{n}: {getattr(row, 'text', row)}" for n, row in table.items())
+    rule = validators.in_(tuple(table))
+    return setting(default, f"{text} {names}.", rule, **kwargs)
+
+
 def sizes(default, text, may_change=False):
     """Make a field of numbers that are at least 1."""
     return setting(default, text, _all_positive, may_change=may_change, converter=tuple)

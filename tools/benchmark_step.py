@@ -26,7 +26,7 @@ from tools import flags, progress
 from tools.benchmarks import measuring, step_flops, step_report
 from vae_prod import config as config_lib
 
-DECODERS = ("conv2d_transpose", "upsampling")
+DECODERS = tuple(config_lib.DECODERS)
 
 _SHAPES = ("z_dim", "filters", "kernel_sizes", "strides")
 _CEILING = "matrix multiplication "

@@ -25,7 +25,7 @@ from tools import flags, progress
 from tools.benchmarks import doctor_cases, doctor_report, measuring
 from vae_prod import config as config_lib
 
-DECODERS = ("conv2d_transpose", "upsampling")
+DECODERS = tuple(config_lib.DECODERS)
 
 _NUM_FACES = 1024
 _FACE_SHARDS = 4

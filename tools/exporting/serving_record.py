@@ -4,11 +4,10 @@ import numpy as np
 
 from pipelines.reading import dataset
 from tools import models, runs
-from vae_prod.latent import sampling
+from vae_prod.latent import samplers, sampling
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description as description_lib
-from vae_prod.serving import functions
 from vae_prod.serving import record as record_lib
 
 _HELD_OUT = ("test", "validation", dataset.TRAIN_SPLIT)
@@ -49,7 +48,7 @@ def record(
     drawn = {
         "seed": seeds,
         "temperature": np.ones(count, np.float32),
-        "sampler": np.array([functions.PRIOR] * count, "S"),
+        "sampler": np.array([samplers.PRIOR] * count, "S"),
     }
     decode = codec.decode
     answers = {

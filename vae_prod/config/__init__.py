@@ -5,7 +5,10 @@ programs generate their flags from the fields. Nothing here imports TensorFlow, 
 ``--help`` stays instant.
 """
 
-from vae_prod.config.model import ACTIVATIONS, RECONSTRUCTIONS, ModelConfig
+from vae_prod.config.decoders import DECODERS
+from vae_prod.config.likelihoods import LIKELIHOODS
+from vae_prod.config.model import ACTIVATIONS, ModelConfig
+from vae_prod.config.schedules import FACT_SCHEDULES, LEARNING_RATE_SCHEDULES
 from vae_prod.config.search import OBJECTIVES, SearchConfig, check_space
 from vae_prod.config.train import (
     PRECISIONS,
@@ -16,9 +19,12 @@ from vae_prod.config.train import (
 
 __all__ = [
     "ACTIVATIONS",
+    "DECODERS",
+    "FACT_SCHEDULES",
+    "LEARNING_RATE_SCHEDULES",
+    "LIKELIHOODS",
     "OBJECTIVES",
     "PRECISIONS",
-    "RECONSTRUCTIONS",
     "ModelConfig",
     "SearchConfig",
     "TrainConfig",

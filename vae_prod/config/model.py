@@ -4,9 +4,10 @@ import attrs
 from attrs import validators
 
 from pipelines import settings
+from vae_prod.config import decoders, schedules
+from vae_prod.config import likelihoods as likelihoods_lib
 
 ACTIVATIONS = ("leaky_relu", "relu", "elu", "selu", "gelu", "silu", "tanh")
-RECONSTRUCTIONS = ("bce", "mse", "gaussian_sigma", "continuous_bernoulli")
 
 
 @attrs.frozen
@@ -47,10 +48,8 @@ class ModelConfig:
         "Units of a dense layer before the latent heads; 0: none.",
         settings.not_negative,
     )
-    decoder: str = settings.setting(
-        "conv2d_transpose",
-        "How the decoder enlarges maps.",
-        validators.in_(("conv2d_transpose", "upsampling")),
+    decoder: str = settings.choice(
+        "conv2d_transpose", "How the decoder enlarges maps.", decoders.DECODERS
     )
     upsampling: str = settings.setting(
         "nearest",
@@ -89,12 +88,8 @@ class ModelConfig:
         settings.not_negative,
         validators.lt(1.0),
     )
-    reconstruction: str = settings.setting(
-        "bce",
-        "Reconstruction likelihood. bce: binary cross-entropy; mse: squared error; "
-        "gaussian_sigma: Gaussian whose sigma is optimal for the batch; "
-        "continuous_bernoulli: bce with its normalising constant.",
-        validators.in_(RECONSTRUCTIONS),
+    reconstruction: str = settings.choice(
+        "bce", "Reconstruction likelihood.", likelihoods_lib.LIKELIHOODS
     )
     reconstruction_weight: float = settings.setting(
         0.0,
@@ -104,14 +99,11 @@ class ModelConfig:
     )
     fact: float = settings.setting(
         5.0,
-        "Weight of the KL loss (try 1.5 to 6 with bce, 0.01 to 0.05 with mse).",
+        f"Weight of the KL loss (try {likelihoods_lib.known_facts()}).",
         settings.not_negative,
     )
-    fact_schedule: str = settings.setting(
-        "constant",
-        "How fact is reached: constant; linear: from 0 over fact_warmup_steps; "
-        "cyclical: that ramp, held as long again, repeated.",
-        validators.in_(("constant", "linear", "cyclical")),
+    fact_schedule: str = settings.choice(
+        "constant", "How fact is reached.", schedules.FACT_SCHEDULES
     )
     fact_warmup_steps: int = settings.setting(
         1000, "Steps of one ramp of fact_schedule.", settings.positive
@@ -195,6 +187,16 @@ class ModelConfig:
     def uses_batch_norm(self) -> bool:
         """Whether the model normalises by statistics of the batch."""
         return self.batch_norm and not self.group_norm
+
+    @property
+    def likelihood(self) -> likelihoods_lib.Likelihood:
+        """What is known of the likelihood of `reconstruction`."""
+        return likelihoods_lib.LIKELIHOODS[self.reconstruction]
+
+    @property
+    def has_elbo(self) -> bool:
+        """Whether there is an ELBO: of a VAE whose likelihood has nats."""
+        return self.is_vae and self.likelihood.has_nats
 
     @property
     def is_vae(self) -> bool:

@@ -6,6 +6,8 @@ import attrs
 from attrs import validators
 
 from pipelines import settings
+from vae_prod.config import decoders
+from vae_prod.config import likelihoods as likelihoods_lib
 from vae_prod.config import model as model_lib
 
 # Figures that a search can rank by, and whether lower is better.
@@ -97,7 +99,7 @@ class SearchConfig:
         "Filters to try, each NAME:16-32-64-128 or 16-32-64-128; empty: --filters.",
     )
     search_decoder: tuple[str, ...] = _choices(
-        ("conv2d_transpose", "upsampling"), "Decoders to try; empty: --decoder."
+        tuple(decoders.DECODERS), "Decoders to try; empty: --decoder."
     )
     search_blocks: tuple[str, ...] = _choices(
         (), "Blocks to try, such as plain,residual; empty: --blocks."
@@ -214,6 +216,12 @@ class SearchConfig:
 
 
 _RANGES = ("fact", "learning_rate")
+# What a likelihood must have for an objective to exist, see `likelihoods.Likelihood`.
+_NEEDED_TRAITS = {
+    "elbo": "has_nats",
+    "importance_bound": "has_nats",
+    "bits_per_dim": "is_density",
+}
 _SEARCHED = tuple(
     name for name in attrs.fields_dict(SearchConfig) if name.startswith("search_")
 )
@@ -249,19 +257,15 @@ def check_space(search: SearchConfig, model: model_lib.ModelConfig) -> None:
 
 def _check_objective(search: SearchConfig, model: model_lib.ModelConfig) -> None:
     likelihoods = search.search_reconstruction or (model.reconstruction,)
-    needed = {
-        "elbo": {"bce", "gaussian_sigma", "continuous_bernoulli"},
-        "importance_bound": {"bce", "gaussian_sigma", "continuous_bernoulli"},
-        "bits_per_dim": {"gaussian_sigma", "continuous_bernoulli"},
-    }
-    allowed = needed.get(search.objective)
-    if allowed and (model.mode == "ae" or not set(likelihoods) <= allowed):
+    trait = _NEEDED_TRAITS.get(search.objective)
+    allowed = likelihoods_lib.with_trait(trait) if trait else ()
+    if trait and (model.mode == "ae" or not set(likelihoods) <= set(allowed)):
         raise ValueError(
             f"'objective' must have a value for every trial: {search.objective} needs "
-            f"mode=vae and reconstruction among {', '.join(sorted(allowed))}, received "
+            f"mode=vae and reconstruction among {', '.join(allowed)}, received "
             f"mode={model.mode} and {', '.join(likelihoods)}."
         )
-    compared = search.objective in (*needed, "reconstruction_nats", "total_loss")
+    compared = trait or search.objective in ("reconstruction_nats", "total_loss")
     if compared and len(likelihoods) > 1:
         raise ValueError(
             f"'objective' must mean the same for every trial: {search.objective} "

@@ -5,6 +5,7 @@ from attrs import validators
 
 from pipelines import files, settings
 from vae_prod.config import model as model_lib
+from vae_prod.config import schedules
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -22,10 +23,10 @@ class TrainConfig:
     learning_rate: float = settings.setting(
         5e-4, "Adam's learning rate.", validators.gt(0.0)
     )
-    learning_rate_schedule: str = settings.setting(
+    learning_rate_schedule: str = settings.choice(
         "constant",
-        "constant, or cosine: down to learning_rate_floor at the end of training.",
-        validators.in_(("constant", "cosine")),
+        "How the learning rate goes on after its warm-up.",
+        schedules.LEARNING_RATE_SCHEDULES,
     )
     learning_rate_warmup_steps: int = settings.setting(
         0,
@@ -34,13 +35,13 @@ class TrainConfig:
     )
     learning_rate_decay_steps: int = settings.setting(
         0,
-        "Updates until cosine reaches its floor, with those of the warm-up; 0: those "
-        "of all epochs, and a resumed run can't have more.",
+        "Updates until the learning rate reaches its floor, with those of the warm-up; "
+        "0: those of all epochs, and a resumed run can't have more.",
         settings.not_negative,
     )
     learning_rate_floor: float = settings.setting(
         0.0,
-        "Fraction of the learning rate that cosine ends at.",
+        "Fraction of the learning rate that a schedule such as cosine ends at.",
         settings.not_negative,
         validators.le(1.0),
     )
@@ -175,11 +176,11 @@ class TrainConfig:
 def may_change(config: attrs.AttrsInstance, name: str) -> bool:
     """Say whether a resumed run may have another value of a setting.
 
-    A cosine over all epochs is another one with other epochs.
+    A learning rate that comes down over all epochs is another one with other epochs.
     """
     if name == "epochs" and isinstance(config, TrainConfig):
-        cosine = config.learning_rate_schedule == "cosine"
-        return not cosine or config.learning_rate_decay_steps > 0
+        schedule = schedules.LEARNING_RATE_SCHEDULES[config.learning_rate_schedule]
+        return not schedule.decays or config.learning_rate_decay_steps > 0
     field = attrs.fields_dict(type(config))[name]
     return bool(field.metadata.get("may_change"))
 

@@ -23,6 +23,7 @@ from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.latent import moments as moments_lib
 from vae_prod.latent import per_dimension, posterior_table
+from vae_prod.model import kl as kl_lib
 from vae_prod.model import likelihoods
 
 
@@ -159,7 +160,7 @@ def _losses(
     reco_loss = quality.reconstruction_nats * likelihoods.training_scale(config)
     if config.is_vae:
         kl = tf.constant(dimensions.kl[None], tf.float32)
-        kl_loss = config.fact * float(likelihoods.charged_kl(config, kl))
+        kl_loss = config.fact * float(kl_lib.charged_kl(config, kl))
     return {"reco_loss": reco_loss, "kl_loss": kl_loss}
 
 

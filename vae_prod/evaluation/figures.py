@@ -8,7 +8,6 @@ import numpy as np
 from vae_prod import config as config_lib
 from vae_prod.evaluation import assessment as assessment_lib
 from vae_prod.evaluation import wasserstein
-from vae_prod.model import likelihoods
 
 # The protocols that figures are taken under, see `protocol`.
 IMAGES, NOISE, DISTANCES, BOUND = "images", "noise", "distances", "bound"
@@ -71,7 +70,7 @@ def _likelihood(assessment, config) -> Iterator[tuple]:
     quality, unit = assessment.quality, "nats/image"
     nats, bound = quality.reconstruction_nats, quality.importance_bound
     text, own = "reconstruction", unit
-    if not likelihoods.has_nats(config):
+    if not config.likelihood.has_nats:
         text, own = "squared error", ""
     samples = f"weighted bound, K = {assessment.settings.importance_samples}"
     own_protocol = NOISE if bound is None else BOUND

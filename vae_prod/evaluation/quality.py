@@ -228,7 +228,7 @@ class _Figures:
         self.count = 0
         self._subject = subject
         config = subject.config
-        self._has_elbo = config.is_vae and likelihoods.has_nats(config)
+        self._has_elbo = config.has_elbo
         self._importance_samples = importance_samples if self._has_elbo else 0
         self._moments = collections.defaultdict(moments_lib.Moments)
         self._dimensions = per_dimension.Moments()
@@ -274,7 +274,7 @@ class _Figures:
         nats, kl = means["nats"], float(dimensions.kl.sum())
         elbo = -(nats + kl) if self._has_elbo else None
         bits = None
-        if self._has_elbo and likelihoods.has_bits_per_dim(self._subject.config):
+        if self._has_elbo and self._subject.config.likelihood.is_density:
             bits = likelihoods.bits_per_dim(self._subject.config, -elbo)
         return {
             "num_images": self.count,

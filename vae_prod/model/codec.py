@@ -25,7 +25,7 @@ class Codec:
         decode: float32 [B, z_dim] to images float32 [B, H, W, C] in [0, 1].
         weights_digest: Gives a sha256 of the weights as they are now, the same of a
             run and of its export. Latent points of one model mean nothing to another.
-        variance: Of the likelihood `gaussian_sigma`; None of others.
+        variance: sigma^2 of a likelihood that has one; None of others.
     """
 
     image_shape: tuple[int, int, int]
@@ -52,14 +52,13 @@ def from_model(model: vae_lib.VAE) -> Codec:
     def decode(z):
         return model.decode(z)
 
-    has_variance = model.config.reconstruction == "gaussian_sigma"
     return Codec(
         model.config.image_shape,
         model.config.z_dim,
         lambda images: to_numpy(encode(tf.convert_to_tensor(images))),
         lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
         lambda: digest([*model.encoder.variables, *model.decoder.variables]),
-        float(model.variance.numpy()) if has_variance else None,
+        float(model.variance.numpy()) if model.config.likelihood.has_variance else None,
     )
 
 

@@ -83,12 +83,19 @@ class _Builder:
 
     def enlarge(self, x, filters: int, kernel_size: int, stride: int, **how):
         """Apply the decoder's enlarging convolution."""
-        if self.config.decoder == "conv2d_transpose":
-            name = f"{self.name}_conv"
-            layer = convolution.Conv2DTranspose(
-                filters, kernel_size, stride, dtype=self.dtype, name=name, **how
-            )
-            return layer(x)
+        enlarge = DECODERS[self.config.decoder]
+        return enlarge(self, x, filters, kernel_size, stride, **how)
+
+    def transpose(self, x, filters: int, kernel_size: int, stride: int, **how):
+        """Apply a transposed convolution."""
+        name = f"{self.name}_conv"
+        layer = convolution.Conv2DTranspose(
+            filters, kernel_size, stride, dtype=self.dtype, name=name, **how
+        )
+        return layer(x)
+
+    def upsample_conv(self, x, filters: int, kernel_size: int, stride: int, **how):
+        """Apply upsampling and a convolution."""
         if self.config.upsampling == "nearest":
             return self.conv(x, filters, kernel_size, upsampling=stride, **how)
         return self.conv(self.upsample(x, stride), filters, kernel_size, **how)
@@ -114,6 +121,13 @@ class _Builder:
             ),
             "_second",
         )
+
+
+# Of a name of `config.DECODERS`: how a `_Builder` enlarges maps.
+DECODERS = {
+    "conv2d_transpose": _Builder.transpose,
+    "upsampling": _Builder.upsample_conv,
+}
 
 
 def _down(x, builder: _Builder, filters: int, kernel_size: int, stride: int):

@@ -9,7 +9,7 @@ The step, for images x of a batch, and where each part of it is:
     kl = sum_j -1/2 (1 + log_var_j - mean_j^2 - exp(log_var_j))
                                                      ops.diagonal_gaussian_kl
     reco_loss = scale * mean over images of nats     likelihoods.training_scale
-    kl_loss = fact(step) * mean over images of kl    likelihoods.fact_at, charged_kl
+    kl_loss = fact(step) * mean over images of kl    kl.fact_at, kl.charged_kl
     total_loss = reco_loss + kl_loss                 VAE.losses
     elbo = -(nats + kl), in nats per image           VAE.losses
     gradients, by the tape                           VAE.train_step
@@ -26,6 +26,7 @@ import keras
 import tensorflow as tf
 
 from vae_prod import config as config_lib
+from vae_prod.model import kl as kl_lib
 from vae_prod.model import layers, likelihoods, networks
 from vae_prod.model.kernels import ops
 from vae_prod.optim import adam, guard
@@ -51,7 +52,7 @@ class VAE(keras.Model):
     and, where the input is corrupted, `target` like it.
 
     Metrics, each a mean over images: `total_loss` = `reco_loss` + `kl_loss` in the
-    training convention of `objectives`; `kl` in nats per image; `elbo` in nats per
+    training convention of `likelihoods`; `kl` in nats per image; `elbo` in nats per
     image at beta = 1 (none for `mse`); `radius`, the mean of |z_mean|; `z_log_var`,
     its mean over images and dimensions.
 
@@ -82,7 +83,7 @@ class VAE(keras.Model):
         self.step = self._scalar("step", "int64", 0)
         self.calls = self._scalar("calls", "int64", 0)
         self.epsilon_scale = self._scalar("epsilon_scale", "float32", 1)
-        if config.reconstruction == "gaussian_sigma":
+        if config.likelihood.has_variance:
             self.variance = self._scalar("variance", "float32", 1)
         self.guard = guard.Guard()
         self.means = {
@@ -103,7 +104,7 @@ class VAE(keras.Model):
 
     def _metric_names(self) -> list[str]:
         names = ["total_loss", "reco_loss", "kl_loss", "kl"]
-        if likelihoods.has_nats(self.config):
+        if self.config.likelihood.has_nats:
             names.append("elbo")
         return [*names, "radius", *(["z_log_var"] if self.config.is_vae else [])]
 
@@ -202,10 +203,10 @@ class VAE(keras.Model):
             return tf.constant(0.0), tf.constant(0.0)
         kl = ops.diagonal_gaussian_kl(posterior["z_mean"], posterior["z_log_var"])
         total = tf.reduce_mean(tf.reduce_sum(kl, axis=-1))
-        return total, likelihoods.charged_kl(self.config, kl)
+        return total, kl_lib.charged_kl(self.config, kl)
 
     def _reconstruction_variance(self, error: tf.Tensor, training: bool) -> tf.Tensor:
-        """Return sigma^2 of `gaussian_sigma`: the batch's optimum, or its average.
+        """Return sigma^2, if the likelihood has one: the optimum, or its average.
 
         Args:
             error: float32 [B], squared error summed over each image.
@@ -233,7 +234,7 @@ class VAE(keras.Model):
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         seed = self._noise_seed(_TRAINING, self.step)
-        fact = likelihoods.fact_at(self.config, tf.convert_to_tensor(self.step))
+        fact = kl_lib.fact_at(self.config, tf.convert_to_tensor(self.step))
         before = [tf.convert_to_tensor(v) for v in guard.statistics(self)]
         with tf.GradientTape() as tape:
             losses = self.losses(batch, seed, fact, training=True)

@@ -29,7 +29,7 @@ class Description:
             `pictures.Preparation`.
         sharpness: Factor by which PNG files are sharpened.
         max_batch: Rows of a request at most.
-        variance: Of the likelihood `gaussian_sigma`; null for others.
+        variance: sigma^2 of a likelihood that has one; null for others.
         weights_digest: sha256 of the model's weights, the same as of the run's.
         data_digest: sha256 of the manifest it was trained on.
         made_by: Versions of the packages.

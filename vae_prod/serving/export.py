@@ -18,6 +18,7 @@ import attrs
 import tensorflow as tf
 
 from pipelines import files as files_lib
+from vae_prod.latent import samplers
 from vae_prod.model import codec
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description as description_lib
@@ -88,7 +89,7 @@ def _description(
     return description_lib.Description(
         signatures=description_lib.described(traced),
         default=signatures.DEFAULT,
-        samplers=[functions_lib.PRIOR, *sorted(extras.samplers)],
+        samplers=[samplers.PRIOR, *sorted(extras.samplers)],
         attributes=list(extras.vectors),
         preparation=attrs.asdict(extras.preparation),
         sharpness=extras.sharpness,

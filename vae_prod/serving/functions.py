@@ -7,10 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from vae_prod.latent import densities, sampling
+from vae_prod.latent import samplers as samplers_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import checks, pictures
-
-PRIOR = "prior"
 
 _Tensors = dict[str, tf.Tensor]
 
@@ -92,7 +91,7 @@ class Functions:
         temperature = self._alike("temperature", temperature, "seed", seed)
         temperature = checks.not_negative("temperature", temperature)
         sampler = self._alike("sampler", sampler, "seed", seed)
-        number = checks.one_of("sampler", sampler, [PRIOR, *self.samplers])
+        number = checks.one_of("sampler", sampler, [samplers_lib.PRIOR, *self.samplers])
 
         def draw(row):
             seed, temperature, number = row

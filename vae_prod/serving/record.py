@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from vae_prod.latent import sampling
+from vae_prod.latent import samplers, sampling
 from vae_prod.reporting import plots
 from vae_prod.serving import functions as functions_lib
 from vae_prod.serving import pictures, replay
@@ -29,7 +29,7 @@ def requests(functions: functions_lib.Functions) -> dict[str, np.ndarray]:
     seeds = np.arange(1, 1 + 2 * _ROWS, dtype=np.int64)
     z = sampling.prior(seeds, z_dim)
     images = functions.decode(z)["image"].numpy()
-    names = np.array([functions_lib.PRIOR, *functions.samplers], "S")
+    names = np.array([samplers.PRIOR, *functions.samplers], "S")
     drawn = max(_ROWS, len(names))
     attributes = np.array(list(extras.vectors) or [""], "S")
     files = _files(images, extras.preparation)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from vae_prod.latent import sampling
 from vae_prod.model import codec as codec_lib
-from vae_prod.model import likelihoods
+from vae_prod.model import kl
 from vae_prod.model.kernels import ops
 from vae_prod.optim import adam
 from vae_prod.reporting import plots
@@ -82,7 +82,7 @@ class TensorBoard(callbacks.StepCallback):
         """Write the epoch's running means."""
         super().on_train_batch_end(batch, logs)
         if self.passes(self.every_steps):
-            fact = likelihoods.fact_at(self.model.config, tf.constant(self.step))
+            fact = kl.fact_at(self.model.config, tf.constant(self.step))
             own = adam.inner(self.model.optimizer)
             schedule = {"fact": fact, "learning_rate": own.learning_rate}
             if getattr(own, "gradient_norm", None) is not None:

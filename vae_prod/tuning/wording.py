@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from vae_prod import config as config_lib
 from vae_prod.tuning.leaderboard import (
     STATUSES,
     Objective,
@@ -32,9 +33,8 @@ _SHORT = {
     "learning_rate": "rate",
     "encoder_dense": "dense",
     "reconstruction": "likelihood",
-    "conv2d_transpose": "transpose",
-    "gaussian_sigma": "gaussian",
-    "continuous_bernoulli": "continuous",
+    **{name: row.label for name, row in config_lib.DECODERS.items()},
+    **{name: row.label for name, row in config_lib.LIKELIHOODS.items()},
 }
 _DECIMALS = {"active_units": 0, "bits_per_dim": 3}
 _MOST_REASONS, _MOST_TRIALS = 3, 5

@@ -1,4 +1,5 @@
 import math
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -61,16 +62,6 @@ class ReconstructionTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertAllClose(np.mean(np.exp(-nats.numpy())), 1.0, rtol=1e-5)
 
-    @parameterized.parameters("bce", "mse", "gaussian_sigma", "continuous_bernoulli")
-    def test_is_per_example(self, reconstruction):
-        logits, targets = _random()
-        settings = tiny.config(reconstruction=reconstruction)
-        together, alone = (
-            likelihoods.reconstruction_nats(settings, a, b, lambda _: tf.constant(0.1))
-            for a, b in ((logits, targets), (logits[2:3], targets[2:3]))
-        )
-        self.assertAllClose(together[2:3], alone, rtol=1e-6)
-
 
 class ConventionTest(tf.test.TestCase):
     def test_summed_convention_averages_channels(self):
@@ -93,38 +84,43 @@ class ConventionTest(tf.test.TestCase):
         self.assertAllClose(likelihoods.bits_per_dim(settings, one_bit_more), 9.0)
 
 
-class FactTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(
-        ("constant", 0, 5.0),
-        ("linear", 0, 0.0),
-        ("linear", 5, 2.5),
-        ("linear", 10, 5.0),
-        ("linear", 10**12, 5.0),
-        ("cyclical", 5, 2.5),
-        ("cyclical", 15, 5.0),
-        ("cyclical", 20, 0.0),
-        ("cyclical", 25, 2.5),
-        ("cyclical", 2 * 10**12 + 5, 2.5),
-    )
-    def test_schedule(self, schedule, step, expected):
-        settings = tiny.config(fact=5.0, fact_schedule=schedule, fact_warmup_steps=10)
-        fact = likelihoods.fact_at(settings, tf.constant(step, tf.int64))
-        self.assertAllClose(fact, expected)
-
-    def test_free_bits_charge_the_allowance_at_least(self):
-        kl = tf.constant([[0.0, 1.0], [0.2, 3.0]])
-        plain, free = tiny.config(), tiny.config(free_bits=0.5)
-        self.assertAllClose(likelihoods.charged_kl(plain, kl), 2.1)
-        self.assertAllClose(likelihoods.charged_kl(free, kl), 2.5)
-
-
 class CompletenessTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(*config_lib.RECONSTRUCTIONS)
-    def test_bits_per_dim_only_for_densities(self, reconstruction):
+    def test_every_likelihood_of_the_table_is_computed(self):
+        self.assertEqual(list(likelihoods.LIKELIHOODS), list(config_lib.LIKELIHOODS))
+
+    @parameterized.parameters(*config_lib.LIKELIHOODS)
+    def test_is_per_example(self, reconstruction):
+        logits, targets = _random()
         settings = tiny.config(reconstruction=reconstruction)
-        density = reconstruction in ("gaussian_sigma", "continuous_bernoulli")
-        self.assertEqual(likelihoods.has_bits_per_dim(settings), density)
-        self.assertEqual(likelihoods.has_nats(settings), reconstruction != "mse")
+        together, alone = (
+            likelihoods.reconstruction_nats(settings, a, b, lambda _: tf.constant(0.1))
+            for a, b in ((logits, targets), (logits[2:3], targets[2:3]))
+        )
+        self.assertAllClose(together[2:3], alone, rtol=1e-6)
+
+    @parameterized.parameters(*config_lib.LIKELIHOODS)
+    def test_a_density_integrates_to_one_and_no_other_does(self, reconstruction):
+        settings = tiny.config(reconstruction=reconstruction, image_shape=(8, 8, 1))
+        # Of a single pixel, over more than the unit interval for the Gaussian.
+        x = np.linspace(-3, 4, 70_001, dtype=np.float32)
+        if reconstruction != "gaussian_sigma":
+            x = x[(x >= 0) & (x <= 1)]
+        logits = tf.fill([len(x), 1, 1, 1], 0.4)
+        with mock.patch.object(likelihoods, "num_elements", return_value=1):
+            nats = likelihoods.reconstruction_nats(
+                settings, logits, x.reshape(-1, 1, 1, 1), lambda _: tf.constant(0.05)
+            )
+        total = np.sum(np.exp(-nats.numpy().astype(np.float64))) * 1e-4
+        is_density = config_lib.LIKELIHOODS[reconstruction].is_density
+        self.assertEqual(abs(total - 1) < 1e-3, is_density, total)
+
+    @parameterized.parameters(*config_lib.LIKELIHOODS)
+    def test_only_what_has_a_variance_asks_for_it(self, reconstruction):
+        logits, targets = _random()
+        asked = mock.Mock(return_value=tf.constant(0.1))
+        settings = tiny.config(reconstruction=reconstruction)
+        likelihoods.reconstruction_nats(settings, logits, targets, asked)
+        self.assertEqual(asked.called, settings.likelihood.has_variance)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class TrainingTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         {"reconstruction": "bce", "mode": "ae"},
-        *({"reconstruction": name} for name in config_lib.RECONSTRUCTIONS),
+        *({"reconstruction": name} for name in config_lib.LIKELIHOODS),
     )
     def test_loss_falls(self, **settings):
         model = tiny.model(**settings)

@@ -53,6 +53,20 @@ class LearningRateTest(tf.test.TestCase, parameterized.TestCase):
             settings = {"learning_rate_schedule": "cosine"}
             self._rates((), learning_rate_warmup_steps=20, **settings)
 
+    def test_every_schedule_of_the_table_is_computed(self):
+        table = config_lib.LEARNING_RATE_SCHEDULES
+        self.assertEqual(list(schedules.SHAPES), list(table))
+
+    @parameterized.parameters(*config_lib.LEARNING_RATE_SCHEDULES)
+    def test_only_what_decays_ends_at_its_floor(self, name):
+        floor = {"learning_rate_schedule": name, "learning_rate_floor": 0.1}
+        first, last = self._rates((1, 99), learning_rate_warmup_steps=1, **floor)
+        decays = config_lib.LEARNING_RATE_SCHEDULES[name].decays
+        self.assertAllClose((first, last), (2.0, 0.2 if decays else 2.0))
+        # What lasts for all epochs is another one with other epochs.
+        config = config_lib.TrainConfig(**floor)
+        self.assertEqual(config_lib.may_change(config, "epochs"), not decays)
+
     def test_counts_updates_not_batches(self):
         rate = schedules.LearningRate(1e-3, warmup_steps=10)
         model = tiny.model()
@@ -61,7 +75,7 @@ class LearningRateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(model.optimizer.learning_rate, 4e-4)
 
     def test_round_trip(self):
-        first = adam.Adam(schedules.LearningRate(1e-3, 3, 9, 0.5))
+        first = adam.Adam(schedules.LearningRate(1e-3, "cosine", 3, 9, 0.5))
         second = keras.optimizers.deserialize(keras.optimizers.serialize(first))
         self.assertEqual(second.get_config(), first.get_config())
 
