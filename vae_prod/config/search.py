@@ -200,14 +200,14 @@ class SearchConfig:
         """Return what is chosen from, by the model's setting; filters by name."""
         names = ("z_dim", "filters", "decoder", "blocks", "encoder_dense")
         names += ("reconstruction",)
-        found = {name: getattr(self, f"search_{name}") for name in names}
-        found["filters"] = tuple(self.filter_sequences())
-        return {name: values for name, values in found.items() if values}
+        settings_by_name = {name: getattr(self, f"search_{name}") for name in names}
+        settings_by_name["filters"] = tuple(self.filter_sequences())
+        return {name: values for name, values in settings_by_name.items() if values}
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Return what is drawn from between two values, on a log scale."""
-        found = {name: getattr(self, f"search_{name}") for name in _RANGES}
-        return {name: values for name, values in found.items() if values}
+        settings_by_name = {name: getattr(self, f"search_{name}") for name in _RANGES}
+        return {name: values for name, values in settings_by_name.items() if values}
 
     @property
     def minimize(self) -> bool:

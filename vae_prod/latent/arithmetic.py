@@ -129,8 +129,8 @@ def by_attribute(
     both = (*names, *(f"{_WITHOUT}{name}" for name in names))
 
     def groups(first: int) -> np.ndarray:
-        held = np.asarray(attributes[first : first + _CHUNK]) == 1
-        return np.concatenate([held, ~held], axis=1)
+        has_attribute = np.asarray(attributes[first : first + _CHUNK]) == 1
+        return np.concatenate([has_attribute, ~has_attribute], axis=1)
 
     return GroupMeans(both, *_means(z, groups, len(both)), made=made or {})
 

@@ -76,8 +76,8 @@ class Density:
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what `draw` takes, float32: cumulative weights, means, factors."""
         cumulative = np.cumsum(self.weights)[:-1]
-        each = cumulative, self.means, self.factors
-        return tuple(np.asarray(array, np.float32) for array in each)
+        arrays = cumulative, self.means, self.factors
+        return tuple(np.asarray(array, np.float32) for array in arrays)
 
     def log_prob(self, z: np.ndarray) -> np.ndarray:
         """Return the log-density of points.
@@ -133,7 +133,7 @@ def _sample(seeds, cumulative, means, factors, z_dim):
     def one(seed):
         return draw(seed, cumulative, means, factors)
 
-    return sampling.each(one, seeds, z_dim)
+    return sampling.draw_each(one, seeds, z_dim)
 
 
 def draw(

@@ -67,8 +67,8 @@ def encode_to_disk(
 
 
 def _rows(codec: codec_lib.Codec, batch: dict) -> dict[str, np.ndarray]:
-    given = {name: kind for name, kind in _ANNOTATIONS.items() if name in batch}
-    annotations = {name: batch[name].numpy().astype(k) for name, k in given.items()}
+    kinds = {name: kind for name, kind in _ANNOTATIONS.items() if name in batch}
+    annotations = {name: batch[name].numpy().astype(k) for name, k in kinds.items()}
     posterior = codec.encode(batch["image"])
     return {k: v.astype(np.float32) for k, v in posterior.items()} | annotations
 
@@ -120,8 +120,8 @@ def open_encoding(path: str, remedy: str) -> Encoding:
     try:
         z_mean = np.load(os.path.join(path, "z_mean.npy"), mmap_mode="r")
         made = artefacts.read_made(path)
-        rest = (mapped(name) for name in ("z_log_var", *_ANNOTATIONS))
-        return Encoding(z_mean, *rest, made)
+        optional = (mapped(name) for name in ("z_log_var", *_ANNOTATIONS))
+        return Encoding(z_mean, *optional, made)
     except (OSError, ValueError) as error:
         raise files.UserError(
             f"Expected encoded images in {path}, they can't be read ({error}). {remedy}"

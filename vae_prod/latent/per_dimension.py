@@ -70,6 +70,6 @@ class Moments:
         """Return the figures of all images so far, at least one."""
         spread = self._z_mean.variance
         kl, noise = (
-            each.mean + np.zeros_like(spread) for each in (self._kl, self._noise)
+            moments.mean + np.zeros_like(spread) for moments in (self._kl, self._noise)
         )
         return Dimensions(kl, self._z_mean.mean, spread, noise)

@@ -98,10 +98,12 @@ class Posteriors:
             z: Drawn from the posterior: float32 [B, z_dim].
         """
         self._shape = (self._shape[0] + len(z), z.shape[1])
-        mean, drawn = (np.asarray(each, np.float64) for each in (z_mean, z))
+        mean, drawn = (np.asarray(points, np.float64) for points in (z_mean, z))
         shift = np.abs(drawn - mean)
         self._far += int(np.count_nonzero(shift > FAR))
-        radius, mean_radius = (np.linalg.norm(each, axis=1) for each in (drawn, mean))
+        radius, mean_radius = (
+            np.linalg.norm(points, axis=1) for points in (drawn, mean)
+        )
         difference = np.abs(radius - mean_radius)
         values = {
             "shift": shift,
@@ -118,6 +120,6 @@ class Posteriors:
 
     def result(self) -> Table:
         """Return the table of all images so far, at least one."""
-        extents = {name: each.result() for name, each in self._extremes.items()}
+        extents = {name: extremes.result() for name, extremes in self._extremes.items()}
         log_var = self._log_var.result() if self._log_var else None
         return Table(*self._shape, z_log_var=log_var, far=self._far, **extents)

@@ -20,7 +20,7 @@ _PRIOR, _UNIFORM, _POSTERIOR = 101, 102, 103
 _as_graph = functools.partial(tf.function, reduce_retracing=True)
 
 
-def each(draw, seeds, z_dim: int) -> tf.Tensor:
+def draw_each(draw, seeds, z_dim: int) -> tf.Tensor:
     """Draw one point per seed, each by itself.
 
     Args:
@@ -58,7 +58,7 @@ def prior(seeds: tf.Tensor, z_dim: int) -> tf.Tensor:
 
 @_as_graph
 def _prior(seeds, z_dim):
-    return each(lambda seed: normal(seed, z_dim), seeds, z_dim)
+    return draw_each(lambda seed: normal(seed, z_dim), seeds, z_dim)
 
 
 def truncated(seeds: tf.Tensor, z_dim: int, limit: float) -> tf.Tensor:
@@ -88,7 +88,7 @@ def _truncated(seeds, z_dim, limit):
         share = inside * tf.math.erf(normal(seed, z_dim) / root)
         return tf.clip_by_value(root * tf.math.erfinv(share), -limit, limit)
 
-    return each(draw, seeds, z_dim)
+    return draw_each(draw, seeds, z_dim)
 
 
 def uniform(seeds: tf.Tensor, z_dim: int, limit: float) -> tf.Tensor:
@@ -111,7 +111,7 @@ def _uniform(seeds, z_dim, limit):
         seed = tf.stack([seed, _UNIFORM])
         return tf.random.stateless_uniform([z_dim], seed, -limit, limit, alg="philox")
 
-    return each(draw, seeds, z_dim)
+    return draw_each(draw, seeds, z_dim)
 
 
 def posterior(
@@ -137,7 +137,7 @@ def _noise(seeds, z_dim, limit):
     def draw(seed):
         return ops.limited_normal([z_dim], tf.stack([seed, _POSTERIOR]), limit)
 
-    return each(draw, seeds, z_dim)
+    return draw_each(draw, seeds, z_dim)
 
 
 def plane(across: np.ndarray, up: np.ndarray) -> np.ndarray:

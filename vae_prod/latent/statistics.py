@@ -11,7 +11,6 @@ import numpy as np
 
 from pipelines import files
 from vae_prod.latent import moments as moments_lib
-from vae_prod.latent import posterior_table, sampling
 
 _CHUNK = 4096
 # Of the radius' histogram. The last bin takes all that is beyond.
@@ -104,11 +103,6 @@ class Radii:
         """Middle of the fullest bin."""
         return (int(self.counts.argmax()) + 0.5) * RADIUS_WIDTH
 
-    def share(self, low: float, high: float) -> float:
-        """Return the share of points in low <= |z| < high, both on a bin's edge."""
-        first, last = (round(edge / RADIUS_WIDTH) for edge in (low, high))
-        return float(self.counts[first:last].sum() / self.counts.sum())
-
 
 def radii(z: np.ndarray) -> Radii:
     """Return the histogram of |z|, in bins of 0.5, of points float [N, z_dim].
@@ -190,30 +184,6 @@ def coordinates(z: np.ndarray) -> Coordinates:
         )
     deviation = np.sqrt(moments.variance)
     return Coordinates(moments.mean, deviation, smallest, largest, edges, counts)
-
-
-def posteriors(
-    z_mean: np.ndarray, z_log_var: np.ndarray | None, seed: int = 1, limit: float = 5.0
-) -> posterior_table.Table:
-    """Return what separates z from z_mean, with z drawn once an image, in one pass.
-
-    Args:
-        z_mean: float32 [N, z_dim], at least one.
-        z_log_var: Like it; None of an autoencoder, whose z is z_mean.
-        seed: Of the noise; an image's is a function of seed and row alone.
-        limit: Limit of the noise's size; 0: none.
-    """
-    found = posterior_table.Posteriors()
-    _check_any(len(z_mean))
-    for first in range(0, len(z_mean), _CHUNK):
-        mean, log_var = z_mean[first : first + _CHUNK], None
-        z = mean
-        if z_log_var is not None:
-            log_var = z_log_var[first : first + _CHUNK]
-            seeds = seed * 2**32 + np.arange(first, first + len(mean))
-            z = sampling.posterior(seeds, mean, log_var, limit)
-        found.add(mean, log_var, z)
-    return found.result()
 
 
 def choose_rows(num_rows: int, num_chosen: int, seed: int, purpose: str) -> np.ndarray:

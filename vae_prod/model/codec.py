@@ -72,5 +72,5 @@ def digest(variables: Iterable) -> str:
     # In whatever order they come, and without the integers that seed dropout.
     values = (np.asarray(variable) for variable in variables)
     weights = (v.astype(np.float32) for v in values if v.dtype.kind not in "iu")
-    parts = sorted(hashlib.sha256(each.tobytes()).digest() for each in weights)
+    parts = sorted(hashlib.sha256(weight.tobytes()).digest() for weight in weights)
     return hashlib.sha256(b"".join(parts)).hexdigest()

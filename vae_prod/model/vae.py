@@ -155,9 +155,9 @@ class VAE(keras.Model):
         gives other numbers under XLA.
         """
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        own = tf.constant((self.seed * _NUM_STREAMS + stream) % 2**63, tf.int64)
+        stream_seed = tf.constant((self.seed * _NUM_STREAMS + stream) % 2**63, tf.int64)
         place = tf.cast(position, tf.int64) * _MAX_REPLICAS
-        return tf.stack([own, place + tf.cast(replica, tf.int64)])
+        return tf.stack([stream_seed, place + tf.cast(replica, tf.int64)])
 
     def losses(
         self, batch: dict[str, tf.Tensor], seed: tf.Tensor, fact, training: bool

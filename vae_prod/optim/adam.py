@@ -171,9 +171,9 @@ class Adam(keras.optimizers.Adam):
         """Return the constructor's arguments."""
         keras_own = super().get_config()
         kept = ("name", "learning_rate", "beta_1", "beta_2", "epsilon")
-        own = ("gradient_accumulation", "ema", "clip_norm")
+        ours = ("gradient_accumulation", "ema", "clip_norm")
         return {name: keras_own[name] for name in kept} | {
-            name: getattr(self, name) for name in own
+            name: getattr(self, name) for name in ours
         }
 
 
@@ -214,11 +214,11 @@ def averaged(model: keras.Model) -> Iterator[None]:
     Without averages nothing happens. Batch-norm statistics are those of training.
     """
     averages = _averages(model)
-    own = [weight.numpy() for weight, _ in averages]
+    trained = [weight.numpy() for weight, _ in averages]
     try:
         for weight, average in averages:
             weight.assign(average)
         yield
     finally:
-        for (weight, _), value in zip(averages, own, strict=True):
+        for (weight, _), value in zip(averages, trained, strict=True):
             weight.assign(value)

@@ -106,15 +106,15 @@ def _figures(facts: Facts) -> Iterator[str]:
 
 
 def _served(description: description_lib.Description) -> Iterator[tuple[str, ...]]:
-    for name, each in description.signatures.items():
-        sides = (_tensors(each[side]) for side in ("inputs", "outputs"))
-        yield (f"`{name}`", *sides, each["meaning"])
+    for name, signature in description.signatures.items():
+        sides = (_tensors(signature[side]) for side in ("inputs", "outputs"))
+        yield (f"`{name}`", *sides, signature["meaning"])
 
 
 def _tensors(tensors: Mapping[str, dict]) -> str:
     return ", ".join(
-        f"`{name}` {each['dtype']} {_shape(each['shape'])}"
-        for name, each in tensors.items()
+        f"`{name}` {tensor['dtype']} {_shape(tensor['shape'])}"
+        for name, tensor in tensors.items()
     )
 
 
@@ -125,8 +125,8 @@ def _shape(shape: Sequence[int | None]) -> str:
 def _meanings(description: description_lib.Description) -> list[tuple[str, str]]:
     names = {
         name
-        for each in description.signatures.values()
-        for name in (*each["inputs"], *each["outputs"])
+        for signature in description.signatures.values()
+        for name in (*signature["inputs"], *signature["outputs"])
     }
     return [(f"`{name}`", signatures.MEANINGS[name]) for name in sorted(names)]
 

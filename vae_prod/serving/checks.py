@@ -30,12 +30,16 @@ def row_shape(name: str, tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     A signature's declared shape is no check: what runs a SavedModel passes others on.
     """
     # Hides the declared shape, from which the answer would be known beforehand.
-    given = tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=tf.TensorShape(None))
+    unchecked = tf.raw_ops.PlaceholderWithDefault(
+        input=tensor, shape=tf.TensorShape(None)
+    )
     # As text, for shapes of different lengths can't be compared.
-    row = tf.strings.reduce_join(tf.as_string(tf.shape(given)[1:]), separator=" ")
+    row = tf.strings.reduce_join(tf.as_string(tf.shape(unchecked)[1:]), separator=" ")
     fits = tf.equal(row, " ".join(map(str, shape)))
     text = f"{name}: expected rows of shape {list(shape)}, got a batch of shape"
-    return tf.ensure_shape(tied(given, fits, text, tf.shape(given)), [None, *shape])
+    return tf.ensure_shape(
+        tied(unchecked, fits, text, tf.shape(unchecked)), [None, *shape]
+    )
 
 
 def finite(name: str, tensor: tf.Tensor) -> tf.Tensor:
@@ -73,11 +77,11 @@ def one_of(name: str, tensor: tf.Tensor, known: Sequence[str]) -> tf.Tensor:
         int32 [B], places in `known`.
     """
     matches = tf.equal(tensor[:, None], tf.constant(list(known))[None, :])
-    found = tf.reduce_any(matches, axis=1)
+    is_known = tf.reduce_any(matches, axis=1)
     text = f"{name}: expected one of {', '.join(known)}; got"
     number = tf.argmax(tf.cast(matches, tf.int32), axis=1, output_type=tf.int32)
-    wrong = tf.gather(tensor, _first_row(~found))
-    return tied(number, tf.reduce_all(found), text, wrong)
+    wrong = tf.gather(tensor, _first_row(~is_known))
+    return tied(number, tf.reduce_all(is_known), text, wrong)
 
 
 def _first_row(wrong: tf.Tensor) -> tf.Tensor:

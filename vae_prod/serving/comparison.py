@@ -76,15 +76,15 @@ def compare(
     for at in range(0, len(images), _BATCH_SIZE):
         batch = images[at : at + _BATCH_SIZE]
         expected = _outputs(reference, batch)
-        found = _outputs(other, batch, expected["z_mean"])
+        outputs = _outputs(other, batch, expected["z_mean"])
         for name, values in expected.items():
-            difference = np.abs(found[name] - values)
+            difference = np.abs(outputs[name] - values)
             largest[name] = np.maximum(largest[name], difference.max())
             sums[name] += difference.mean(dtype=np.float64) * len(batch)
             size[name] = np.maximum(size[name], np.abs(values).max())
         wanted = targets[at : at + _BATCH_SIZE] / np.float32(255)
-        own = other.decode(other.encode(batch)["z_mean"])
-        for number, reconstruction in enumerate((own, expected["image"])):
+        decoded = other.decode(other.encode(batch)["z_mean"])
+        for number, reconstruction in enumerate((decoded, expected["image"])):
             error = np.square(reconstruction - wanted).mean(axis=(1, 2, 3))
             psnr[number] += image_measures.psnr(error).sum()
     return Comparison(

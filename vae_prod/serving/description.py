@@ -118,15 +118,17 @@ def load(directory: str) -> Description:
 
 def damage(directory: str, description: Description) -> list[str]:
     """Return what is wrong with an export's files, a sentence each; empty: nothing."""
-    told = []
+    changes = []
     present = set(_walk(directory))
     for name, digest in description.files.items():
         if name not in present:
-            told.append(f"{name} is missing")
+            changes.append(f"{name} is missing")
         elif files_lib.sha256(os.path.join(directory, name)) != digest:
-            told.append(f"{name} isn't what was exported")
-    told += [f"{name} was added" for name in sorted(present - set(description.files))]
-    return told
+            changes.append(f"{name} isn't what was exported")
+    changes += [
+        f"{name} was added" for name in sorted(present - set(description.files))
+    ]
+    return changes
 
 
 def _walk(directory: str) -> list[str]:

@@ -85,7 +85,7 @@ def export(
 def _description(
     model: vae_lib.VAE, extras: functions_lib.Extras, traced: Mapping, data_digest: str
 ) -> description_lib.Description:
-    own = codec.from_model(model)
+    model_codec = codec.from_model(model)
     return description_lib.Description(
         signatures=description_lib.described(traced),
         default=signatures.DEFAULT,
@@ -94,8 +94,8 @@ def _description(
         preparation=attrs.asdict(extras.preparation),
         sharpness=extras.sharpness,
         max_batch=extras.max_batch,
-        variance=own.variance,
-        weights_digest=own.weights_digest(),
+        variance=model_codec.variance,
+        weights_digest=model_codec.weights_digest(),
         data_digest=data_digest,
         made_by={name: metadata.version(name) for name in _PACKAGES},
     )

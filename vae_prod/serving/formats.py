@@ -77,14 +77,14 @@ def _constant(
     graph = frozen.graph.as_graph_def()
     for node in graph.node:
         node.attr.pop("_gradient_op_type", None)
-    (given,), wanted = frozen.inputs, [tensor.name for tensor in frozen.outputs]
+    (placeholder,), wanted = frozen.inputs, [tensor.name for tensor in frozen.outputs]
 
     @tf.function(input_signature=[spec], autograph=False)
     def network(tensor):
-        found = tf.graph_util.import_graph_def(
-            graph, {given.name: tensor}, wanted, name=""
+        outputs = tf.graph_util.import_graph_def(
+            graph, {placeholder.name: tensor}, wanted, name=""
         )
-        return dict(zip(names, found, strict=True))
+        return dict(zip(names, outputs, strict=True))
 
     return network
 

@@ -103,7 +103,7 @@ class Functions:
                 )
             return tf.switch_case(number, cases)
 
-        z = sampling.each(draw, (seed, temperature, number), self.config.z_dim)
+        z = sampling.draw_each(draw, (seed, temperature, number), self.config.z_dim)
         return {"image": self._decoder(z)}
 
     def interpolate(

@@ -106,11 +106,11 @@ def _open(path: str, threads: int) -> formats.Network:
             f"Expected an ONNX model of tools.export in {path}, it can't be read: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    (given,) = (value.name for value in session.get_inputs())
+    (input_name,) = (value.name for value in session.get_inputs())
     wanted = [value.name for value in session.get_outputs()]
 
     def network(values: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(wanted, session.run(wanted, {given: values}), strict=True))
+        return dict(zip(wanted, session.run(wanted, {input_name: values}), strict=True))
 
     return network
 

@@ -228,13 +228,13 @@ def _orientation(content: tf.Tensor) -> tf.Tensor:
     last = tf.size(octets) - 1
     ahead = [octets[i : last - len(_EXIF) + i] for i in range(len(_EXIF))]
     is_mark = tf.stack(ahead, axis=1) == tf.constant(list(_EXIF))
-    found = tf.where(tf.reduce_all(is_mark, axis=1))
+    marks = tf.where(tf.reduce_all(is_mark, axis=1))
 
     def at(places):  # What lies beyond the end reads as zero.
         return tf.gather(octets, tf.clip_by_value(places, 0, last))
 
     def read():
-        base = tf.cast(found[0, 0], tf.int32) + len(_EXIF)
+        base = tf.cast(marks[0, 0], tf.int32) + len(_EXIF)
         little = tf.equal(at(base), ord("I"))
 
         def number(places):
@@ -250,4 +250,4 @@ def _orientation(content: tf.Tensor) -> tf.Tensor:
         value = tf.concat([values, [1]], axis=0)[0]
         return tf.where((value >= 1) & (value <= 8), value, 1)
 
-    return tf.cond(tf.size(found) > 0, read, lambda: tf.constant(1))
+    return tf.cond(tf.size(marks) > 0, read, lambda: tf.constant(1))

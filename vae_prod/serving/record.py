@@ -64,9 +64,9 @@ def golden(functions: functions_lib.Functions, traced: Mapping) -> dict:
     inputs = requests(functions)
     record = {}
     for name, function in traced.items():
-        given = {i: inputs[i] for i in function.structured_input_signature[1]}
-        answer = replay.ask(function, given)
-        record[name] = (given, {k: _array(v) for k, v in answer.items()})
+        request = {i: inputs[i] for i in function.structured_input_signature[1]}
+        answer = replay.ask(function, request)
+        record[name] = (request, {k: _array(v) for k, v in answer.items()})
     return record
 
 
@@ -89,11 +89,11 @@ def save_warmup(path: str, record: Mapping, model: str) -> None:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     with tf.io.TFRecordWriter(path) as writer:
-        for signature, (given, _) in record.items():
+        for signature, (inputs, _) in record.items():
             request = predict_pb2.PredictRequest()
             request.model_spec.name = model
             request.model_spec.signature_name = signature
-            for name, array in given.items():
+            for name, array in inputs.items():
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(array[:1]))
             log = prediction_log_pb2.PredictLog(request=request)
             wrapped = prediction_log_pb2.PredictionLog(predict_log=log)

@@ -92,19 +92,19 @@ def rows(arrays: _Rows, count: int) -> _Rows:
     return {k: np.resize(v, (count, *v.shape[1:])) for k, v in arrays.items()}
 
 
-def largest_difference(signature, given: _Rows, expected: _Rows) -> float:
+def largest_difference(signature, request: _Rows, expected: _Rows) -> float:
     """Send a request; return the answer's largest difference from the expected one."""
-    return farthest(ask(signature, given), expected)
+    return farthest(ask(signature, request), expected)
 
 
-def bad_requests(given: _Rows) -> Iterator[tuple[list[str], str, _Rows]]:
+def bad_requests(request: _Rows) -> Iterator[tuple[list[str], str, _Rows]]:
     """Yield what must be refused: inputs to name one of, what is wrong, the request."""
-    for name, array in given.items():
+    for name, array in request.items():
         for what, wrong in _wrong(name, array):
-            yield [name], f"{name}: {what}", {**given, name: wrong}
-    yield list(given), "no row", {k: v[:0] for k, v in given.items()}
-    if sum(v[:1].nbytes for v in given.values()) < _SMALL:
-        yield list(given), f"{_TOO_MANY} rows", rows(given, _TOO_MANY)
+            yield [name], f"{name}: {what}", {**request, name: wrong}
+    yield list(request), "no row", {k: v[:0] for k, v in request.items()}
+    if sum(v[:1].nbytes for v in request.values()) < _SMALL:
+        yield list(request), f"{_TOO_MANY} rows", rows(request, _TOO_MANY)
 
 
 def _wrong(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -125,22 +125,22 @@ def _wrong(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield "a dimension too many", array[..., None]
 
 
-def refusals(signature, given: _Rows) -> list[list]:
+def refusals(signature, request: _Rows) -> list[list]:
     """Send what must be refused.
 
     Returns:
         [what was sent, whether it was refused by the input's name, what was said] each.
     """
-    told = []
-    for names, what, request in bad_requests(given):
+    answers = []
+    for names, what, bad_request in bad_requests(request):
         try:
-            ask(signature, request)
+            ask(signature, bad_request)
             said, refused = "served", False
         except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
             said = _sentence(str(error))
             refused = any(name in str(error) for name in names)
-        told.append([what, refused, said])
-    return told
+        answers.append([what, refused, said])
+    return answers
 
 
 def _sentence(message: str) -> str:
@@ -162,16 +162,16 @@ def timed(signature, request: _Rows, seconds: float) -> list[float]:
     return taken
 
 
-def speed(signature, given: _Rows, limit: int, seconds: float) -> dict[str, float]:
+def speed(signature, request: _Rows, limit: int, seconds: float) -> dict[str, float]:
     """Return how long single rows take, and how many rows a second large batches do."""
     many = min(_MANY, limit)
-    single = timed(signature, rows(given, 1), seconds)
+    single = timed(signature, rows(request, 1), seconds)
     return {
         "p50_ms": 1e3 * float(np.percentile(single, 50)),
         "p95_ms": 1e3 * float(np.percentile(single, 95)),
         "rows": many,
         "rows_per_second": many
-        / float(np.median(timed(signature, rows(given, many), seconds))),
+        / float(np.median(timed(signature, rows(request, many), seconds))),
     }
 
 
@@ -194,24 +194,32 @@ def play(job: dict, on_progress: Callable[[int, int], None]) -> dict:
     if findings["missing"]:
         return findings
 
-    def batches(signature, given, expected):
+    def batches(signature, request, expected):
         counts = [count for count in _BATCHES if count <= limit]
-        pairs = ((rows(given, n), rows(expected, n)) for n in counts)
+        pairs = ((rows(request, n), rows(expected, n)) for n in counts)
         return max(largest_difference(signature, *pair) for pair in pairs)
 
     trials = [(n, largest_difference, record) for n, record in records.items()]
     golden = records["golden"]
     trials += [
         ("batches", batches, golden),
-        ("refusals", lambda signature, given, _: refusals(signature, given), golden),
+        (
+            "refusals",
+            lambda signature, request, _: refusals(signature, request),
+            golden,
+        ),
         ("after refusals", largest_difference, golden),
-        ("speed", lambda s, given, _: speed(s, given, limit, job["seconds"]), golden),
+        (
+            "speed",
+            lambda s, request, _: speed(s, request, limit, job["seconds"]),
+            golden,
+        ),
     ]
     total, done = sum(len(record) for _, _, record in trials), 0
     for trial, function, record in trials:
         findings[trial] = {}
-        for name, (given, expected) in record.items():
-            findings[trial][name] = function(signatures[name], given, expected)
+        for name, (request, expected) in record.items():
+            findings[trial][name] = function(signatures[name], request, expected)
             done += 1
             on_progress(done, total)
     return findings
@@ -219,5 +227,7 @@ def play(job: dict, on_progress: Callable[[int, int], None]) -> dict:
 
 if __name__ == "__main__":
     with open(sys.argv[1]) as file:
-        found = play(json.load(file), lambda *done: print(json.dumps(done), flush=True))
-    print(json.dumps(found))
+        findings = play(
+            json.load(file), lambda *done: print(json.dumps(done), flush=True)
+        )
+    print(json.dumps(findings))

@@ -81,8 +81,8 @@ def build(
         ):
             full = name + "_jpeg" * from_files + "_png" * to_files
             function = _variant(functions, name, from_files, to_files)
-            given = [_FILES.get(i, i) if from_files else i for i in inputs]
-            traced[full] = _trace(functions.config, function, given)
+            names = [_FILES.get(i, i) if from_files else i for i in inputs]
+            traced[full] = _trace(functions.config, function, names)
     return traced
 
 
@@ -92,12 +92,12 @@ def _variant(
     """Put files in the place of images at either end of a function."""
     function = getattr(functions, name)
 
-    def variant(**given):
+    def variant(**inputs):
         if from_files:
             for image, file in _FILES.items():
-                if file in given:
-                    given[image] = functions.from_files(file, given.pop(file))
-        results = function(**given)
+                if file in inputs:
+                    inputs[image] = functions.from_files(file, inputs.pop(file))
+        results = function(**inputs)
         if to_files:
             results = {"image_bytes": functions.to_files(results["image"])}
         return results

@@ -83,9 +83,11 @@ def _open(path: str, threads: int) -> formats.Network:
 
 
 def _network(interpreter, signature) -> Callable:
-    (given,) = (each["index"] for each in signature.get_input_details().values())
+    (input_index,) = (
+        tensor["index"] for tensor in signature.get_input_details().values()
+    )
     wanted = {
-        name: each["index"] for name, each in signature.get_output_details().items()
+        name: tensor["index"] for name, tensor in signature.get_output_details().items()
     }
     shape = None
 
@@ -93,10 +95,10 @@ def _network(interpreter, signature) -> Callable:
         nonlocal shape
         if values.shape != shape:  # Another number of rows is planned for anew.
             with formats.quiet():
-                interpreter.resize_tensor_input(given, values.shape)
+                interpreter.resize_tensor_input(input_index, values.shape)
                 interpreter.allocate_tensors()
             shape = values.shape
-        interpreter.set_tensor(given, values)
+        interpreter.set_tensor(input_index, values)
         interpreter.invoke()
         return {name: interpreter.get_tensor(index) for name, index in wanted.items()}
 

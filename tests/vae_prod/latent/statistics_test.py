@@ -6,7 +6,7 @@ from absl.testing import parameterized
 from scipy import stats
 
 from pipelines import files
-from vae_prod.latent import sampling, statistics
+from vae_prod.latent import statistics
 
 
 def _normal(num: int, z_dim: int, seed: int = 0) -> np.ndarray:
@@ -63,8 +63,6 @@ class RadiiTest(tf.test.TestCase):
         self.assertAllClose(found.mean, stats.chi(64).mean(), atol=0.02)
         self.assertAllClose(found.deviation, stats.chi(64).std(), atol=0.02)
         self.assertIn(found.peak, (7.75, 8.25))
-        between = stats.chi(64).cdf(9.0) - stats.chi(64).cdf(7.5)
-        self.assertAllClose(found.share(7.5, 9.0), between, atol=0.02)
 
     def test_of_points_made_by_hand(self):
         points = np.array([[0, 0.2], [0, 0.5], [3, 4], [0, 4.99], [3e4, 0]])
@@ -72,7 +70,6 @@ class RadiiTest(tf.test.TestCase):
         self.assertAllEqual(found.counts[[0, 1, 9, 10, -1]], [1, 1, 1, 1, 1])
         self.assertEqual(len(found.counts), 2000)
         self.assertEqual((found.smallest, found.largest), (0.2, 3e4))
-        self.assertEqual(found.share(0, 5), 0.6)
 
     def test_points_that_are_not_finite_or_not_there(self):
         with self.assertRaisesRegex(files.UserError, "finite latent points"):
@@ -106,37 +103,6 @@ class CoordinatesTest(tf.test.TestCase):
     def test_points_at_the_origin(self):
         found = statistics.coordinates(np.zeros((4, 2)))
         self.assertAllEqual(found.counts[:, 50], [4, 4])
-
-
-class PosteriorsTest(tf.test.TestCase):
-    def test_of_arrays_made_by_hand(self):
-        # More than one chunk; a deviation of 1, 0.1 or next to nothing, limited to 2.
-        z_mean = _normal(5000, 3) + 3
-        z_log_var = np.tile(np.float32([0.0, np.log(0.01), -100.0]), (5000, 1))
-        found = statistics.posteriors(z_mean, z_log_var, seed=2, limit=2.0)
-        seeds = 2 * 2**32 + np.arange(5000)
-        z = sampling.posterior(seeds, z_mean, z_log_var, 2.0)
-        radii = np.linalg.norm(z, axis=1), np.linalg.norm(z_mean, axis=1)
-        self.assertEqual((found.num_images, found.z_dim), (5000, 3))
-        self.assertEqual(found.z_log_var.smallest, -100.0)
-        self.assertEqual(found.z_log_var.largest, 0.0)
-        self.assertAllClose(found.z_log_var.mean, (np.log(0.01) - 100) / 3)
-        self.assertAllClose(found.shift.largest, 2.0)
-        self.assertEqual(found.far, np.count_nonzero(np.abs(z - z_mean) > 0.05))
-        for extent, radius in zip(
-            (found.radius, found.mean_radius), radii, strict=True
-        ):
-            expected = radius.mean(), radius.min(), radius.max()
-            measured = extent.mean, extent.smallest, extent.largest
-            self.assertAllClose(measured, expected, rtol=1e-5)
-        apart = np.abs(radii[0] - radii[1])
-        self.assertAllClose(found.difference.mean, apart.mean(), rtol=1e-4)
-        self.assertAllClose(found.difference.largest, apart.max(), rtol=1e-4)
-
-    def test_of_an_autoencoder(self):
-        found = statistics.posteriors(_normal(10, 3), None)
-        self.assertIsNone(found.z_log_var)
-        self.assertEqual((found.shift.largest, found.far), (0.0, 0))
 
 
 class ChooseRowsTest(tf.test.TestCase):
