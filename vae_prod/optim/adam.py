@@ -84,22 +84,30 @@ class Adam(keras.optimizers.Adam):
 
         return self.add_variable_from_reference(variable, "average", start)
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads, trainable_variables=None, skip=None):
         """Take a batch's gradients; update the weights when it is time to.
 
         Args:
             grads: A gradient for each weight that the optimizer was built with.
             trainable_variables: These weights; may be left out once it is built.
+            skip: bool [], whether the batch changes nothing at all, whatever its
+                gradients. It is settled by selecting values, without a condition,
+                and so is accumulation: XLA on a GPU would wait for the host at each
+                condition. None: the batch counts.
         """
         if not self.built:
             self.build(list(trainable_variables))
         replica = tf.distribute.get_replica_context()
         grads = replica.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+        if skip is not None:
+            grads = [tf.where(skip, 0.0, gradient) for gradient in grads]
         if self.gradient_accumulation == 1:
-            self._update(grads)
-        else:
+            self._update(grads, skip)
+        elif skip is None:
             # A condition must not stand within a replica if its branches leave it.
             replica.merge_call(self._accumulate, args=(grads,))
+        else:
+            self._accumulate_selecting(grads, skip)
 
     def _accumulate(self, strategy, grads) -> None:
         """Add to the sums, for all replicas; update the weights from full ones."""
@@ -116,35 +124,53 @@ class Adam(keras.optimizers.Adam):
         self._batches.assign_add(1)
         tf.cond(full, update, lambda: None)
 
+    def _accumulate_selecting(self, grads, skip: tf.Tensor) -> None:
+        """Do what `_accumulate` does without a condition, within a replica."""
+        count = self.gradient_accumulation
+        full = ~skip & ((self._batches + 1) % count == 0)
+        self._batches.assign_add(tf.cast(~skip, tf.int64))
+        for total, gradient in zip(self._sums, grads, strict=True):
+            total.assign_add(gradient)
+        self._update([total.value / count for total in self._sums], skip=~full)
+        for total in self._sums:
+            total.assign(tf.where(full, 0.0, total.value))
+
     def _update_from_sums(self) -> None:
         count = self.gradient_accumulation
         self._update([total.value / count for total in self._sums])
 
-    def _update(self, grads) -> None:
-        """Update the weights, within a replica, by gradients that all replicas have."""
+    def _update(self, grads, skip: tf.Tensor | None = None) -> None:
+        """Update the weights, within a replica, by gradients that all replicas have.
+
+        Where `skip` says so, all is computed with a learning rate of 0 and momenta of
+        1, which leaves every bit as it is. The gradients are finite all the same.
+        """
         if self.clip_norm:
-            grads = self._clip(grads)
+            grads = self._clip(grads, skip)
         done = tf.cast(self._iterations, tf.float32)
         scalars = {
-            "lr": tf.cast(self.learning_rate, tf.float32),
+            "lr": _unless(skip, tf.cast(self.learning_rate, tf.float32), 0.0),
+            "beta1": _unless(skip, tf.constant(self.beta_1), 1.0),
+            "beta2": _unless(skip, tf.constant(self.beta_2), 1.0),
             "beta1_power": tf.pow(self.beta_1, done + 1.0),
             "beta2_power": tf.pow(self.beta_2, done + 1.0),
         }
         momentum = tf.minimum(self.ema, (1.0 + done) / (10.0 + done))
+        momentum = _unless(skip, momentum, 1.0)
         replica = tf.distribute.get_replica_context()
         replica.merge_call(self._assign, args=(grads, scalars, momentum))
-        self._iterations.assign_add(1)
+        one = tf.ones([], self._iterations.dtype)
+        self._iterations.assign_add(_unless(skip, one, 0))
 
-    def _clip(self, grads) -> list[tf.Tensor]:
+    def _clip(self, grads, skip: tf.Tensor | None) -> list[tf.Tensor]:
         norm = tf.linalg.global_norm(grads)
-        self.gradient_norm.assign(norm)
+        self.gradient_norm.assign(_unless(skip, norm, self.gradient_norm.value))
         # Exactly 1 where the norm is within the limit.
         factor = self.clip_norm / tf.maximum(norm, self.clip_norm)
         return [gradient * factor for gradient in grads]
 
     def _assign(self, strategy, grads, scalars, momentum) -> None:
         """Assign weights, moments and averages on all replicas."""
-        constants = {"beta1": self.beta_1, "beta2": self.beta_2}
 
         def step(weight, m, v, gradient, scalars):
             tf.raw_ops.ResourceApplyAdam(
@@ -153,7 +179,6 @@ class Adam(keras.optimizers.Adam):
                 v=v.handle,
                 grad=gradient,
                 epsilon=self.epsilon,
-                **constants,
                 **scalars,
             )
 
@@ -175,6 +200,13 @@ class Adam(keras.optimizers.Adam):
         return {name: keras_own[name] for name in kept} | {
             name: getattr(self, name) for name in ours
         }
+
+
+def _unless(skip: tf.Tensor | None, value: tf.Tensor, otherwise) -> tf.Tensor:
+    """Return `value`, or `otherwise` where a batch is skipped."""
+    if skip is None:
+        return value
+    return tf.where(skip, tf.cast(otherwise, value.dtype), value)
 
 
 def _add(total, gradient) -> None:

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from vae_prod.core import errors
+from vae_prod.optim import adam
 
 
 class Guard:
@@ -69,8 +70,11 @@ class Guard:
             # The optimizer looks at its first replica's gradients alone.
             gradients = _poisoned(gradients, backward)
         bad = forward | (backward & ~searching)
-        replica = tf.distribute.get_replica_context()
-        replica.merge_call(_settle, args=(model, bad, gradients, before))
+        if model.jit_compile and isinstance(adam.inner(optimizer), adam.Adam):
+            _select(model, bad, backward, gradients, before)
+        else:
+            replica = tf.distribute.get_replica_context()
+            replica.merge_call(_settle, args=(model, bad, gradients, before))
         self._count(model.step, bad)
         return bad
 
@@ -132,6 +136,39 @@ def _poisoned(gradients, bad: tf.Tensor) -> list[tf.Tensor]:
     gradients = list(gradients)
     gradients[smallest] = tf.where(bad, float("nan"), gradients[smallest])
     return gradients
+
+
+def _select(model, bad, overflow, gradients, before) -> None:
+    """Do what `_settle` does by selecting values, for a step that XLA compiles.
+
+    On a GPU, XLA reads a condition's predicate on the host, where the whole step then
+    waits. Selecting costs nothing there: it is fused with what writes the values.
+
+    Args:
+        model: Its optimizer is `adam.Adam`, or wraps it for loss scaling.
+        bad: bool [], whether the step changes nothing.
+        overflow: bool [], whether the gradients aren't finite.
+        gradients: Of the scaled loss.
+        before: What `statistics` held before the forward pass.
+    """
+    optimizer = model.optimizer
+    if hasattr(optimizer, "dynamic_scale"):
+        gradients = [gradient / optimizer.dynamic_scale for gradient in gradients]
+        _search_scale(optimizer, bad, overflow)
+    inner = adam.inner(optimizer)
+    inner.apply(gradients, model.trainable_weights, skip=bad | overflow)
+    for variable, value in zip(statistics(model), before, strict=True):
+        variable.assign(tf.where(bad, value, variable.value))
+
+
+def _search_scale(optimizer, bad, overflow) -> None:
+    """Halve or, after long enough, double the loss scale as Keras' optimizer does."""
+    scale, counter = optimizer.dynamic_scale, optimizer.step_counter
+    grown = counter == optimizer.dynamic_growth_steps - 1
+    factor = tf.where(overflow, 0.5, tf.where(grown, 2.0, 1.0))
+    scale.assign(tf.where(bad, scale.value, scale.value * factor))
+    count = tf.where(overflow | grown, tf.zeros_like(counter), counter + 1)
+    counter.assign(tf.where(bad, counter.value, count))
 
 
 def _settle(strategy, model, bad, gradients, before) -> None:
