@@ -5,9 +5,12 @@ import importlib
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 import tensorflow as tf
 from absl.testing import parameterized
+
+import tools
 
 _ROOT = pathlib.Path(__file__).parents[1]
 # The rooms of each package, from the bottom up: an import points to a lower one, or
@@ -22,8 +25,8 @@ _ORDER = {
         *("evaluation", "serving", "tuning"),
     ),
     "tools": (
-        *("flags", "progress", "runs", "models", "benchmarks", "exporting", "search"),
-        "studies",
+        *("flags", "program", "progress", "runs", "models", "benchmarks"),
+        *("exporting", "search", "studies"),
     ),
 }
 # What no room below the other's may import although the order has it lower.
@@ -45,11 +48,6 @@ _CALLS_OF_FILES = {
     *("fcntl.flock", "fcntl.lockf", "shutil.move", "shutil.rmtree"),
     *("gfile.rename", "tf.io.gfile.rename"),
 }
-_PROGRAMS = sorted(
-    path.stem
-    for path in (_ROOT / "tools").glob("*.py")
-    if path.stem not in (*_ORDER["tools"], "__init__")
-)
 
 
 def _modules(package: str) -> dict[str, pathlib.Path]:
@@ -128,10 +126,10 @@ class ImportLawTest(tf.test.TestCase, parameterized.TestCase):
             if entry.suffix == ".py" or any(entry.glob("*.py"))
         }
         unplaced = rooms - set(_ORDER[package]) - {"__init__"}
-        self.assertEqual(unplaced, set(_PROGRAMS) if package == "tools" else set())
+        self.assertEqual(unplaced, set(tools.PROGRAMS) if package == "tools" else set())
         self.assertContainsSubset(_ORDER[package], rooms)
 
-    @parameterized.parameters(*_PROGRAMS)
+    @parameterized.parameters(*tools.PROGRAMS)
     def test_programs_share_only_what_is_shared(self, program):
         names = _imports(_ROOT / "tools" / f"{program}.py")
         used = {name.split(".")[1] for name in names if name.startswith("tools.")}
@@ -165,18 +163,18 @@ class FilesTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class ProgramTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(*_PROGRAMS)
+    @parameterized.parameters(*tools.PROGRAMS)
     def test_is_a_program(self, program):
         module = importlib.import_module(f"tools.{program}")
         self.assertNotEmpty(module.__doc__)
         for name in ("define", "main", "run"):
             self.assertTrue(callable(getattr(module, name)), name)
 
-    @parameterized.parameters(*_PROGRAMS)
+    @parameterized.parameters(*tools.PROGRAMS)
     def test_help_does_not_wait_for_tensorflow(self, program):
         code = (
-            f"import sys; from tools import flags, {program}; "
-            f"flags.run({program}, ['--help']); "
+            f"import sys; from tools import program, {program}; "
+            f"program.run({program}, ['--help']); "
             "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
         )
         done = subprocess.run(
@@ -188,10 +186,13 @@ class ProgramTest(tf.test.TestCase, parameterized.TestCase):
 
 class PackagingTest(tf.test.TestCase):
     def test_every_program_has_a_console_script(self):
-        text = (_ROOT / "pyproject.toml").read_text()
-        for program in _PROGRAMS:
-            script = f'vae-prod-{program.replace("_", "-")} = "tools.{program}:run"'
-            self.assertIn(script, text)
+        with open(_ROOT / "pyproject.toml", "rb") as file:
+            scripts = tomllib.load(file)["project"]["scripts"]
+        wanted = {
+            f"vae-prod-{program.replace('_', '-')}": f"tools.{program}:run"
+            for program in tools.PROGRAMS
+        }
+        self.assertEqual(scripts, wanted)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,10 @@
-"""Command-line programs, run as ``python -m tools.NAME``."""
+"""Programs, a file each, and what several of them share."""
+
+# All programs, in the order in which the README shows them.
+PROGRAMS = (
+    *("make_faces", "convert_celeba", "verify_shards"),
+    *("train", "tune", "generate", "encode", "fit_sampler", "fit_attributes"),
+    *("evaluate", "study", "export", "verify_export", "serve_client", "build_ops"),
+    *("benchmark_input", "benchmark_convert", "benchmark_step", "benchmark_export"),
+    "doctor",
+)

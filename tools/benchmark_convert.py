@@ -24,7 +24,7 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import files
-from tools import flags, progress
+from tools import flags, program, progress
 from tools.benchmarks import measuring
 
 _PLAIN, _OURS = "plain loop", "conversion"
@@ -171,7 +171,7 @@ def loop(root, config, num_images, folder, num_workers):
 
 def conversion(root, config, num_images, folder, num_workers):
     """Prepare this package's conversion."""
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from pipelines.convert import conversion as conversion_lib
     from pipelines.convert import plan
 
@@ -277,7 +277,7 @@ def _table(results):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tools import flags, progress
+from tools import flags, program, progress
 from tools.benchmarks import measuring
 
 FORMATS = ("keras", "saved_model", "tflite", "tflite_dynamic", "tflite_float16", "onnx")
@@ -74,7 +74,7 @@ def main(values):
     counts = ("rounds", "calls", "batches", "batch_size")
     measuring.check_flags(values, {"formats": FORMATS}, counts)
     flags.require_not_negative(values, "threads", "recompute_batch_norm")
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     from tools.benchmarks import export_cases
 
     chosen = [name for name in FORMATS if name in values.formats]
@@ -113,7 +113,7 @@ def _case(values, name: str, folder: str) -> measuring.Case:
 
 def prepare(**setting) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures a format there."""
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from tools.benchmarks import export_cases
 
     return lambda: export_cases.measure(export_cases.Setting(**setting))
@@ -201,7 +201,7 @@ def _goals(results: Results) -> list[str]:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

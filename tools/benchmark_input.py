@@ -26,7 +26,7 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import files
-from tools import flags, progress
+from tools import flags, program, progress
 from tools.benchmarks import input_report, measuring
 
 DTYPES = ("uint8", "float32", "bfloat16")
@@ -78,7 +78,7 @@ def define(values):
 def main(values):
     """Measure, and print the table."""
     _check(values)
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     pipelines = _that_can_be_had(values.cases)
     with _data_sets(values) as data_dirs:
         subjects = _subjects(values, pipelines, list(data_dirs))
@@ -213,7 +213,7 @@ def _case(values, subject: input_report.Subject, data_dir: str) -> measuring.Cas
 def prepare(**setting) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures one pipeline there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # No word on buffer sizes.
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from tools.benchmarks import input_cases
 
     before_mb = input_cases.memory_mb()
@@ -222,7 +222,7 @@ def prepare(**setting) -> measuring.Work:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

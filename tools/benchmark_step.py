@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import attrs
 
 from pipelines import config as data_config_lib
-from tools import flags, progress
+from tools import flags, program, progress
 from tools.benchmarks import measuring, step_flops, step_report
 from vae_prod import config as config_lib
 
@@ -78,7 +78,7 @@ def define(values):
 def main(values):
     """Measure, and print the tables."""
     _check(values)
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     configs = _model_configs(values)
     precisions = _that_make_sense(values)
     subjects = _subjects(values, precisions)
@@ -203,7 +203,7 @@ def _ceiling_case(values, precision: str) -> measuring.Case:
 def prepare(**setting) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures one step there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # The profiler tells much.
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from tools.benchmarks import input_cases, step_cases
 
     before_mb = input_cases.memory_mb()
@@ -212,7 +212,7 @@ def prepare(**setting) -> measuring.Work:
 
 def prepare_ceiling(precision: str, sizes: Sequence[int]) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures the ceiling there."""
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from tools.benchmarks import step_cases
 
     return lambda: step_cases.matmul_flops_per_second(precision, sizes)
@@ -220,7 +220,7 @@ def prepare_ceiling(precision: str, sizes: Sequence[int]) -> measuring.Work:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

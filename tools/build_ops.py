@@ -11,7 +11,7 @@ own ops, slower.
 import sys
 import time
 
-from tools import flags
+from tools import program
 
 
 def define(values):
@@ -20,7 +20,7 @@ def define(values):
 
 def main(values):
     """Build the op, load it and say where it lies."""
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines.reading.native import build, loader
 
     path = build.library_path()
@@ -35,7 +35,7 @@ def main(values):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

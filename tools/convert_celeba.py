@@ -14,7 +14,7 @@ import time
 
 from pipelines import config as config_lib
 from pipelines import sources
-from tools import flags, progress
+from tools import flags, program, progress
 
 
 def define(values):
@@ -47,7 +47,7 @@ def main(values):
     flags.require(values, "source", "out")
     flags.require_not_negative(values, "workers")
     config = flags.build(values, config_lib.ConvertConfig)
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines.convert import conversion, plan
 
     source = sources.open_source(values.source, config, values.tfds_data_dir)
@@ -123,7 +123,7 @@ def _summarize(manifest, num_before, seconds, out):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import attrs
 
 from pipelines import config as data_config_lib
 from pipelines import files
-from tools import flags, progress
+from tools import flags, program, progress
 from tools.benchmarks import doctor_cases, doctor_report, measuring
 from vae_prod import config as config_lib
 
@@ -66,7 +66,7 @@ def main(values):
     data_config = flags.build(values, data_config_lib.DataConfig)
     if values.out:
         measuring.check_writable(values.out)
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     facts = _facts(values)
     lines = [finding.line() for finding in doctor_report.findings(facts)]
     print("\n".join(["this machine", *lines, ""]), flush=True)
@@ -258,7 +258,7 @@ def _check_any_ran(steps: _Steps, decoder: str) -> None:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

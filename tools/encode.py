@@ -10,7 +10,7 @@ them, keys.txt (one key a line, in the same order) and made.json.
 import os
 import sys
 
-from tools import flags, progress
+from tools import flags, program, progress
 
 
 def define(values):
@@ -29,7 +29,7 @@ def define(values):
 def main(values):
     """Encode what the flags say."""
     flags.require_not_negative(values, "recompute_batch_norm")
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from pipelines.reading import dataset
     from tools import models, runs
     from vae_prod.latent import encodings
@@ -61,7 +61,7 @@ def main(values):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import textwrap
 from importlib import metadata
 
 from pipelines import files
-from tools import flags, progress
+from tools import flags, program, progress
 
 _PACKAGES = ("vae_prod", "tensorflow", "keras")
 
@@ -76,7 +76,7 @@ def _compare(paths: list[str]) -> None:
         raise flags.UsageError(
             f"--compare takes two or more different files, received {','.join(paths)}."
         )
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from vae_prod.evaluation import protocol, table
 
     evaluations = {path: protocol.load(path) for path in paths}
@@ -85,7 +85,7 @@ def _compare(paths: list[str]) -> None:
 
 
 def _evaluate(values) -> None:
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from pipelines.reading import dataset
     from tools import runs
     from vae_prod.evaluation import assessment, protocol
@@ -221,7 +221,7 @@ def _head(evaluated, data_dir: str) -> str:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ compared with the exported SavedModel on held-out images.
 import os
 import sys
 
-from tools import flags
+from tools import flags, program
 
 _FORMATS = ("savedmodel", "tflite", "onnx")
 
@@ -51,7 +51,7 @@ def main(values):
         raise flags.UsageError(
             f"--max_batch must be at least 1, received {values.max_batch}."
         )
-    flags.import_tensorflow()
+    program.import_tensorflow()
     if values.format == "savedmodel":
         _export(values)
     else:
@@ -104,7 +104,7 @@ def _convert(values) -> None:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

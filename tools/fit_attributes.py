@@ -11,7 +11,7 @@ it. Writes RUN/attributes/SPLIT/; tools.export serves them as `edit`, and tools.
 import os
 import sys
 
-from tools import flags
+from tools import flags, program
 
 
 def define(values):
@@ -24,7 +24,7 @@ def define(values):
 def main(values):
     """Fit what the flags say."""
     flags.require(values, "run_dir")
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from pipelines import files
     from vae_prod.latent import arithmetic, encodings
 
@@ -58,7 +58,7 @@ def main(values):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ to, take fewer components or a simpler covariance.
 import os
 import sys
 
-from tools import flags
+from tools import flags, program
 
 _KINDS = ("gaussian", "mixture")
 _COVARIANCES = ("auto", "full", "tied", "diag", "spherical")
@@ -49,7 +49,7 @@ def main(values):
             raise flags.UsageError(
                 f"--{name} must be at least 1, received {values[name].value}."
             )
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from vae_prod.latent import densities
     from vae_prod.latent import encodings as encodings_lib
 
@@ -102,7 +102,7 @@ def _log_densities(values, encodings, fitted):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -1,30 +1,11 @@
-"""From config fields to absl flags, and how every program starts and fails.
+"""Flags: defined from config fields, made into configs, written as flagfiles."""
 
-A program is a module with a docstring, `define(values)` and `main(values)`:
-nothing is defined at import, so programs can be imported side by side.
-"""
-
-import importlib
-import importlib.resources
-import os
-import re
-import sys
-import tempfile
 from collections.abc import Sequence
-from types import ModuleType
 
 import attrs
 from absl import flags
 
 from pipelines import files as files_lib
-
-# Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
-STOPPED = 143
-# What TensorFlow prints at start-up that asks nothing of anyone.
-_CHATTER = re.compile(
-    r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
-)
-RECIPES = importlib.resources.files("vae_prod") / "recipes"
 
 
 class UsageError(files_lib.UserError):
@@ -137,6 +118,25 @@ def add_trained(values: flags.FlagValues) -> None:
     add(values, "data_dir", "", "Converted data set; default: the run's own.")
 
 
+def describe(flag: flags.Flag) -> str:
+    """Return a flag's help with its default."""
+    text = flag.help
+    if isinstance(flag, flags.EnumFlag):
+        text = text.removeprefix(f"<{'|'.join(flag.parser.enum_values)}>: ")
+    default = (flag.default_as_str or "").strip("'")
+    return f"{text} (default: {default})" if default else text
+
+
+def describe_values(flag: flags.Flag) -> str:
+    """Return what a flag takes, as it is shown in help texts."""
+    if isinstance(flag, flags.EnumFlag):
+        return "{" + ",".join(flag.parser.enum_values) + "}"
+    if flag.boolean:
+        return "{true,false}"
+    kind = flag.parser.syntactic_help or flag.flag_type()
+    return kind.removeprefix("a ").removeprefix("an ").upper().replace(" ", "_")
+
+
 def build(values: flags.FlagValues, config: type, **given):
     """Make a config from the parsed flags and from what is given in their place."""
     chosen = {f.name: values[f.name].value for f in attrs.fields(config) if is_flag(f)}
@@ -182,118 +182,3 @@ def from_configs(*configs: attrs.AttrsInstance, **more: str) -> str:
         for field in filter(is_flag, attrs.fields(type(config))):
             values[field.name].value = getattr(config, field.name)
     return to_flagfile(values)
-
-
-def _expand(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Replace each --flagfile and --recipe=NAME by the flags it holds."""
-    expanded = []
-    arguments = iter(values.read_flags_from_files(argv))
-    for argument in arguments:
-        name, _, recipe = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and name == "recipe":
-            path = _recipe_path(recipe or next(arguments, ""))
-            expanded += _expand(values, [f"--flagfile={path}"])
-        else:
-            expanded.append(argument)
-    return expanded
-
-
-def _recipe_path(recipe: str):
-    path = RECIPES / f"{recipe}.flags"
-    if path.is_file():
-        return path
-    raise UsageError(
-        f"--recipe must be one of {', '.join(recipe_names())}, received {recipe!r}."
-    )
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the packaged recipes."""
-    files = (entry.name for entry in RECIPES.iterdir())
-    return sorted(n.removesuffix(".flags") for n in files if n.endswith(".flags"))
-
-
-def help_text(program: ModuleType, values: flags.FlagValues) -> str:
-    """Return the program's docstring and every flag with its values and default."""
-    parts = [program.__doc__.strip(), "", "Flags:"]
-    for name in values:
-        flag = values[name]
-        parts.append(f"  --{name}={describe_values(flag)}")
-        parts.append(flags.text_wrap(describe(flag), 88, "      "))
-    return "\n".join(parts) + "\n"
-
-
-def describe(flag: flags.Flag) -> str:
-    """Return a flag's help with its default."""
-    text = flag.help
-    if isinstance(flag, flags.EnumFlag):
-        text = text.removeprefix(f"<{'|'.join(flag.parser.enum_values)}>: ")
-    default = (flag.default_as_str or "").strip("'")
-    return f"{text} (default: {default})" if default else text
-
-
-def describe_values(flag: flags.Flag) -> str:
-    """Return what a flag takes, as it is shown in help texts."""
-    if isinstance(flag, flags.EnumFlag):
-        return "{" + ",".join(flag.parser.enum_values) + "}"
-    if flag.boolean:
-        return "{true,false}"
-    kind = flag.parser.syntactic_help or flag.flag_type()
-    return kind.removeprefix("a ").removeprefix("an ").upper().replace(" ", "_")
-
-
-def _parse(program: ModuleType, argv: Sequence[str]) -> flags.FlagValues:
-    values = flags.FlagValues()
-    program.define(values)
-    try:
-        positional = values([program.__name__, *_expand(values, argv)])[1:]
-    except flags.Error as error:
-        raise UsageError(" ".join(str(error).split())) from error
-    if positional:
-        raise UsageError(
-            f"Expected flags of the form --name=value, received {positional[0]!r}."
-        )
-    return values
-
-
-def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
-    """Run a program and return its exit code.
-
-    A user's mistake is told in one sentence on standard error, without a traceback
-    (exit code 2 for flags, 1 for the rest); anything else is a bug and keeps its
-    traceback.
-    """
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        if {"--help", "-help", "-h"} & set(argv):
-            values = flags.FlagValues()
-            program.define(values)
-            print(help_text(program, values), end="")
-            return 0
-        program.main(_parse(program, argv))
-    except files_lib.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
-def import_tensorflow() -> None:
-    """Import TensorFlow without its start-up chatter, which buries a program's words.
-
-    It goes to the file descriptor before any Python setting can stop it. Warnings
-    and errors are passed on, but for the one that every machine without a GPU prints.
-    """
-    with tempfile.TemporaryFile() as caught:
-        stderr = os.dup(2)
-        os.dup2(caught.fileno(), 2)
-        try:
-            importlib.import_module("tensorflow").config.list_physical_devices()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            caught.seek(0)
-            lines = caught.read().decode(errors="replace").splitlines(keepends=True)
-            sys.stderr.writelines(line for line in lines if not _CHATTER.match(line))

@@ -16,7 +16,7 @@ import functools
 import os
 import sys
 
-from tools import flags
+from tools import flags, program
 
 _FITTED = ("gaussian", "mixture")
 _DEFAULT = ("prior", "uniform", "reconstructions", "interpolation")
@@ -53,7 +53,7 @@ def define(values):
 def main(values):
     """Draw what the flags say."""
     _check(values)
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from tools import models
 
     trained = models.open_trained(values)
@@ -195,7 +195,7 @@ def _save(values, out: str, name: str, images) -> list[str]:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ is completed.
 import sys
 
 from pipelines import faces
-from tools import flags, progress
+from tools import flags, program, progress
 
 
 def define(values):
@@ -37,7 +37,7 @@ def main(values):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 
 from pipelines import files
-from tools import flags, progress
+from tools import flags, program, progress
 
 _SIGNATURES = {
     "generate": "generate_png",
@@ -316,7 +316,7 @@ def _keep_encodings(values, answers: Iterable[tuple[str, object]]) -> int:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from collections.abc import Sequence
 import attrs
 
 from pipelines import config as data_config_lib
-from tools import flags
+from tools import flags, program
 from tools.studies import config as studies_config
 from vae_prod import config as config_lib
 
@@ -81,7 +81,7 @@ def main(values):
     _check(values)
     study_config = flags.build(values, studies_config.StudyConfig)
     command = _command(values)
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     from tools import runs
     from tools.studies import catalogue, outcome, setup
     from vae_prod.training import callbacks
@@ -97,7 +97,7 @@ def main(values):
             found = study.study(lab)
     except callbacks.Stopped:
         print("stopped on request; the same command goes on")
-        sys.exit(flags.STOPPED)
+        sys.exit(program.STOPPED)
     path = outcome.publish(setup.with_setup(found, lab, command), lab.out)
     print(f"\nreport: {path}")
     print(f"watch it: tensorboard --logdir={lab.out}")
@@ -212,7 +212,7 @@ def _make_folder(out: str) -> None:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

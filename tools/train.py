@@ -11,7 +11,7 @@ import os
 import sys
 
 from pipelines import config as data_config_lib
-from tools import flags
+from tools import flags, program
 from vae_prod import config as config_lib
 
 _CONFIGS = (
@@ -53,7 +53,7 @@ def main(values):
             "--resume continues a run with its own weights, --init_from starts a new "
             "one: received both. Give one of them."
         )
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines import shards
     from pipelines.reading import dataset
     from tools import runs
@@ -77,14 +77,14 @@ def main(values):
         runs.train(values.run_dir, run, flagfile, values.resume)
     except callbacks.Stopped:
         print("stopped on request; a checkpoint is saved, go on with --resume")
-        sys.exit(flags.STOPPED)
+        sys.exit(program.STOPPED)
     print(f"trained: {values.run_dir}")
     print(f"watch it: tensorboard --logdir={values.run_dir}/tensorboard")
 
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import sys
 import attrs
 
 from pipelines import config as data_config_lib
-from tools import flags
+from tools import flags, program
 from vae_prod import config as config_lib
 
 _CONFIGS = (
@@ -70,7 +70,7 @@ def main(values):
     search_config = flags.build(values, config_lib.SearchConfig)
     data_config = flags.build(values, data_config_lib.DataConfig)
     epochs = search_config.max_epochs or train_config.epochs
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from pipelines import shards
     from pipelines.reading import dataset
     from tools import runs
@@ -108,7 +108,7 @@ def main(values):
                 _search_alone(search)
         except _Stopped:
             print("stopped on request; the same command goes on")
-            sys.exit(flags.STOPPED)
+            sys.exit(program.STOPPED)
         print(search.conclude())
     print(f"best settings: tools.train --flagfile={search.directory}/best.flags")
 
@@ -184,7 +184,7 @@ def _work(values, search) -> None:
             )
     except callbacks.Stopped:
         print("stopped on request; a checkpoint is saved")
-        sys.exit(flags.STOPPED)
+        sys.exit(program.STOPPED)
 
 
 def _lead(values, search) -> None:
@@ -271,7 +271,7 @@ class _Table:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-from tools import flags, progress
+from tools import flags, program, progress
 
 # The process tries an export out with these out of reach.
 _ALONE = """
@@ -55,7 +55,7 @@ def main(values):
             raise flags.UsageError(
                 f"--{name} must be at least {least}, received {values[name].value}."
             )
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from pipelines import files
     from tools.exporting import verify_report
     from vae_prod.serving import description
@@ -139,7 +139,7 @@ def _play(job: dict, folder: str) -> dict:
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

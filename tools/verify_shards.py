@@ -10,7 +10,7 @@ The exit status is 1 when anything is wrong.
 import sys
 
 from pipelines import files
-from tools import flags, progress
+from tools import flags, program, progress
 
 
 def define(values):
@@ -21,7 +21,7 @@ def define(values):
 def main(values):
     """Verify the directory."""
     flags.require(values, "data_dir")
-    flags.import_tensorflow()  # Not before: --help has answered by now.
+    program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines import shards, verification
 
     with progress.Progress() as show:
@@ -37,7 +37,7 @@ def main(values):
 
 def run():
     """Run the program."""
-    sys.exit(flags.run(sys.modules[__name__]))
+    sys.exit(program.run(sys.modules[__name__]))
 
 
 if __name__ == "__main__":

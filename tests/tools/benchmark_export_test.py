@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from tests.tools import convert_celeba_test
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from tools import benchmark_export, flags
+from tools import benchmark_export, program
 from tools.benchmarks import export_cases
 
 _run = convert_celeba_test.run
@@ -25,7 +25,7 @@ def _figures(decode_ms, rate, load_seconds=0.5):
 
 
 def _text(results, *argv):
-    values = flags._parse(benchmark_export, argv)
+    values = program.parse(benchmark_export, argv)
     return benchmark_export.to_text(results, _MACHINE, values)
 
 

@@ -8,7 +8,7 @@ from absl.testing import parameterized
 from pipelines import config as data_config_lib
 from tests.tools import benchmark_input_test, convert_celeba_test
 from tests.vae_prod import tiny
-from tools import benchmark_step, flags
+from tools import benchmark_step, program
 from tools.benchmarks import step_cases, step_report, step_trace
 from vae_prod import config as config_lib
 
@@ -199,7 +199,7 @@ class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
             ("--batch_size=2", ["float32", "bfloat16"]),
             ("--precisions=float16", ["float16"]),
         ):
-            values = flags._parse(benchmark_step, [flag])
+            values = program.parse(benchmark_step, [flag])
             self.assertEqual(benchmark_step._that_make_sense(values), expected)
 
 

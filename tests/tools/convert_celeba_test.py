@@ -13,14 +13,15 @@ from absl.testing import parameterized
 
 from pipelines.convert import journal
 from tests.pipelines import fixtures
-from tools import convert_celeba, flags, verify_shards
+from tools import convert_celeba, verify_shards
+from tools import program as program_lib
 
 
 def run(program, *argv):
     """Run a program in this process; return (exit code, output, errors)."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = flags.run(program, argv)
+        code = program_lib.run(program, argv)
     return code, out.getvalue(), err.getvalue()
 
 
@@ -114,9 +115,9 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("received version 2", err)
 
     def test_help_does_without_tensorflow(self):
-        code = "import sys; from tools import convert_celeba, flags, verify_shards; "
-        code += "flags.run(convert_celeba, ['--help']); "
-        code += "flags.run(verify_shards, ['--help']); "
+        code = "import sys; from tools import convert_celeba, program, verify_shards; "
+        code += "program.run(convert_celeba, ['--help']); "
+        code += "program.run(verify_shards, ['--help']); "
         code += "sys.exit('tensorflow' in sys.modules)"
         done = subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, text=True

@@ -14,7 +14,8 @@ from PIL import Image
 from pipelines import config as data_config_lib
 from tests.pipelines import shard_fixtures
 from tests.vae_prod import tiny
-from tools import encode, fit_sampler, flags, generate, runs
+from tools import encode, fit_sampler, generate, runs
+from tools import program as program_lib
 from vae_prod import config as config_lib
 from vae_prod.latent import densities, encodings
 from vae_prod.model import vae as vae_lib
@@ -24,7 +25,7 @@ def _run(program, *argv) -> tuple[int, str, str]:
     """Run a program; return its exit code, output and errors."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = flags.run(program, argv)
+        code = program_lib.run(program, argv)
     return code, out.getvalue(), err.getvalue()
 
 

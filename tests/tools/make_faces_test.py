@@ -5,14 +5,14 @@ import os
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tools import flags, make_faces
+from tools import make_faces, program
 
 
 def run(*argv):
     """Run the program; return its exit code, output and errors."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = flags.run(make_faces, argv)
+        code = program.run(make_faces, argv)
     return code, out.getvalue(), err.getvalue()
 
 

@@ -18,7 +18,7 @@ from absl.testing import parameterized
 
 from pipelines import files
 from tests.tools import serving_fixtures
-from tools import flags, progress, serve_client
+from tools import program, progress, serve_client
 
 _CONFIG = """
 model_config_list {{
@@ -42,7 +42,7 @@ def _run(*arguments: str) -> tuple[int, str]:
     """Run the client; return its exit code and all that it printed."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        code = flags.run(serve_client, arguments)
+        code = program.run(serve_client, arguments)
     return code, printed.getvalue()
 
 

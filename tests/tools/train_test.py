@@ -15,6 +15,7 @@ from PIL import Image
 from tests.pipelines import shard_fixtures
 from tests.vae_prod.serving import tiny_exports
 from tools import encode, export, flags, generate, models, runs, train
+from tools import program as program_lib
 
 _TINY = (
     "--filters=4,6",
@@ -30,7 +31,7 @@ def run_program(program, *argv) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = flags.run(program, argv)
+            code = program_lib.run(program, argv)
         except SystemExit as error:
             code = error.code
     return code, out.getvalue(), err.getvalue()
@@ -318,19 +319,19 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class RecipeTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(*flags.recipe_names())
+    @parameterized.parameters(*program_lib.recipe_names())
     def test_every_recipe_is_accepted(self, recipe):
         from pipelines import config as data_config_lib
         from vae_prod import config as config_lib
 
-        values = flags._parse(train, [f"--recipe={recipe}"])
+        values = program_lib.parse(train, [f"--recipe={recipe}"])
         shape = (32, 32, 1) if recipe == "fashion_2d" else (96, 96, 3)
         flags.build(values, config_lib.ModelConfig, image_shape=shape)
         flags.build(values, config_lib.TrainConfig)
         flags.build(values, data_config_lib.DataConfig)
 
     def test_later_flags_win(self):
-        values = flags._parse(train, ["--recipe=tiny_kl", "--z_dim=7"])
+        values = program_lib.parse(train, ["--recipe=tiny_kl", "--z_dim=7"])
         self.assertEqual((values.fact, values.z_dim), (1e-5, 7))
 
 

@@ -5,7 +5,7 @@ import os
 import attrs
 
 from pipelines import config as data_config_lib
-from tools import flags
+from tools import program
 from tools.benchmarks import doctor_report, measuring
 
 _WARMUP_SECONDS = 0.3
@@ -25,7 +25,7 @@ def prepare_reading(
         pipelines: `op`, `twin` or both.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from pipelines import shards
     from tools.benchmarks import input_cases
 
@@ -58,7 +58,7 @@ def prepare_step(**setting) -> measuring.Work:
         **setting: Of a `step_cases.Setting`, with a data set.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    flags.import_tensorflow()
+    program.import_tensorflow()
     from tools.benchmarks import step_cases
     from vae_prod.training import run
 

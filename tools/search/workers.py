@@ -11,7 +11,7 @@ import time
 import tensorflow as tf
 
 from pipelines import files
-from tools import flags
+from tools import program
 
 PARENT = "VAE_PROD_PARENT"
 # Restarts of a worker without a trial ended between them, after which it is given up.
@@ -81,7 +81,7 @@ class Workers:
             code = process.poll()
             if not code or name in self._given_up:
                 continue
-            if code > 0 and code != flags.STOPPED:
+            if code > 0 and code != program.STOPPED:
                 raise files.UserError(self._cause(name, code))
             self._restarts[name] += 1
             if self._restarts[name] > _MOST_RESTARTS:

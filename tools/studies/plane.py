@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from pipelines.reading import dataset
-from tools import flags
+from tools import flags, program
 from tools.studies import (
     annotations,
     encodings,
@@ -23,7 +23,7 @@ from tools.studies import lab as lab_lib
 from vae_prod.latent import sampling, statistics
 from vae_prod.reporting import plane_plots, report
 
-FLAGS = (f"--flagfile={flags.RECIPES / 'fashion_2d.flags'}",)
+FLAGS = (f"--flagfile={program.RECIPES / 'fashion_2d.flags'}",)
 
 _POINTS = 5000
 _SIDE = 20

@@ -1,0 +1,112 @@
+import contextlib
+import io
+import types
+
+import attrs
+import tensorflow as tf
+from absl.testing import parameterized
+from attrs import validators
+
+from pipelines import files
+from tools import flags
+from tools import program as program_lib
+
+
+@attrs.frozen
+class Config:
+    name: str = attrs.field(
+        default="a",
+        validator=validators.in_(("a", "b")),
+        metadata={"help": "A name."},
+    )
+    count: int = attrs.field(
+        default=3, validator=validators.ge(1), metadata={"help": "A count."}
+    )
+    rate: float = attrs.field(default=0.5, metadata={"help": "A rate."})
+    on: bool = attrs.field(default=False, metadata={"help": "A switch."})
+    sizes: tuple[int, ...] = attrs.field(
+        default=(1, 2), converter=tuple, metadata={"help": "Sizes."}
+    )
+    image_shape: tuple[int, ...] = (1, 1, 1)
+
+
+@attrs.frozen
+class Other:
+    count: int = attrs.field(default=3, metadata={"help": "A count."})
+    text: str = attrs.field(default="", metadata={"help": "A text."})
+
+
+class Program(types.ModuleType):
+    """A program that remembers the config it was given, or fails as told."""
+
+    def __init__(self, failure=None):
+        super().__init__("program", "Do something.")
+        self.failure = failure
+        self.built = None
+
+    def define(self, values):
+        flags.define(values, Config, Other)
+
+    def main(self, values):
+        if self.failure:
+            raise self.failure
+        self.built = flags.build(values, Config, image_shape=(8, 8, 3))
+        self.text = flags.to_flagfile(values)
+
+
+def run(program, *argv):
+    """Return (exit code, output, errors)."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = program_lib.run(program, argv)
+    return code, out.getvalue(), err.getvalue()
+
+
+class ProgramTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.parameters(
+        (["--name=c"], "--name=c"),
+        (["--count=x"], "--count=x"),
+        (["--count=0"], "Flag refused: 'count' must be >= 1"),
+        (["--sizes=1,b"], "such as 1,2,3"),
+        (["--unknown=1"], "Unknown command line flag 'unknown'"),
+        (["stray"], "flags of the form --name=value, received 'stray'"),
+        (["--image_shape=1"], "Unknown command line flag 'image_shape'"),
+        (["--recipe=none_such"], "--recipe must be one of"),
+        (["--flagfile=/no/such.flags"], "/no/such.flags"),
+    )
+    def test_mistakes_are_one_sentence(self, argv, fragment):
+        code, out, err = run(Program(), *argv)
+        self.assertEqual((code, out), (2, ""))
+        self.assertStartsWith(err, "error: ")
+        self.assertIn(fragment, err)
+        self.assertEqual(err.count("\n"), 1)
+
+    @parameterized.parameters(
+        (flags.UsageError("sentence"), 2, "error: sentence\n"),
+        (files.UserError("sentence"), 1, "error: sentence\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    )
+    def test_failures_become_exit_codes(self, failure, code, text):
+        self.assertEqual(run(Program(failure)), (code, "", text))
+
+    def test_bugs_keep_their_traceback(self):
+        with self.assertRaisesRegex(ZeroDivisionError, "bug"):
+            run(Program(ZeroDivisionError("bug")))
+
+    @parameterized.parameters("--help", "-h", "-help")
+    def test_help_shows_every_flag_with_values_and_default(self, argument):
+        code, out, err = run(Program(), argument)
+        self.assertEqual((code, err), (0, ""))
+        self.assertStartsWith(out, "Do something.\n")
+        for line in (
+            "--name={a,b}\n      A name. (default: a)",
+            "--count=INTEGER\n      A count. (default: 3)",
+            "--on={true,false}\n      A switch. (default: false)",
+            "--sizes=INTEGER,...\n      Sizes. (default: 1,2)",
+        ):
+            self.assertIn(line, out)
+        self.assertNotIn("image_shape", out)
+
+
+if __name__ == "__main__":
+    tf.test.main()

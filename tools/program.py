@@ -1,0 +1,128 @@
+"""How every program starts, helps and fails.
+
+A program is a module with a docstring, `define(values)`, `main(values)` and `run()`:
+nothing is defined at import, so programs can be imported side by side.
+"""
+
+import importlib
+import importlib.resources
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from types import ModuleType
+
+from absl import flags as absl_flags
+
+from pipelines import files
+from tools import flags
+
+# Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
+STOPPED = 143
+# What TensorFlow prints at start-up that asks nothing of anyone.
+_CHATTER = re.compile(
+    r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
+)
+RECIPES = importlib.resources.files("vae_prod") / "recipes"
+
+
+def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
+    """Run a program and return its exit code.
+
+    A user's mistake is told in one sentence on standard error, without a traceback
+    (exit code 2 for flags, 1 for the rest); anything else is a bug and keeps its
+    traceback.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        if {"--help", "-help", "-h"} & set(argv):
+            values = absl_flags.FlagValues()
+            program.define(values)
+            print(help_text(program, values), end="")
+            return 0
+        program.main(parse(program, argv))
+    except files.UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
+    """Return a program's flags with the values that the arguments give them.
+
+    Raises:
+        UsageError: An argument isn't a flag of the program, or its value is refused.
+    """
+    values = absl_flags.FlagValues()
+    program.define(values)
+    try:
+        positional = values([program.__name__, *expand(values, argv)])[1:]
+    except absl_flags.Error as error:
+        raise flags.UsageError(" ".join(str(error).split())) from error
+    if positional:
+        raise flags.UsageError(
+            f"Expected flags of the form --name=value, received {positional[0]!r}."
+        )
+    return values
+
+
+def expand(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
+    """Replace each --flagfile and --recipe=NAME by the flags it holds."""
+    expanded = []
+    arguments = iter(values.read_flags_from_files(argv))
+    for argument in arguments:
+        name, _, recipe = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name == "recipe":
+            path = _recipe_path(recipe or next(arguments, ""))
+            expanded += expand(values, [f"--flagfile={path}"])
+        else:
+            expanded.append(argument)
+    return expanded
+
+
+def _recipe_path(recipe: str):
+    path = RECIPES / f"{recipe}.flags"
+    if path.is_file():
+        return path
+    raise flags.UsageError(
+        f"--recipe must be one of {', '.join(recipe_names())}, received {recipe!r}."
+    )
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the packaged recipes."""
+    names = (entry.name for entry in RECIPES.iterdir())
+    return sorted(n.removesuffix(".flags") for n in names if n.endswith(".flags"))
+
+
+def help_text(program: ModuleType, values: absl_flags.FlagValues) -> str:
+    """Return the program's docstring and every flag with its values and default."""
+    parts = [program.__doc__.strip(), "", "Flags:"]
+    for name in values:
+        flag = values[name]
+        parts.append(f"  --{name}={flags.describe_values(flag)}")
+        parts.append(absl_flags.text_wrap(flags.describe(flag), 88, "      "))
+    return "\n".join(parts) + "\n"
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up chatter, which buries a program's words.
+
+    It goes to the file descriptor before any Python setting can stop it. Warnings
+    and errors are passed on, but for the one that every machine without a GPU prints.
+    """
+    with tempfile.TemporaryFile() as caught:
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow").config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            lines = caught.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.writelines(line for line in lines if not _CHATTER.match(line))
