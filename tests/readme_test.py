@@ -1,4 +1,4 @@
-"""The README's flag tables are those of the programs.
+"""The README's tables of flags and of studies are those of the programs.
 
 `python -m tests.readme_test` writes them anew.
 """
@@ -10,11 +10,11 @@ import tensorflow as tf
 
 import tools
 from tools import flags
+from tools.studies import catalogue
 
 _README = pathlib.Path(__file__).parents[1] / "README.md"
 # Programs that take another one's flags beside their own.
 _FLAGS_OF = {"doctor": "train", "tune": "train", "study": "train"}
-_BEGIN, _END = "<!-- flags: begin -->", "<!-- flags: end -->"
 
 
 def _flags(program: str) -> flags.flags.FlagValues:
@@ -38,17 +38,34 @@ def _table(program: str) -> str:
     return "\n".join(rows)
 
 
+def _flag_tables() -> str:
+    return "\n\n".join(_table(program) for program in tools.PROGRAMS)
+
+
+def _studies() -> str:
+    rows = ["| study | looks at | what it shows |", "|---|---|---|"]
+    for study in catalogue.STUDIES.values():
+        rows.append(f"| `{study.name}` | {study.runs} | {study.description} |")
+    return "\n".join(rows)
+
+
+def _with_block(readme: str, name: str, text: str) -> str:
+    """Return the text with what stands between a name's two marks replaced."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, between = readme.split(begin)
+    _, after = between.split(end)
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
 def _with_tables(readme: str) -> str:
-    before, rest = readme.split(_BEGIN)
-    _, after = rest.split(_END)
-    tables = "\n\n".join(_table(program) for program in tools.PROGRAMS)
-    return f"{before}{_BEGIN}\n\n{tables}\n\n{_END}{after}"
+    readme = _with_block(readme, "studies", _studies())
+    return _with_block(readme, "flags", _flag_tables())
 
 
 class ReadmeTest(tf.test.TestCase):
-    def test_flag_tables_are_current(self):
+    def test_tables_are_current(self):
         readme = _README.read_text()
-        message = "Run `python -m tests.readme_test` to write the flag tables anew."
+        message = "Run `python -m tests.readme_test` to write the tables anew."
         self.assertEqual(readme, _with_tables(readme), message)
 
     def test_files_it_names_are_there(self):

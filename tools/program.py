@@ -100,8 +100,14 @@ def recipe_names() -> list[str]:
 
 
 def help_text(program: ModuleType, values: absl_flags.FlagValues) -> str:
-    """Return the program's docstring and every flag with its values and default."""
-    parts = [program.__doc__.strip(), "", "Flags:"]
+    """Return the program's docstring and every flag with its values and default.
+
+    What a program has to say from a table, its `more_help()`, stands between them.
+    """
+    parts = [program.__doc__.strip(), ""]
+    if hasattr(program, "more_help"):
+        parts += [program.more_help(), ""]
+    parts.append("Flags:")
     for name in values:
         flag = values[name]
         parts.append(f"  --{name}={flags.describe_values(flag)}")

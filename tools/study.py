@@ -3,22 +3,8 @@
     python -m tools.study --study=STUDY --data_dir=DIR      trains what it needs
     python -m tools.study --study=STUDY --run_dir=RUN       looks at a trained run
 
-Studies that train or look at one run:
-    reconstruction     what comes back of training images and of new ones
-    generation         images of random z: normal, uniform in growing boxes, sharpened
-    latent_space       radii, coordinates, clusters, principal components, t-SNE
-    attributes         latent arithmetic: add or take away an attribute; interpolation
-    samplers           prior against densities fitted to the encoded images
-    report             a finished run: settings, curves, pictures and figures
-Studies that train several:
-    decoder_artifacts  both decoders, same training: checkerboards side by side
-    ae_vs_vae          autoencoder, VAE with a tiny KL loss, VAE
-    plane              a latent space of two dimensions, AE and VAE, by label
-    fact_sweep         reconstruction against sample quality, over fact
-    denoise            images restored from noise and from dropped pixels
-    recolour           grey images given their colours
-All flags of training may be given. Defaults differ in --recompute_batch_norm=10, for
-plane in --recipe=fashion_2d, and for denoise and recolour in --mode=ae --z_dim=512.
+All flags of training may be given. Defaults differ in --recompute_batch_norm=10, and
+where the list of studies says so.
 
 The study's folder gets report.html (one file, to read anywhere), figures.json,
 pictures/ (PNG), tensorboard/ (with the embedding projector) and runs/NAME for each run
@@ -34,33 +20,25 @@ import attrs
 
 from pipelines import config as data_config_lib
 from tools import flags, program
+from tools.studies import catalogue
 from tools.studies import config as studies_config
 from vae_prod import config as config_lib
 
-_OF_ONE_RUN = (
-    *("reconstruction", "generation", "latent_space", "attributes", "samplers"),
-    "report",
-)
-_OF_SEVERAL = (
-    *("decoder_artifacts", "ae_vs_vae", "plane", "fact_sweep"),
-    *("denoise", "recolour"),
-)
-STUDIES = _OF_ONE_RUN + _OF_SEVERAL
 _RUN_CONFIGS = (
     config_lib.ModelConfig,
     config_lib.TrainConfig,
     data_config_lib.DataConfig,
 )
-# Defaults of all studies: after few steps batch norm's moving statistics lag so far
-# behind that pictures would show the lag.
-_FLAGS = ("--recompute_batch_norm=10",)
+# Defaults of all studies, beside their own: after few steps batch norm's moving
+# statistics lag so far behind that pictures would show the lag.
+_DEFAULTS = ("--recompute_batch_norm=10",)
 # Settings of training that are also settings of looking at a run.
 _OF_BOTH = ("seed", "recompute_batch_norm", "cpu_only", "cpu_threads")
 
 
 def define(values):
     """Define this program's flags."""
-    flags.add(values, "study", "", f"Which study: {', '.join(STUDIES)}.")
+    flags.add(values, "study", "", f"Which study: {', '.join(catalogue.STUDIES)}.")
     flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
     flags.add(
         values, "run_dir", "", "Trained run to look at; empty: train what it needs."
@@ -74,6 +52,13 @@ def define(values):
         "report there), or in the working directory.",
     )
     flags.define(values, studies_config.StudyConfig, *_RUN_CONFIGS)
+    for name, studies in catalogue.readers().items():
+        values[name].help = f"{', '.join(studies)}: {values[name].help}"
+
+
+def more_help() -> str:
+    """Return the list of studies, which follows the docstring in --help."""
+    return catalogue.help_text()
 
 
 def main(values):
@@ -83,22 +68,26 @@ def main(values):
     command = _command(values)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from tools import runs
-    from tools.studies import catalogue, outcome, setup
+    from tools.studies import annotations, setup
+    from tools.studies import outcome as outcome_lib
     from vae_prod.training import callbacks
     from vae_prod.training import run as run_lib
 
     study = catalogue.STUDIES[values.study]
-    _apply(values, (*_FLAGS, *study.FLAGS))
+    _apply(values, (*_DEFAULTS, *study.defaults))
     run_lib.set_up_devices(flags.build(values, config_lib.TrainConfig))
     lab = _lab(values, study_config)
+    if study.needs_annotations:
+        annotations.require(lab, study.name)
     _make_folder(lab.out)
     try:
         with runs.reading(lab.data_dir):
-            found = study.study(lab)
+            outcome = study.load().study(lab)
     except callbacks.Stopped:
         print("stopped on request; the same command goes on")
         sys.exit(program.STOPPED)
-    path = outcome.publish(setup.with_setup(found, lab, command), lab.out)
+    outcome = setup.with_setup(outcome, lab, command)
+    path = outcome_lib.publish(outcome, _title(study, values.run_dir), lab.out)
     print(f"\nreport: {path}")
     print(f"watch it: tensorboard --logdir={lab.out}")
 
@@ -106,11 +95,12 @@ def main(values):
 def _check(values) -> None:
     """Refuse flags that don't go together, before anything is loaded."""
     flags.require(values, "study")
-    if values.study not in STUDIES:
+    studies = catalogue.STUDIES
+    if values.study not in studies:
         raise flags.UsageError(
-            f"--study takes {', '.join(STUDIES)}; received {values.study!r}."
+            f"--study takes {', '.join(studies)}; received {values.study!r}."
         )
-    if values.study == "report":
+    if studies[values.study].runs == catalogue.GIVEN_RUN:
         flags.require(values, "run_dir")
     if not (values.data_dir or values.run_dir):
         raise flags.UsageError(
@@ -119,15 +109,16 @@ def _check(values) -> None:
         )
     if not values.run_dir:
         return
-    if values.study in _OF_SEVERAL:
+    of_a_run = [s.name for s in studies.values() if s.runs != catalogue.SEVERAL_RUNS]
+    if values.study not in of_a_run:
         raise flags.UsageError(
             f"--study={values.study} trains its own runs and takes --data_dir, not "
-            f"--run_dir. Of one run there are {', '.join(_OF_ONE_RUN)}."
+            f"--run_dir. Of one run there are {', '.join(of_a_run)}."
         )
-    if given := [name for name in _run_flags() if values[name].present]:
+    if training := [name for name in _run_flags() if values[name].present]:
         raise flags.UsageError(
             f"--run_dir={values.run_dir} is looked at as it was trained, received "
-            f"--{given[0]} too. Leave that out, or give --data_dir to train with it."
+            f"--{training[0]} too. Leave that out, or give --data_dir to train with it."
         )
 
 
@@ -140,18 +131,18 @@ def _run_flags() -> list[str]:
 
 def _command(values) -> str:
     """Return the command that makes this study again."""
-    given = [values[name].serialize() for name in values if values[name].present]
-    return shlex.join(["python", "-m", "tools.study", *given])
+    arguments = [values[name].serialize() for name in values if values[name].present]
+    return shlex.join(["python", "-m", "tools.study", *arguments])
 
 
 def _apply(values, defaults: Sequence[str]) -> None:
     """Give flags that weren't given on the command line a study's own defaults."""
-    own = flags.flags.FlagValues()
-    flags.define(own, *_RUN_CONFIGS)
-    own(["study", *defaults])
-    for name in own:
-        if own[name].present and not values[name].present:
-            values[name].value = own[name].value
+    parsed = flags.flags.FlagValues()
+    flags.define(parsed, *_RUN_CONFIGS)
+    parsed(["study", *program.expand(parsed, defaults)])
+    for name in parsed:
+        if parsed[name].present and not values[name].present:
+            values[name].value = parsed[name].value
 
 
 def _lab(values, study_config: studies_config.StudyConfig):
@@ -184,9 +175,13 @@ def _lab(values, study_config: studies_config.StudyConfig):
     )
 
 
+def _title(study: catalogue.Study, run_dir: str) -> str:
+    return study.title.format(run=os.path.basename(os.path.abspath(run_dir)))
+
+
 def _folder(values) -> str:
-    if values.study == "report":
-        return os.path.join(values.run_dir, "report")
+    if catalogue.STUDIES[values.study].runs == catalogue.GIVEN_RUN:
+        return os.path.join(values.run_dir, values.study)
     return os.path.join(values.run_dir, "studies", values.study)
 
 

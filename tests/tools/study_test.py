@@ -17,9 +17,9 @@ from pipelines import shards
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tools import runs, study
+from tools.studies import catalogue, published
 from tools.studies import config as studies_config
 from tools.studies import lab as lab_lib
-from tools.studies import published
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 
@@ -42,6 +42,21 @@ _SMALL_PICTURES = (
     "--measured_images=8",
 )
 _MODES = ("vae", "ae")
+# The runs that a study trains, by name.
+_TRAINED = {
+    "samplers": {"vae", "ae"},
+    "decoder_artifacts": {"conv2d_transpose", "upsampling"},
+    "ae_vs_vae": {"ae", "tiny_kl", "vae"},
+    "plane": {"vae", "ae"},
+    "fact_sweep": {"fact_1", "fact_5"},
+    "denoise": {"noise", "pixel_dropout"},
+    "recolour": {"recolour"},
+}
+
+
+def _of(*runs):
+    """Return the names of the studies that look at such runs."""
+    return [study.name for study in catalogue.STUDIES.values() if study.runs in runs]
 
 
 class _Images(html.parser.HTMLParser):
@@ -159,13 +174,17 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         self.assertContainsSubset([name[:-4] for name in pictures], tags)
         return figures["found"], page
 
-    @parameterized.parameters("reconstruction", "generation", "attributes", "report")
+    @parameterized.parameters(*_of(catalogue.ONE_RUN, catalogue.GIVEN_RUN))
     def test_looks_at_one_run(self, name):
         run_dir = f"--run_dir={self._run('vae')}"
-        code, _, err, out = self._study(name, run_dir, "--recompute_batch_norm=0")
+        with mock.patch("vae_prod.latent.statistics.tsne", _placed):
+            code, _, err, out = self._study(name, run_dir, "--recompute_batch_norm=0")
         self.assertEqual(code, 0, err)
-        found, _ = self._check_outcome(out)
-        self.assertEqual(found["losses"]["total_loss"], 170.5)
+        figures, page = self._check_outcome(out)
+        losses = figures["losses"].get("run", figures["losses"])
+        self.assertEqual(losses["total_loss"], 170.5)
+        title = catalogue.STUDIES[name].title.format(run="vae")
+        self.assertIn(f"<h1>{title}</h1>", page)
 
     def test_latent_space_goes_to_the_projector_too(self):
         argv = (f"--run_dir={self._run('vae')}", "--recompute_batch_norm=0")
@@ -183,17 +202,9 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(lines[1].split("\t"), ["a", "0", "1"])
         self.assertLen(lines, 61)
 
-    @parameterized.parameters(
-        ("samplers", {"vae", "ae"}),
-        ("decoder_artifacts", {"conv2d_transpose", "upsampling"}),
-        ("ae_vs_vae", {"ae", "tiny_kl", "vae"}),
-        ("plane", {"vae", "ae"}),
-        ("fact_sweep", {"fact_1", "fact_5"}),
-        ("denoise", {"noise", "pixel_dropout"}),
-        ("recolour", {"recolour"}),
-    )
-    def test_trains_several(self, name, wanted):
-        planned = {}
+    @parameterized.parameters("samplers", *_of(catalogue.SEVERAL_RUNS))
+    def test_trains_several(self, name):
+        wanted, planned = _TRAINED[name], {}
 
         def train_runs(lab, plans):
             planned.update(plans)

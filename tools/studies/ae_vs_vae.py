@@ -12,8 +12,6 @@ from tools.studies import lab as lab_lib
 from vae_prod.latent import sampling, statistics
 from vae_prod.reporting import latent_plots, report
 
-FLAGS = ()
-
 _TINY = 1e-5
 # Half the sides of the boxes that random points are drawn from, beside the prior.
 _BOXES = (2.0, 10.0)
@@ -34,7 +32,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         for name, run in opened.items()
     }
     return outcome.Outcome(
-        "Autoencoder against VAE",
         "The same networks, trained as an autoencoder (without batch norm), as a VAE "
         f"with fact {_TINY:g}, and as a VAE with fact {lab.model.fact:g}.",
         [

@@ -3,16 +3,12 @@
 import numpy as np
 
 from pipelines import files
+from tools.studies import catalogue
 from tools.studies import lab as lab_lib
 from vae_prod.latent import arithmetic, encodings
 
 # Share of images that must have an attribute, and have it not, for the plots.
 _RARE = 0.1
-# Studies that need neither.
-_WITHOUT = (
-    *("reconstruction", "generation", "latent_space", "samplers", "report"),
-    *("decoder_artifacts", "ae_vs_vae", "fact_sweep", "denoise", "recolour"),
-)
 
 
 def require(lab: lab_lib.Lab, study: str) -> None:
@@ -23,10 +19,11 @@ def require(lab: lab_lib.Lab, study: str) -> None:
     """
     record = lab.manifest.record
     if not (record.label_names or record.attributes):
+        others = [s.name for s in catalogue.STUDIES.values() if not s.needs_annotations]
         raise files.UserError(
             f"Expected labels or attributes in {lab.data_dir} for --study={study}, "
             "found neither. Convert the source with its annotations, or choose a study "
-            f"that needs none: {', '.join(_WITHOUT)}."
+            f"that needs none: {', '.join(others)}."
         )
 
 

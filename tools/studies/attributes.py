@@ -11,8 +11,6 @@ from vae_prod.latent import arithmetic, sampling
 from vae_prod.latent import encodings as encodings_lib
 from vae_prod.reporting import plots, report
 
-FLAGS = ()
-
 # Edited where nothing is asked for and the images have them, held and not held often
 # enough.
 _WELL_KNOWN = (
@@ -49,7 +47,6 @@ class _Edit:
 
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Average encoded images by attribute, and edit held-out ones."""
-    annotations.require(lab, "attributes")
     annotations.chosen(lab)
     run = lab.one_run()
     trained = encodings.encode(lab, run, dataset.TRAIN_SPLIT)
@@ -58,7 +55,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     edits = make(lab, trained, held_out)
     sheets = [_picture(lab, run, held_out, edit) for edit in edits]
     return outcome.Outcome(
-        "Latent arithmetic",
         "The way from the mean of the images without an attribute to the mean of those "
         "with it, added to encoded images that the model has never seen.",
         [

@@ -25,47 +25,45 @@ class StudyConfig:
     )
     limits: tuple[float, ...] = settings.setting(
         (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 8.0),
-        "generation: values of R for samples uniform in [-R, R] per coordinate.",
+        "Values of R for samples uniform in [-R, R] per coordinate.",
         _all_positive,
         converter=tuple,
     )
     sharpness: tuple[float, ...] = settings.setting(
         (0.0, 3.0, 6.0, 7.0),
-        "generation: factors of Pillow's sharpening; 1 is unchanged, 0 smooths.",
+        "Factors of Pillow's sharpening; 1 is unchanged, 0 smooths.",
         _none_negative,
         converter=tuple,
     )
     facts: tuple[float, ...] = settings.setting(
         (0.05, 0.5, 1.5, 5.0, 15.0, 50.0),
-        "fact_sweep: values of fact, for bce; other likelihoods have other useful "
+        "Values of fact, for bce; other likelihoods have other useful "
         "ones (mse: a hundredth).",
         _all_positive,
         converter=tuple,
     )
     clusters: int = settings.setting(
         80,
-        "latent_space: largest number of clusters; all even ones up to it are tried.",
+        "Largest number of clusters; all even ones up to it are tried.",
         validators.ge(2),
     )
     tsne_points: int = settings.setting(
         0,
-        "latent_space: training images that t-SNE places, picked at random; 0: 5,000, "
+        "Training images that t-SNE places, picked at random; 0: 5,000, "
         "or all if there are fewer.",
         settings.not_negative,
     )
     components: int = settings.setting(
-        10, "samplers: components of the Gaussian mixture.", settings.positive
+        10, "Components of the Gaussian mixture.", settings.positive
     )
     attributes: tuple[str, ...] = settings.setting(
         (),
-        "attributes: which to edit (labels: to go towards); plane, latent_space: the "
-        "first tells points apart where there are no labels. Empty: some well-known "
-        "ones.",
+        "Attributes to edit (labels: to go towards); in plots the first one tells "
+        "points apart where there are no labels. Empty: some well-known ones.",
         converter=tuple,
     )
     strengths: tuple[float, ...] = settings.setting(
         (),
-        "attributes: how often an attribute's vector is added; empty: -2 to 2, of "
-        "labels 0 to 1.",
+        "How often an attribute's vector is added; empty: -2 to 2, of labels 0 to 1.",
         converter=tuple,
     )

@@ -11,8 +11,6 @@ from tools.studies import losses, outcome, pictures, quality
 from vae_prod.latent import sampling
 from vae_prod.reporting import plots, report
 
-FLAGS = ()
-
 DECODERS = ("conv2d_transpose", "upsampling")
 # Decibels of a pattern above which it can be made out.
 _SEEN = 1.0
@@ -24,7 +22,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     measured = {name: quality.measure(lab, run) for name, run in opened.items()}
     found = {name: each.assessment.checkerboards for name, each in measured.items()}
     return outcome.Outcome(
-        "Decoder artefacts",
         "Two models, alike but for how their decoders enlarge maps: by transposed "
         "convolutions, or by upsampling and a convolution. How much of a checkerboard "
         "do they leave?",

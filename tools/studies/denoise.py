@@ -9,8 +9,6 @@ from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, restoration
 from vae_prod.reporting import report
 
-FLAGS = ("--mode=ae", "--z_dim=512")
-
 _NOISE, _DROPPED = 0.3, 0.8
 
 
@@ -43,7 +41,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         for name, found in restored.items()
     }
     return outcome.Outcome(
-        "Denoising",
         "A model is given damaged images and trained on the clean ones; here is what "
         "it restores of images that it has never seen.",
         [

@@ -7,8 +7,6 @@ from tools.studies import losses, outcome, pictures, quality, reconstruction
 from vae_prod.latent import sampling
 from vae_prod.reporting import charts, report
 
-FLAGS = ()
-
 
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Train the same model with several values of fact."""
@@ -18,7 +16,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     opened = lab.train_and_open(plans)
     measured = {name: quality.measure(lab, run) for name, run in opened.items()}
     return outcome.Outcome(
-        "Sweep over fact",
         "The same model trained with several weights of the KL loss. A small fact "
         "reconstructs best, and its images of random z fail; a large one blurs all.",
         [

@@ -7,8 +7,6 @@ from tools.studies import lab as lab_lib
 from vae_prod.latent import sampling
 from vae_prod.reporting import charts, plots, report
 
-FLAGS = ()
-
 _TRAINING = "training images"
 _NORMAL = "normal"
 
@@ -29,7 +27,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     sets[_TRAINING] = lambda: distances.clean(lab, run, "train")
     found = held_out.measure(sets)
     return outcome.Outcome(
-        "Generation",
         "Images decoded from random points of the latent space, and how far they are, "
         f"as a set, from {held_out.num_images:,} {lab.held_out} images (sliced "
         "Wasserstein distance over pyramid patches; lower is better).",

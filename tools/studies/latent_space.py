@@ -9,8 +9,6 @@ from tools.studies import lab as lab_lib
 from vae_prod.latent import statistics
 from vae_prod.reporting import latent_plots, plane_plots, projector, report
 
-FLAGS = ()
-
 _SPLIT = dataset.TRAIN_SPLIT
 _CLUSTERED = 20_000
 _TSNE_POINTS = 5000
@@ -37,7 +35,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         sections.append(report.Section(heading, parts))
     sections.append(report.Section("Losses", losses.parts({"run": run})))
     return outcome.Outcome(
-        "Latent space",
         f"Where the encoder puts the {len(encoding.z_mean):,} training images: z_mean, "
         f"in {run.codec.z_dim} dimensions.",
         sections,

@@ -25,7 +25,6 @@ class Outcome:
     """What a study found.
 
     Attributes:
-        title: Title of its report.
         summary: What it shows, in a sentence or two.
         sections: What it found, for people.
         figures: The same for programs: numbers, texts, lists and dicts of them.
@@ -33,7 +32,6 @@ class Outcome:
         points: What TensorBoard's embedding projector shows.
     """
 
-    title: str
     summary: str
     sections: Sequence[report.Section]
     figures: dict
@@ -41,27 +39,27 @@ class Outcome:
     points: projector.Points | None = None
 
 
-def publish(outcome: Outcome, out: str) -> str:
+def publish(outcome: Outcome, title: str, out: str) -> str:
     """Write `report.html`, `figures.json`, `pictures/` and `tensorboard/`.
 
     An earlier outcome is replaced. The report comes last: where it is, all of it is.
 
     Args:
         outcome: What was found.
+        title: Title of its report.
         out: The study's folder.
 
     Returns:
         The report's path.
     """
-    page = report.Report(outcome.title, outcome.summary, outcome.sections)
-    pictures = page.pictures()
+    page = report.Report(title, outcome.summary, outcome.sections)
     with files.new_folder(os.path.join(out, PICTURES)) as folder:
-        for picture in pictures:
+        for picture in page.pictures():
             with open(os.path.join(folder, f"{picture.name}.png"), "wb") as file:
                 file.write(picture.png)
     text = json.dumps(_plain(outcome.figures), indent=1)
     files.write(os.path.join(out, FIGURES), f"{text}\n")
-    _to_tensorboard(outcome, pictures, os.path.join(out, TENSORBOARD))
+    _to_tensorboard(page, outcome, os.path.join(out, TENSORBOARD))
     path = os.path.join(out, REPORT)
     page.write(path)
     return path
@@ -78,15 +76,15 @@ def _plain(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _to_tensorboard(outcome: Outcome, pictures, directory: str) -> None:
+def _to_tensorboard(page: report.Report, outcome: Outcome, directory: str) -> None:
     """Write figures and pictures as events, in place of an earlier outcome's."""
     with files.new_folder(directory) as folder:
         writer = tf.summary.create_file_writer(folder)
         with writer.as_default():
-            tf.summary.text("summary", f"{outcome.title}: {outcome.summary}", 0)
+            tf.summary.text("summary", f"{page.title}: {page.summary}", 0)
             for name, value in _numbers(_plain(outcome.figures)):
                 tf.summary.scalar(name, value, 0)
-            for picture in pictures:
+            for picture in page.pictures():
                 image = Image.open(io.BytesIO(picture.png)).convert("RGB")
                 tf.summary.image(picture.name, np.asarray(image)[None], 0)
         writer.close()

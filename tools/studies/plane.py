@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from pipelines.reading import dataset
-from tools import flags, program
+from tools import flags
 from tools.studies import (
     annotations,
     encodings,
@@ -22,8 +22,6 @@ from tools.studies import (
 from tools.studies import lab as lab_lib
 from vae_prod.latent import sampling, statistics
 from vae_prod.reporting import plane_plots, report
-
-FLAGS = (f"--flagfile={program.RECIPES / 'fashion_2d.flags'}",)
 
 _POINTS = 5000
 _SIDE = 20
@@ -51,7 +49,6 @@ class _Plane:
 
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Train both and draw their planes."""
-    annotations.require(lab, "plane")
     if lab.model.z_dim != 2:
         raise flags.UsageError(
             f"--study=plane draws two dimensions, received --z_dim={lab.model.z_dim}. "
@@ -60,7 +57,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     opened = lab.train_and_open({"ae": {"mode": "ae"}, "vae": {"mode": "vae"}})
     planes = {name: _plane(lab, run) for name, run in opened.items()}
     return outcome.Outcome(
-        "Latent plane",
         "A latent space of two dimensions, looked at whole: of an autoencoder, which "
         "puts images wherever it likes, and of a VAE, whose KL loss brings them near "
         "N(0, I).",

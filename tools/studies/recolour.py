@@ -5,8 +5,6 @@ from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, restoration
 from vae_prod.reporting import report
 
-FLAGS = ("--mode=ae", "--z_dim=512", "--corruption=grayscale")
-
 # Of the clean images' saturation; below it colours are hardly there.
 _LITTLE = 0.25
 
@@ -35,7 +33,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     caption = f"Means over {found.num_images:,} {lab.held_out} images"
     share = found.saturation_restored / max(found.saturation_clean, 1e-6)
     return outcome.Outcome(
-        "Re-colouring",
         "A model is given grey images and trained on the same ones in colour; here is "
         "what it makes of images that it has never seen.",
         [

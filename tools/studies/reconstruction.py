@@ -4,8 +4,6 @@ from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, restoration
 from vae_prod.reporting import plots, report
 
-FLAGS = ()
-
 
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Reconstruct training images and new ones."""
@@ -13,7 +11,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     runs = {"run": run}
     measured = {"run": quality.measure(lab, run)}
     return outcome.Outcome(
-        "Reconstruction",
         "Originals, and below each what the decoder makes of its z_mean: of training "
         "images and of others. What is lost there no sample can have.",
         [

@@ -1,7 +1,5 @@
 """A finished run on a page: what it was, how it went, what it can do."""
 
-import os
-
 import numpy as np
 
 from pipelines import files
@@ -10,8 +8,6 @@ from tools.studies import losses, outcome, pictures, quality, reconstruction
 from vae_prod.latent import sampling
 from vae_prod.reporting import report
 from vae_prod.training import checkpoints
-
-FLAGS = ()
 
 _IMPORTANCE_SAMPLES = 10
 
@@ -31,7 +27,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     samples = run.codec.decode_many(z)
     model = run.run.model
     return outcome.Outcome(
-        f"Run {os.path.basename(os.path.abspath(lab.run_dir))}",
         f"{'A VAE' if model.is_vae else 'An autoencoder'} of {model.z_dim} latent "
         f"dimensions, trained on {run.trained_on}.",
         [

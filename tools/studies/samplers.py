@@ -13,8 +13,6 @@ from vae_prod.latent import densities, sampling
 from vae_prod.latent import encodings as encodings_lib
 from vae_prod.reporting import report
 
-FLAGS = ()
-
 # Images for each component and dimension from which on components have covariances of
 # their own; with fewer they would learn the images by heart.
 _POINTS_PER_NUMBER = 5
@@ -58,7 +56,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     sets["training images"] = lambda: distances.clean(lab, first, dataset.TRAIN_SPLIT)
     found = held_out.measure(sets)
     return outcome.Outcome(
-        "Samplers",
         "Random points drawn from the prior and from densities that were fitted to the "
         "encoded training images, decoded. By a fitted density also a model generates "
         "that has its images elsewhere than the prior has its points.",
