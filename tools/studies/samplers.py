@@ -13,12 +13,15 @@ from vae_prod.latent import densities, sampling
 from vae_prod.latent import encodings as encodings_lib
 from vae_prod.reporting import report
 
-# Images for each component and dimension from which on components have covariances of
-# their own; with fewer they would learn the images by heart.
-_POINTS_PER_NUMBER = 5
 # Images of a split behind a log-density.
 _MEASURED = 2000
-_PRIOR = "N(0, I)"
+# What samplers are called in tables, by name; the prior first.
+_PRIOR = "prior"
+_LABELS = {
+    _PRIOR: "N(0, I)",
+    "gaussian": "fitted Gaussian",
+    "mixture": "fitted mixture",
+}
 
 
 @attrs.frozen(eq=False)
@@ -27,9 +30,9 @@ class _Fitted:
 
     Attributes:
         run: The run.
-        densities: Name to density.
-        log_densities: Name to the mean log-density of training and of held-out
-            images, nats an image.
+        densities: Name of a sampler to its density.
+        log_densities: Name of a sampler to the mean log-density of training and of
+            held-out images, nats an image.
     """
 
     run: lab_lib.Opened
@@ -48,34 +51,40 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     first = next(iter(opened.values()))
     held_out = distances.HeldOut(lab, first)
     sets, grids = {}, {}
-    for name, each in fitted.items():
-        for sampler, z in _draw(lab, each, held_out.num_images):
-            sets[f"{name}, {sampler}"] = held_out.decoded(each.run, z)
+    for name, run in opened.items():
+        for sampler, z in _draw(lab, fitted[name], held_out.num_images):
+            sets[_label(name, sampler)] = held_out.decoded(run, z)
             shown = z[: lab.study.rows * lab.study.columns]
-            grids[f"{name}, {sampler}"] = each.run.codec.decode_many(shown)
+            grids[name, sampler] = run.codec.decode_many(shown)
     sets["training images"] = lambda: distances.clean(lab, first, dataset.TRAIN_SPLIT)
-    found = held_out.measure(sets)
+    measured = held_out.measure(sets)
     return outcome.Outcome(
         "Random points drawn from the prior and from densities that were fitted to the "
         "encoded training images, decoded. By a fitted density also a model generates "
         "that has its images elsewhere than the prior has its points.",
         [
-            report.Section("Distances", _distance_parts(lab, fitted, found, held_out)),
-            report.Section("Pictures", _grids(lab, grids, found)),
+            report.Section(
+                "Distances", _distance_parts(lab, fitted, measured, held_out)
+            ),
+            report.Section("Pictures", _grids(lab, grids, measured)),
             report.Section("Fitted densities", [_density_table(lab, fitted)]),
             report.Section("Losses", losses.parts(opened)),
         ],
         {
             "images": held_out.num_images,
-            "distances": found,
+            "distances": measured,
             "log_densities": {
-                name: {kind: list(pair) for kind, pair in each.log_densities.items()}
-                for name, each in fitted.items()
+                name: {_LABELS[k]: list(pair) for k, pair in fit.log_densities.items()}
+                for name, fit in fitted.items()
             },
             "losses": {name: losses.figures(run) for name, run in opened.items()},
         },
         opened,
     )
+
+
+def _label(run: str, sampler: str) -> str:
+    return f"{run}, {_LABELS[sampler]}"
 
 
 def _fit(lab: lab_lib.Lab, name: str, run: lab_lib.Opened) -> _Fitted:
@@ -84,26 +93,25 @@ def _fit(lab: lab_lib.Lab, name: str, run: lab_lib.Opened) -> _Fitted:
     held_out = encodings.encode(lab, run, lab.held_out)
     print(f"fitting densities to the images that {run.run_dir} encoded", flush=True)
     points = trained.z_mean, trained.z_log_var
-    components = lab.study.components
-    numbers = components * run.codec.z_dim
-    is_enough = len(trained.z_mean) >= _POINTS_PER_NUMBER * numbers
     fitted = {
-        "fitted Gaussian": densities.fit_gaussian(*points, made=trained.made),
-        "fitted mixture": densities.fit_mixture(
+        "gaussian": densities.fit_gaussian(*points, made=trained.made),
+        "mixture": densities.fit_mixture(
             *points,
-            components=components,
-            covariance="full" if is_enough else "tied",
+            components=lab.study.components,
             seed=lab.train.seed,
             made=trained.made,
         ),
     }
-    for density in fitted.values():
-        density.save(os.path.join(lab.out, "samplers", name, density.made["kind"]))
-    told = {
-        kind: tuple(_log_density(lab, density, each) for each in (trained, held_out))
-        for kind, density in fitted.items()
+    for sampler, density in fitted.items():
+        density.save(os.path.join(lab.out, "samplers", name, sampler))
+    log_densities = {
+        sampler: (
+            _log_density(lab, density, trained),
+            _log_density(lab, density, held_out),
+        )
+        for sampler, density in fitted.items()
     }
-    return _Fitted(run, fitted, told)
+    return _Fitted(run, fitted, log_densities)
 
 
 def _log_density(
@@ -121,51 +129,55 @@ def _draw(
     """Draw `count` points, or as many as a picture shows, by each sampler."""
     seeds = lab.seeds(max(count, lab.study.rows * lab.study.columns))
     yield _PRIOR, np.asarray(sampling.prior(seeds, fitted.run.codec.z_dim))
-    for kind, density in fitted.densities.items():
-        yield kind, np.asarray(density.sample(seeds))
+    for sampler, density in fitted.densities.items():
+        yield sampler, np.asarray(density.sample(seeds))
 
 
-def _distance_parts(lab, fitted, found, held_out) -> list[report.Part]:
-    kinds = [_PRIOR, *next(iter(fitted.values())).densities]
-    rows = [[n, *(found[f"{n}, {kind}"] for kind in kinds)] for n in fitted]
-    told = " ".join(_told(n, {k: found[f"{n}, {k}"] for k in kinds}) for n in fitted)
+def _distance_parts(lab, fitted, measured, held_out) -> list[report.Part]:
+    by_run = {
+        run: {label: measured[_label(run, name)] for name, label in _LABELS.items()}
+        for run in fitted
+    }
+    rows = [[run, *distances.values()] for run, distances in by_run.items()]
     caption = (
         f"Sliced Wasserstein distance of {held_out.num_images:,} decoded points from "
         f"as many {lab.held_out} images, lower is better; training images are at "
-        f"{report.format_value(found['training images'])}."
+        f"{report.format_value(measured['training images'])}."
     )
-    return [report.Verdict(told), report.Table(["run", *kinds], rows, caption)]
-
-
-def _told(name: str, found: Mapping[str, float]) -> str:
-    best = min(found, key=found.get)
-    if best == _PRIOR:
-        return f"{name}: {_PRIOR} is as good as any; no fitted density is needed."
-    share = 1 - found[best] / found[_PRIOR]
-    return (
-        f"{name}: {best} is best, at a distance {share:.0%} below that of {_PRIOR} "
-        f"({found[best]:.0f} against {found[_PRIOR]:.0f})."
-    )
-
-
-def _grids(lab, grids, found) -> list[report.Part]:
     return [
-        pictures.grid(
-            name.replace(_PRIOR, "prior").replace(", ", "_").replace(" ", "_"),
-            images,
-            lab.study.columns,
-            f"{name}: distance {found[name]:.0f}.",
-        )
-        for name, images in grids.items()
+        report.Verdict(" ".join(_best(*item) for item in by_run.items())),
+        report.Table(["run", *_LABELS.values()], rows, caption),
     ]
+
+
+def _best(run: str, distances: Mapping[str, float]) -> str:
+    """Say which sampler is best, given the distance of each by its label."""
+    best, prior = min(distances, key=distances.get), _LABELS[_PRIOR]
+    if best == prior:
+        return f"{run}: {prior} is as good as any; no fitted density is needed."
+    share = 1 - distances[best] / distances[prior]
+    return (
+        f"{run}: {best} is best, at a distance {share:.0%} below that of {prior} "
+        f"({distances[best]:.0f} against {distances[prior]:.0f})."
+    )
+
+
+def _grids(lab, grids, measured) -> list[report.Part]:
+    parts = []
+    for (run, sampler), images in grids.items():
+        label = _label(run, sampler)
+        caption = f"{label}: distance {measured[label]:.0f}."
+        name = f"{run}_{sampler}"
+        parts.append(pictures.grid(name, images, lab.study.columns, caption))
+    return parts
 
 
 def _density_table(lab: lab_lib.Lab, fitted: Mapping[str, _Fitted]) -> report.Table:
-    rows = [
-        [f"{name}, {kind}", each.densities[kind].made.get("covariance", "full"), *pair]
-        for name, each in fitted.items()
-        for kind, pair in each.log_densities.items()
-    ]
+    rows = []
+    for run, fit in fitted.items():
+        for sampler, pair in fit.log_densities.items():
+            covariance = fit.densities[sampler].made.get("covariance", "full")
+            rows.append([_label(run, sampler), covariance, *pair])
     columns = ["density", "covariance", "training images", f"{lab.held_out} images"]
     caption = (
         "Mean log-density of encoded images, nats an image. Where it is much lower on "
