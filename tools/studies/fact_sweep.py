@@ -4,6 +4,7 @@ import numpy as np
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, reconstruction
+from vae_prod.config import figures as kinds
 from vae_prod.latent import sampling
 from vae_prod.reporting import charts, report
 
@@ -58,11 +59,8 @@ def _parts(lab, measured) -> list[report.Part]:
         )
         for name, each in measured.items()
     }
-    sheet = charts.front(
-        points,
-        "distance of reconstructions (lower is better)",
-        "distance of images of\nrandom z (lower is better)",
-    )
+    axes = map(_axis, ("reconstruction_distance", "sample_distance"))
+    sheet = charts.front(points, *axes)
     caption = (
         "Distance of images of z ~ N(0, I) from held-out images over that of "
         "reconstructions; each point is a fact."
@@ -72,6 +70,11 @@ def _parts(lab, measured) -> list[report.Part]:
         pictures.chart("front", sheet, caption),
         quality.table(lab, measured),
     ]
+
+
+def _axis(name: str) -> str:
+    kind = kinds.FIGURES[name]
+    return f"{kind.label}\n({kind.better} is better)"
 
 
 def _pictures(lab, opened) -> list[report.Part]:

@@ -6,6 +6,7 @@ import attrs
 
 from tools import progress
 from tools.studies import lab as lab_lib
+from vae_prod.config import figures as kinds
 from vae_prod.evaluation import assessment as assessment_lib
 from vae_prod.evaluation import figures as figures_lib
 from vae_prod.evaluation import quality as quality_lib
@@ -13,22 +14,12 @@ from vae_prod.evaluation import verdict as verdict_lib
 from vae_prod.reporting import report
 
 # What tables show, by the figures' names.
-_SHOWN = {
-    "psnr": "PSNR of reconstructions",
-    "ssim": "SSIM of reconstructions",
-    "explained_variance": "variance explained",
-    "reconstruction_nats": "reconstruction",
-    "kl": "KL",
-    "elbo": "ELBO",
-    "bits_per_dim": "bits per dimension",
-    "importance_bound": "importance-weighted bound",
-    "reconstruction_distance": "distance of reconstructions",
-    "sample_distance": "distance of images of random z",
-    "active_units": "active units",
-    "noise_share": "noise's share of variance",
-    "sampled_radius": "mean |z|",
-    "prior_radius": "√z_dim, the prior's |z|",
-}
+_SHOWN = (
+    *("psnr", "ssim", "explained_variance", "reconstruction_nats", "kl", "elbo"),
+    *("bits_per_dim", "importance_bound", "reconstruction_distance"),
+    *("sample_distance", "active_units", "noise_share", "sampled_radius"),
+    "prior_radius",
+)
 
 
 @attrs.frozen(eq=False)
@@ -86,17 +77,17 @@ def measure(
         )
     listed = figures_lib.of(assessed, config)
     verdict = verdict_lib.judge(assessed, config)
-    return Judged(assessed, {each.name: each for each in listed}, verdict)
+    return Judged(assessed, {figure.name: figure for figure in listed}, verdict)
 
 
 def table(lab: lab_lib.Lab, judged: Mapping[str, Judged]) -> report.Table:
     """Tabulate how good runs are, a column a run."""
-    known = {name: f for each in judged.values() for name, f in each.figures.items()}
     rows = []
-    for name, text in _SHOWN.items():
-        values = [each.figures[name].value for each in judged.values()]
+    for name in _SHOWN:
+        figures = [run.figures[name] for run in judged.values()]
+        values = [figure.value for figure in figures]
         if any(value is not None for value in values):
-            rows.append([_label(text, known[name]), *values])
+            rows.append([_label(figures[-1]), *values])
     quality = next(iter(judged.values())).quality
     caption = (
         f"On {quality.num_images:,} {lab.held_out} images; sliced Wasserstein "
@@ -105,18 +96,20 @@ def table(lab: lab_lib.Lab, judged: Mapping[str, Judged]) -> report.Table:
     return report.Table(["figure", *judged], rows, caption)
 
 
-def _label(text: str, figure: figures_lib.Figure) -> str:
+def _label(figure: figures_lib.Figure) -> str:
+    """Return a figure's label, with its unit where it has one of its own."""
+    label = kinds.FIGURES[figure.name].label
     better = figure.better and f"{figure.better} is better"
     unit = "" if figure.unit == "1/1000" else figure.unit
-    told = ", ".join(part for part in (unit, better) if part)
-    return f"{text} ({told})" if told else text
+    meaning = ", ".join(part for part in (unit, better) if part)
+    return f"{label} ({meaning})" if meaning else label
 
 
 def verdicts(judged: Mapping[str, Judged]) -> list[report.Part]:
     """Tell what each run is, why, and what to do."""
     parts = []
-    for name, each in judged.items():
-        verdict = each.verdict
+    for name, run in judged.items():
+        verdict = run.verdict
         parts += [
             report.Verdict(f"{name}: {verdict.finding}. {verdict.advice}"),
             report.Text(f"Why: {'; '.join(verdict.reasons)}."),
@@ -126,15 +119,15 @@ def verdicts(judged: Mapping[str, Judged]) -> list[report.Part]:
 
 def posteriors(name: str, judged: Judged) -> report.Table:
     """Tabulate what separates z from z_mean."""
-    found = judged.assessment.posteriors
+    posteriors = judged.assessment.posteriors
     rows = [
         [text, *map(_exact, (extent.mean, extent.smallest, extent.largest))]
-        for text, extent in found.rows()
+        for text, extent in posteriors.rows()
     ]
-    components = found.num_images * found.z_dim
+    components = posteriors.num_images * posteriors.z_dim
     caption = (
-        f"{name}: z against z_mean. {found.far:,} of {components:,} components of z "
-        "are more than 0.05 from z_mean."
+        f"{name}: z against z_mean. {posteriors.far:,} of {components:,} components of "
+        "z are more than 0.05 from z_mean."
     )
     return report.Table(["over images", "mean", "smallest", "largest"], rows, caption)
 

@@ -6,22 +6,16 @@ import attrs
 from attrs import validators
 
 from pipelines import settings
-from vae_prod.config import decoders
+from vae_prod.config import decoders, figures
 from vae_prod.config import likelihoods as likelihoods_lib
 from vae_prod.config import model as model_lib
 
-# Figures that a search can rank by, and whether lower is better.
-OBJECTIVES = {
-    "distance": True,
-    "sample_distance": True,
-    "reconstruction_distance": True,
-    "psnr": False,
-    "reconstruction_nats": True,
-    "elbo": False,
-    "bits_per_dim": True,
-    "importance_bound": False,
-    "total_loss": True,
-}
+# Figures that a search can rank by.
+OBJECTIVES = (
+    *("distance", "sample_distance", "reconstruction_distance", "psnr"),
+    *("reconstruction_nats", "elbo", "bits_per_dim", "importance_bound"),
+    "total_loss",
+)
 
 
 def _range(default, text):
@@ -49,7 +43,7 @@ class SearchConfig:
         "sample_distance + reconstruction_distance_weight x reconstruction_distance; "
         "total_loss falls with fact by construction, so it can't compare models of "
         "different fact.",
-        validators.in_(tuple(OBJECTIVES)),
+        validators.in_(OBJECTIVES),
     )
     reconstruction_distance_weight: float = settings.setting(
         1.0,
@@ -212,7 +206,7 @@ class SearchConfig:
     @property
     def minimize(self) -> bool:
         """Whether the objective is better when lower."""
-        return OBJECTIVES[self.objective]
+        return figures.FIGURES[self.objective].minimize
 
 
 _RANGES = ("fact", "learning_rate")

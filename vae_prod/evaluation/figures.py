@@ -6,12 +6,12 @@ import attrs
 import numpy as np
 
 from vae_prod import config as config_lib
+from vae_prod.config import figures as kinds
 from vae_prod.evaluation import assessment as assessment_lib
 from vae_prod.evaluation import wasserstein
 
 # The protocols that figures are taken under, see `protocol`.
 IMAGES, NOISE, DISTANCES, BOUND = "images", "noise", "distances", "bound"
-_HIGHER, _LOWER, _NEITHER = "higher", "lower", ""
 
 
 def features(extractor: str) -> str:
@@ -59,49 +59,61 @@ def of(
     return [Figure(row[0], s, *row[1:]) for s, rows in sections.items() for row in rows]
 
 
+def _row(name: str, value: float | int | None, protocol: str) -> tuple:
+    """Return a figure's row: what is known of it stands in `config.figures`."""
+    kind = kinds.FIGURES[name]
+    return name, kind.text, value, kind.unit, kind.better, protocol
+
+
 def _losses(assessment) -> Iterator[tuple]:
-    # What falls with fact ranks nothing.
-    yield "total_loss", "total", assessment.total_loss, "", _NEITHER, NOISE
-    yield "reco_loss", "reconstruction", assessment.reco_loss, "", _LOWER, NOISE
-    yield "kl_loss", "KL times fact", assessment.kl_loss, "", _NEITHER, IMAGES
+    yield _row("total_loss", assessment.total_loss, NOISE)
+    yield _row("reco_loss", assessment.reco_loss, NOISE)
+    yield _row("kl_loss", assessment.kl_loss, IMAGES)
 
 
 def _likelihood(assessment, config) -> Iterator[tuple]:
-    quality, unit = assessment.quality, "nats/image"
+    quality = assessment.quality
     nats, bound = quality.reconstruction_nats, quality.importance_bound
-    text, own = "reconstruction", unit
+    name, text, _, unit, better, protocol = _row("reconstruction_nats", nats, NOISE)
     if not config.likelihood.has_nats:
-        text, own = "squared error", ""
-    samples = f"weighted bound, K = {assessment.settings.importance_samples}"
+        text, unit = "squared error", ""
+    yield name, text, nats, unit, better, protocol
+    yield _row("kl", quality.kl, IMAGES)
+    yield _row("elbo", quality.elbo, NOISE)
+    yield _row("bits_per_dim", quality.bits_per_dim, NOISE)
     own_protocol = NOISE if bound is None else BOUND
-    yield "reconstruction_nats", text, nats, own, _LOWER, NOISE
-    yield "kl", "KL", quality.kl, unit, _NEITHER, IMAGES
-    yield "elbo", "ELBO", quality.elbo, unit, _HIGHER, NOISE
-    yield "bits_per_dim", "bits/dim", quality.bits_per_dim, "bits", _LOWER, NOISE
-    yield "importance_bound", samples, bound, unit, _HIGHER, own_protocol
+    name, text, *others = _row("importance_bound", bound, own_protocol)
+    yield name, f"{text}, K = {assessment.settings.importance_samples}", *others
 
 
 def _reconstructions(assessment) -> Iterator[tuple]:
-    quality, explained = assessment.quality, assessment.explained_variance
-    yield "mse", "MSE", quality.mse, "", _LOWER, IMAGES
-    yield "psnr", "PSNR", quality.psnr, "dB", _HIGHER, IMAGES
-    yield "ssim", "SSIM", assessment.ssim, "", _HIGHER, IMAGES
-    yield "explained_variance", "explained variance", explained, "", _HIGHER, IMAGES
+    quality = assessment.quality
+    yield _row("mse", quality.mse, IMAGES)
+    yield _row("psnr", quality.psnr, IMAGES)
+    yield _row("ssim", assessment.ssim, IMAGES)
+    yield _row("explained_variance", assessment.explained_variance, IMAGES)
     yield from _distance("reconstruction_distance", quality.reconstruction_distance)
 
 
 def _distance(name: str, distance: wasserstein.Distance) -> Iterator[tuple]:
-    rest = "1/1000", _LOWER, DISTANCES
-    yield name, "sliced Wasserstein distance", distance.mean, *rest
+    yield _row(name, distance.mean, DISTANCES)
+    _, _, _, *same = _row(name, None, DISTANCES)
     for size, value in distance.levels.items():
-        yield f"{name}_{size}", f"at {size} pixels", value, *rest
+        yield f"{name}_{size}", f"at {size} pixels", value, *same
 
 
 def _checkerboards(assessment) -> Iterator[tuple]:
     for board in assessment.checkerboards:
         name, text = f"checkerboard_{board.period}", f"of {board.period} pixels"
-        yield f"{name}_excess", f"{text}, excess", board.excess, "dB", _LOWER, IMAGES
-        yield f"{name}_energy", "energy", board.energy, "dB", _NEITHER, IMAGES
+        yield (
+            f"{name}_excess",
+            f"{text}, excess",
+            board.excess,
+            "dB",
+            kinds.LOWER,
+            IMAGES,
+        )
+        yield f"{name}_energy", "energy", board.energy, "dB", kinds.NEITHER, IMAGES
 
 
 def _samples(assessment) -> Iterator[tuple]:
@@ -109,32 +121,25 @@ def _samples(assessment) -> Iterator[tuple]:
 
 
 def _features(assessment, extractor: str) -> Iterator[tuple]:
-    for name, text, better in (
-        ("fid", "FID", _LOWER),
-        ("kid", "KID", _LOWER),
-        ("precision", "precision", _HIGHER),
-        ("recall", "recall", _HIGHER),
-    ):
+    for name in ("fid", "kid", "precision", "recall"):
         value = getattr(assessment.features[extractor], name)
-        yield f"{extractor}/{name}", text, value, "", better, features(extractor)
+        _, *row = _row(name, value, features(extractor))
+        yield f"{extractor}/{name}", *row
 
 
 def _latent(assessment) -> Iterator[tuple]:
     quality, dimensions = assessment.quality, assessment.dimensions
     mean, deviation = np.abs(dimensions.mean), dimensions.deviation
     log_var = assessment.posteriors.z_log_var
-    for name, text, value, protocol in (
-        ("z_dim", "dimensions", quality.z_dim, IMAGES),
-        ("active_units", "active units", quality.active_units, IMAGES),
-        ("noise_share", "noise's share of variance", dimensions.noise_share, IMAGES),
-        ("radius", "mean |z_mean|", quality.radius, IMAGES),
-        ("sampled_radius", "mean |z|", quality.sampled_radius, NOISE),
-        ("prior_radius", "sqrt(z_dim)", quality.prior_radius, IMAGES),
-        ("z_log_var", "mean z_log_var", log_var and log_var.mean, IMAGES),
-        ("mean_offset", "|mean of z_j|, mean over j", float(mean.mean()), IMAGES),
-        ("largest_offset", "largest", float(mean.max()), IMAGES),
-        ("mean_deviation", "deviation of z_j, mean", float(deviation.mean()), IMAGES),
-        ("smallest_deviation", "smallest", float(deviation.min()), IMAGES),
-        ("largest_deviation", "largest", float(deviation.max()), IMAGES),
-    ):
-        yield name, text, value, "", _NEITHER, protocol
+    yield _row("z_dim", quality.z_dim, IMAGES)
+    yield _row("active_units", quality.active_units, IMAGES)
+    yield _row("noise_share", dimensions.noise_share, IMAGES)
+    yield _row("radius", quality.radius, IMAGES)
+    yield _row("sampled_radius", quality.sampled_radius, NOISE)
+    yield _row("prior_radius", quality.prior_radius, IMAGES)
+    yield _row("z_log_var", log_var and log_var.mean, IMAGES)
+    yield _row("mean_offset", float(mean.mean()), IMAGES)
+    yield _row("largest_offset", float(mean.max()), IMAGES)
+    yield _row("mean_deviation", float(deviation.mean()), IMAGES)
+    yield _row("smallest_deviation", float(deviation.min()), IMAGES)
+    yield _row("largest_deviation", float(deviation.max()), IMAGES)

@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vae_prod.config import figures as figures_lib
 from vae_prod.reporting import plots
 from vae_prod.tuning import layout, leaderboard
 
@@ -22,16 +23,6 @@ _MARGIN = 0.1
 _FRONT = ("reconstruction_distance", "sample_distance")
 # Of pictures of samples, in pixels; smaller images are enlarged.
 _SMALL, _TITLE_SIZE, _GAP = 64, 15, 24
-_UNITS = {
-    "distance": "thousandths of a deviation",
-    "sample_distance": "thousandths of a deviation",
-    "reconstruction_distance": "thousandths of a deviation",
-    "psnr": "dB",
-    "reconstruction_nats": "nats per image",
-    "elbo": "nats per image",
-    "importance_bound": "nats per image",
-    "bits_per_dim": "bits per pixel and channel",
-}
 
 
 def objective_over_trials(
@@ -293,7 +284,7 @@ def _value(row: leaderboard.Row, objective: leaderboard.Objective) -> float | No
 
 
 def _label(objective: leaderboard.Objective, width: int = 60) -> str:
-    unit = _UNITS.get(objective.name)
+    unit = figures_lib.UNITS[figures_lib.FIGURES[objective.name].unit]
     better = f"{'lower' if objective.minimize else 'higher'} is better"
     meaning = f"({', '.join(filter(None, (unit, better)))})"
     return f"{objective.name}\n{textwrap.fill(meaning, width)}"

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from vae_prod import config as config_lib
+from vae_prod.config import figures as figures_lib
 from vae_prod.tuning.leaderboard import (
     STATUSES,
     Objective,
@@ -27,8 +28,6 @@ _FIGURES = (
 _SHORT = {
     "sample_distance": "sample",
     "reconstruction_distance": "recon",
-    "psnr": "PSNR",
-    "kl": "KL",
     "active_units": "active",
     "learning_rate": "rate",
     "encoder_dense": "dense",
@@ -38,8 +37,8 @@ _SHORT = {
 }
 _DECIMALS = {"active_units": 0, "bits_per_dim": 3}
 _MOST_REASONS, _MOST_TRIALS = 3, 5
-# What people look at, and whether lower is better.
-_LOOKED_AT = {"sample_distance": True, "reconstruction_distance": True, "psnr": False}
+# What people look at.
+_LOOKED_AT = ("sample_distance", "reconstruction_distance", "psnr")
 # Relative leads that another seed easily turns: of distances, and of figures that are
 # much the same for all models.
 _SMALL_LEADS = (0.02, 0.005)
@@ -131,14 +130,18 @@ def _columns(
         cells = [text_of(row.settings.get(name, "")) for row in rows]
         columns.append([_SHORT.get(cell, cell) for cell in (name, *cells)])
     figures = [_figure(objective.name, row, 1) for row in done]
-    heading = _SHORT.get(objective.name, objective.name)
-    columns.append([heading, *figures, *["running"] * len(running)])
+    columns.append([_heading(objective.name), *figures, *["running"] * len(running)])
     for name in _FIGURES:
         figures = [_figure(name, row) for row in done]
-        column = [_SHORT[name], *figures, *[""] * len(running)]
+        column = [_heading(name), *figures, *[""] * len(running)]
         if name != objective.name and _width([*columns, column]) <= _WIDTH:
             columns.append(column)
     return columns
+
+
+def _heading(name: str) -> str:
+    """Return what a figure is called above its column."""
+    return _SHORT.get(name, figures_lib.FIGURES[name].text)
 
 
 def _width(columns: Sequence[Sequence[str]]) -> int:
@@ -206,8 +209,8 @@ def _lead(done: Sequence[Row], objective: Objective) -> str:
 def _places(done: Sequence[Row], objective: Objective) -> str:
     """Say where the best trial stands in the figures that people look at."""
     places = []
-    for name, minimize in _LOOKED_AT.items():
-        key = Objective(name, minimize).key
+    for name in _LOOKED_AT:
+        key = Objective(name, figures_lib.FIGURES[name].minimize).key
         keys = [key(row) for row in done if key(row) is not None]
         if name != objective.name and key(done[0]) is not None and len(keys) > 1:
             place = 1 + sum(value < key(done[0]) for value in keys)

@@ -1,0 +1,106 @@
+"""The figures that models are judged by: names, labels, units, which way is better.
+
+Nothing here imports TensorFlow.
+"""
+
+import attrs
+
+HIGHER, LOWER, NEITHER = "higher", "lower", ""
+# Units as tables have them, and in words.
+UNITS = {
+    "": "",
+    "dB": "dB",
+    "nats/image": "nats per image",
+    "bits": "bits per pixel and channel",
+    "1/1000": "thousandths of a deviation",
+}
+
+
+@attrs.frozen
+class Kind:
+    """What it takes to read a figure.
+
+    Attributes:
+        name: Its name in files.
+        text: Its name in a table, under the heading of its section.
+        label: Its name where it stands by itself.
+        unit: One of `UNITS`.
+        better: `HIGHER` or `LOWER`; `NEITHER` where it ranks nothing.
+    """
+
+    name: str
+    text: str
+    label: str
+    unit: str = ""
+    better: str = NEITHER
+
+    @property
+    def minimize(self) -> bool:
+        """Whether a search for the best looks for the lowest."""
+        return self.better != HIGHER
+
+
+_LOSSES = (
+    # What falls with fact ranks nothing but models of the same fact.
+    Kind("total_loss", "total", "total loss"),
+    Kind("reco_loss", "reconstruction", "reconstruction loss", "", LOWER),
+    Kind("kl_loss", "KL times fact", "KL loss"),
+)
+_LIKELIHOOD = (
+    Kind(
+        "reconstruction_nats", "reconstruction", "reconstruction", "nats/image", LOWER
+    ),
+    Kind("kl", "KL", "KL", "nats/image"),
+    Kind("elbo", "ELBO", "ELBO", "nats/image", HIGHER),
+    Kind("bits_per_dim", "bits/dim", "bits per dimension", "bits", LOWER),
+    Kind(
+        "importance_bound",
+        "weighted bound",
+        "importance-weighted bound",
+        "nats/image",
+        HIGHER,
+    ),
+)
+_IMAGES = (
+    Kind("mse", "MSE", "MSE of reconstructions", "", LOWER),
+    Kind("psnr", "PSNR", "PSNR of reconstructions", "dB", HIGHER),
+    Kind("ssim", "SSIM", "SSIM of reconstructions", "", HIGHER),
+    Kind("explained_variance", "explained variance", "variance explained", "", HIGHER),
+    Kind(
+        "reconstruction_distance",
+        "sliced Wasserstein distance",
+        "distance of reconstructions",
+        "1/1000",
+        LOWER,
+    ),
+    Kind(
+        "sample_distance",
+        "sliced Wasserstein distance",
+        "distance of images of random z",
+        "1/1000",
+        LOWER,
+    ),
+    Kind("distance", "distance", "both distances, weighted", "1/1000", LOWER),
+)
+_FEATURES = (
+    Kind("fid", "FID", "FID", "", LOWER),
+    Kind("kid", "KID", "KID", "", LOWER),
+    Kind("precision", "precision", "precision", "", HIGHER),
+    Kind("recall", "recall", "recall", "", HIGHER),
+)
+_LATENT = (
+    Kind("z_dim", "dimensions", "latent dimensions"),
+    Kind("active_units", "active units", "active units"),
+    Kind("noise_share", "noise's share of variance", "noise's share of variance"),
+    Kind("radius", "mean |z_mean|", "mean |z_mean|"),
+    Kind("sampled_radius", "mean |z|", "mean |z|"),
+    Kind("prior_radius", "sqrt(z_dim)", "√z_dim, the prior's |z|"),
+    Kind("z_log_var", "mean z_log_var", "mean z_log_var"),
+    Kind("mean_offset", "|mean of z_j|, mean over j", "mean |mean of z_j|"),
+    Kind("largest_offset", "largest", "largest |mean of z_j|"),
+    Kind("mean_deviation", "deviation of z_j, mean", "mean deviation of z_j"),
+    Kind("smallest_deviation", "smallest", "smallest deviation of z_j"),
+    Kind("largest_deviation", "largest", "largest deviation of z_j"),
+)
+_ALL = (*_LOSSES, *_LIKELIHOOD, *_IMAGES, *_FEATURES, *_LATENT)
+FIGURES = {kind.name: kind for kind in _ALL}
