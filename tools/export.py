@@ -60,23 +60,23 @@ def main(values):
 
 def _export(values) -> None:
     from tools import models
-    from tools.exporting import serving_facts
+    from tools.exporting import export_contents
     from vae_prod.serving import export, versions
 
     run, model = models.load_model(
         values.run_dir, values.weights, values.recompute_batch_norm
     )
-    found = serving_facts.gather(values, run, model)
-    for line in found.told:
+    contents = export_contents.gather(values, run, model)
+    for line in contents.left_out:
         print(line)
     directory = values.out or os.path.join(values.run_dir, "export")
     path = export.export(
         model,
         directory,
-        found.extras,
+        contents.extras,
         data_digest=run.data_digest,
-        files=found.files,
-        card=found.card,
+        files=contents.files,
+        card=contents.card,
     )
     print(f"exported: {path}")
     if values.keep:
@@ -86,12 +86,12 @@ def _export(values) -> None:
 
 def _convert(values) -> None:
     from tools import models
-    from tools.exporting import portable
+    from tools.exporting import other_formats
 
     run, model = models.load_model(
         values.run_dir, values.weights, values.recompute_batch_norm
     )
-    path = portable.write(
+    path = other_formats.write(
         values.run_dir,
         run,
         model,

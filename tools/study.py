@@ -68,7 +68,7 @@ def main(values):
     command = _command(values)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from tools import runs
-    from tools.studies import annotations, setup
+    from tools.studies import annotations, provenance
     from tools.studies import outcome as outcome_lib
     from vae_prod.training import callbacks
     from vae_prod.training import run as run_lib
@@ -86,7 +86,7 @@ def main(values):
     except callbacks.Stopped:
         print("stopped on request; the same command goes on")
         sys.exit(program.STOPPED)
-    outcome = setup.with_setup(outcome, lab, command)
+    outcome = provenance.with_provenance(outcome, lab, command)
     path = outcome_lib.publish(outcome, _title(study, values.run_dir), lab.out)
     print(f"\nreport: {path}")
     print(f"watch it: tensorboard --logdir={lab.out}")

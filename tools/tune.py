@@ -74,7 +74,7 @@ def main(values):
     from pipelines import shards
     from pipelines.reading import dataset
     from tools import runs
-    from tools.search import searches
+    from tools.search import search_directory
     from vae_prod.training import run as run_lib
 
     # A chief leaves the accelerators to its workers.
@@ -94,7 +94,9 @@ def main(values):
         manifest.digest(),
     )
     search_config = attrs.evolve(search_config, max_epochs=epochs)
-    search = searches.Search(os.path.abspath(values.search_dir), search_config, base)
+    search = search_directory.Search(
+        os.path.abspath(values.search_dir), search_config, base
+    )
     search.check()
     if role == "worker":
         _work(values, search)

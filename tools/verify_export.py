@@ -98,18 +98,18 @@ def _record(values, run_dir: str, described, path: str) -> None:
     """Record what the run's model answers, on held-out images."""
     from pipelines import files
     from tools import models
-    from tools.exporting import serving_record
+    from tools.exporting import expected_answers
     from vae_prod.model import codec
 
     run, model = models.load_model(run_dir, values.weights, values.recompute_batch_norm)
-    found = codec.from_model(model)
-    if found.weights_digest() != described.weights_digest:
+    digest = codec.from_model(model).weights_digest()
+    if digest != described.weights_digest:
         raise files.UserError(
             f"Expected the weights of {values.export_dir} in {run_dir}, found others. "
             "Give the same --weights and --recompute_batch_norm as for tools.export, "
             "or another --run_dir."
         )
-    serving_record.record(path, run, model, described, values.data_dir, values.images)
+    expected_answers.record(path, run, model, described, values.data_dir, values.images)
 
 
 def _play(job: dict, folder: str) -> dict:
@@ -124,9 +124,9 @@ def _play(job: dict, folder: str) -> dict:
     with progress.Progress("trials") as show, open(said, "wb") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)
         for line in process.stdout:
-            found = json.loads(line)
-            if isinstance(found, list):
-                show(*found)
+            message = json.loads(line)  # Progress, and at last the findings.
+            if isinstance(message, list):
+                show(*message)
     if process.wait():
         with open(said, errors="replace") as stderr:
             lines = stderr.read().strip().splitlines() or ["no word"]
@@ -134,7 +134,7 @@ def _play(job: dict, folder: str) -> dict:
             f"Expected {job['export']} to load and answer in a process of its own, it "
             f"ended with exit code {process.returncode}: {lines[-1][:300]}"
         )
-    return found
+    return message
 
 
 def run():

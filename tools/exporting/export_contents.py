@@ -24,23 +24,25 @@ ATTRIBUTES = "train"
 
 
 @attrs.frozen(eq=False)
-class Found:
+class Contents:
     """What goes with a model.
 
     Attributes:
         extras: What is served beside it.
         files: Name to content, for the export's `assets.extra`.
         card: Makes the model card of the description.
-        told: What was left out, and why, for people.
+        left_out: What was left out, and why, for people.
     """
 
     extras: functions.Extras
     files: dict[str, bytes]
     card: Callable[[description.Description], str]
-    told: list[str]
+    left_out: list[str]
 
 
-def gather(values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE) -> Found:
+def gather(
+    values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE
+) -> Contents:
     """Collect what a run has that belongs to these weights.
 
     Args:
@@ -52,17 +54,17 @@ def gather(values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE) ->
         UserError: Its data set isn't the one it was trained on.
         UserError: Its data set is gone.
     """
-    told: list[str] = []
+    left_out: list[str] = []
     manifest = _manifest(values.data_dir or run.data_dir, run)
     digest = codec.from_model(model).weights_digest()
     extras = functions.Extras(
         preparation(manifest, run),
-        _samplers(values.run_dir, digest, told),
-        _vectors(values.run_dir, digest, told),
+        _samplers(values.run_dir, digest, left_out),
+        _vectors(values.run_dir, digest, left_out),
         values.sharpness,
         values.max_batch,
     )
-    evaluations = _evaluations(values.run_dir, digest, told)
+    evaluations = _evaluations(values.run_dir, digest, left_out)
     facts = card.Facts(
         run.model,
         run.train,
@@ -76,7 +78,7 @@ def gather(values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE) ->
     for split, evaluation in evaluations.items():
         text = protocol.to_text(evaluation)
         files[os.path.join("evaluation", f"{split}.json")] = text.encode()
-    return Found(extras, files, functools.partial(card.text, facts), told)
+    return Contents(extras, files, functools.partial(card.text, facts), left_out)
 
 
 def preparation(manifest: shards.Manifest, run: runs.Run) -> pictures.Preparation:
@@ -102,46 +104,46 @@ def _manifest(data_dir: str, run: runs.Run) -> shards.Manifest:
 
 
 def _samplers(
-    run_dir: str, digest: str, told: list[str]
+    run_dir: str, digest: str, left_out: list[str]
 ) -> dict[str, densities.Density]:
-    found = {}
+    samplers = {}
     for path in sorted(glob.glob(densities.folder(run_dir, "*"))):
         density = densities.load(path, "Fit it again with tools.fit_sampler.")
         if density.made.get("model") == digest:
-            found[os.path.basename(path)] = density
+            samplers[os.path.basename(path)] = density
         else:
-            told.append(f"left out: {path} was fitted to other weights")
-    return found
+            left_out.append(f"left out: {path} was fitted to other weights")
+    return samplers
 
 
-def _vectors(run_dir: str, digest: str, told: list[str]) -> dict:
+def _vectors(run_dir: str, digest: str, left_out: list[str]) -> dict:
     path = arithmetic_lib.folder(run_dir, ATTRIBUTES)
     if not os.path.isdir(path):
         return {}
     means = arithmetic_lib.load(path, "Make them again with tools.fit_attributes.")
     if means.made.get("model") == digest:
         return means.vectors()
-    told.append(f"left out: {path} was fitted to other weights")
+    left_out.append(f"left out: {path} was fitted to other weights")
     return {}
 
 
 def _evaluations(
-    run_dir: str, digest: str, told: list[str]
+    run_dir: str, digest: str, left_out: list[str]
 ) -> dict[str, protocol.Evaluation]:
-    found = {}
+    evaluations = {}
     for path in sorted(glob.glob(os.path.join(run_dir, "evaluation", "*.json"))):
         evaluation = protocol.load(path)
         if evaluation.model.get("weights_digest") == digest:
-            found[os.path.splitext(os.path.basename(path))[0]] = evaluation
+            evaluations[os.path.splitext(os.path.basename(path))[0]] = evaluation
         else:
-            told.append(f"left out: {path} is of other weights")
-    return found
+            left_out.append(f"left out: {path} is of other weights")
+    return evaluations
 
 
 def _data(manifest: shards.Manifest, run: runs.Run) -> dict[str, str]:
     made, read = manifest.settings, run.data
     counts = (
-        f"{split} {each.num_examples:,}" for split, each in manifest.splits.items()
+        f"{name} {split.num_examples:,}" for name, split in manifest.splits.items()
     )
     height, width, channels = manifest.record.image_shape
     return {

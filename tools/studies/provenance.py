@@ -10,12 +10,12 @@ from tools.studies import outcome as outcome_lib
 from vae_prod.reporting import report
 
 
-def with_setup(
-    found: outcome_lib.Outcome, lab: lab_lib.Lab, command: str
+def with_provenance(
+    outcome: outcome_lib.Outcome, lab: lab_lib.Lab, command: str
 ) -> outcome_lib.Outcome:
-    """Add how it was made to what was found."""
+    """Add how a study was made to what it has found."""
     section = report.Section(
-        "How this was made", [*_data(lab), *_runs(found), *_command(command)]
+        "How this was made", [*_data(lab), *_runs(outcome), *_command(command)]
     )
     made = {
         "command": command,
@@ -26,12 +26,12 @@ def with_setup(
         },
         "held_out": lab.held_out,
         "seed": lab.train.seed,
-        "runs": {name: opened.run_dir for name, opened in found.runs.items()},
+        "runs": {name: opened.run_dir for name, opened in outcome.runs.items()},
     }
     return attrs.evolve(
-        found,
-        sections=[*found.sections, section],
-        figures={"made": made, "found": found.figures},
+        outcome,
+        sections=[*outcome.sections, section],
+        figures={"made": made, "found": outcome.figures},
     )
 
 
@@ -56,14 +56,14 @@ def _statistics(lab: lab_lib.Lab) -> str:
     return f"recomputed over {batches} training batches" if batches else "as trained"
 
 
-def _runs(found: outcome_lib.Outcome) -> list[report.Part]:
+def _runs(outcome: outcome_lib.Outcome) -> list[report.Part]:
     parts = [
         report.Text(
             "The runs, with the settings that aren't the defaults; flags.txt in each "
             "folder holds all of them."
         )
     ]
-    for name, opened in found.runs.items():
+    for name, opened in outcome.runs.items():
         done, asked = len(opened.history()), opened.run.train.epochs
         state = f"{done} of {asked} epochs" if done < asked else f"{done} epochs"
         lines = [f"# {name}: {opened.run_dir}, {state}", *_changed(opened)]

@@ -18,7 +18,7 @@ from tests.pipelines import shard_fixtures
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
 from tools import runs
-from tools.exporting import portable
+from tools.exporting import other_formats
 from vae_prod import config as config_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
@@ -29,7 +29,7 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        root = os.path.join(cls.get_temp_dir(cls()), "portable")
+        root = os.path.join(cls.get_temp_dir(cls()), "other_formats")
         shutil.rmtree(root, ignore_errors=True)
         data_dir, cls.run_dir = (os.path.join(root, name) for name in ("data", "run"))
         os.makedirs(data_dir)
@@ -56,19 +56,19 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
     def _write(self, kind, **options):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            path = portable.write(
+            path = other_formats.write(
                 self.run_dir, self.settings, self.model, kind, **options
             )
         return path, printed.getvalue()
 
-    @parameterized.parameters(*portable.FORMATS)
+    @parameterized.parameters(*other_formats.FORMATS)
     def test_writes_verifies_and_tells(self, kind):
         path, printed = self._write(kind, split="test", num_images=6)
         self.assertEqual(path, os.path.join(self.run_dir, kind, "1"))
         self.assertCountEqual(os.listdir(os.path.join(self.run_dir, kind)), ["1"])
         with open(os.path.join(path, formats.VERIFIED)) as file:
             verified = json.load(file)
-        variants = portable.FORMATS[kind].VARIANTS
+        variants = other_formats.FORMATS[kind].VARIANTS
         self.assertEqual(tuple(verified["variants"]), variants)
         self.assertEqual(verified["saved_model"], "1")
         self.assertEqual((verified["split"], verified["num_images"]), ("test", 6))
@@ -76,7 +76,7 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
             self.assertIn(variant, printed)
             self.assertIn(f"{found['largest']['image']:.1e}", printed)
             for name in formats.NETWORKS:
-                file_name = portable.FORMATS[kind].file_name(name, variant)
+                file_name = other_formats.FORMATS[kind].file_name(name, variant)
                 size = os.path.getsize(os.path.join(path, file_name))
                 self.assertEqual(found[f"{name}_bytes"], size)
             if variant == "float16":  # It may differ, and does.
@@ -86,7 +86,7 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLess(max(exact["largest"].values()), 1e-5)
         self.assertLess(abs(exact["psnr_change"]), 1e-3)
         own = codec_lib.from_model(self.model)
-        opened = portable.FORMATS[kind].open_codec(path)
+        opened = other_formats.FORMATS[kind].open_codec(path)
         self.assertEqual(opened.weights_digest(), own.weights_digest())
         found, expected = opened.encode(self.images), own.encode(self.images)
         self.assertAllClose(found["z_mean"], expected["z_mean"], atol=1e-5)
