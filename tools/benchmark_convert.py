@@ -25,7 +25,8 @@ import attrs
 from pipelines import config as config_lib
 from pipelines import files
 from tools import flags, program, progress
-from tools.benchmarks import measuring
+from tools.benchmarks import measuring, this_machine
+from tools.benchmarks import results as results_lib
 
 _PLAIN, _OURS = "plain loop", "conversion"
 _PACKAGES = ("numpy", "pillow", "tensorflow")
@@ -66,7 +67,7 @@ def main(values):
             for number in sorted({1, *values.workers})
             for kind, prepare in ((_PLAIN, loop), (_OURS, conversion))
         ]
-        facts = measuring.machine(*_PACKAGES)
+        facts = this_machine.facts(*_PACKAGES)
         with progress.Progress("runs") as show:
             runs = measuring.interleave(cases, values.repetitions, show)
     results = {case.name: _sum_up(case, runs[case.name], runs) for case in cases}
@@ -79,7 +80,7 @@ def main(values):
             "convert": attrs.asdict(config),
         }
         content = {"machine": facts, "settings": settings, "cases": results}
-        measuring.save(values.out, content | {"runs": runs})
+        results_lib.save(values.out, content | {"runs": runs})
 
 
 def _check(values, config):
@@ -98,7 +99,7 @@ def _check(values, config):
             f"{values.source}; unpack it, or leave --source off for drawn faces."
         )
     if values.out:
-        measuring.check_writable(values.out)
+        results_lib.check_writable(values.out)
 
 
 def _draw_faces(folder, num_images, seed):
@@ -238,7 +239,7 @@ def _sum_up(case, runs, all_runs):
         "ratio_to_one": rate.median / one,
         "cpu_seconds_per_1000": cpu,
         "cpu_ratio_to_plain": plain_cpu.median / cpu.median,
-        "start_seconds": measuring.spread([run.start_seconds for run in runs]),
+        "start_seconds": results_lib.spread([run.start_seconds for run in runs]),
         "peak_mb": max(run.peak_mb for run in runs),
         "worker_peak_mb": max(run.worker_peak_mb for run in runs),
     }
@@ -246,11 +247,11 @@ def _sum_up(case, runs, all_runs):
 
 def _rate(runs):
     rates = [run.result["images"] / run.result["seconds"] for run in runs]
-    return measuring.spread(rates)
+    return results_lib.spread(rates)
 
 
 def _cpu(runs):
-    return measuring.spread(
+    return results_lib.spread(
         [run.result["cpu_seconds"] / run.result["images"] * 1000 for run in runs]
     )
 
@@ -272,7 +273,7 @@ def _table(results):
         )
         for name, figures in results.items()
     ]
-    return measuring.table(_HEADER, rows)
+    return results_lib.table(_HEADER, rows)
 
 
 def run():

@@ -25,7 +25,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools import flags, program, progress
-from tools.benchmarks import measuring
+from tools.benchmarks import measuring, this_machine
+from tools.benchmarks import results as results_lib
 
 FORMATS = ("keras", "saved_model", "tflite", "tflite_dynamic", "tflite_float16", "onnx")
 # What the SavedModel is to reach: as fast as the model itself.
@@ -72,13 +73,15 @@ def define(values):
 def main(values):
     """Measure, and print the table."""
     counts = ("rounds", "calls", "batches", "batch_size")
-    measuring.check_flags(values, {"formats": FORMATS}, counts)
+    results_lib.check_flags(values, {"formats": FORMATS}, counts)
     flags.require_not_negative(values, "threads", "recompute_batch_norm")
     program.import_tensorflow()  # Not before: --help has answered by now.
     from tools.benchmarks import export_cases
 
     chosen = [name for name in FORMATS if name in values.formats]
-    machine = measuring.machine("tensorflow", "keras")  # With the load it begins under.
+    machine = this_machine.facts(
+        "tensorflow", "keras"
+    )  # With the load it begins under.
     with tempfile.TemporaryDirectory() as folder:
         print(f"writing {', '.join(chosen)}", flush=True)
         export_cases.write(_model(values), folder, chosen)
@@ -87,7 +90,7 @@ def main(values):
             runs = measuring.interleave(cases, values.rounds, show)
     results = {name: [run.result for run in of_case] for name, of_case in runs.items()}
     print(to_text(results, machine, values))
-    measuring.save_out(values, machine, formats=to_json(results))
+    results_lib.save_out(values, machine, formats=to_json(results))
 
 
 def _model(values):
@@ -126,12 +129,12 @@ def to_text(results: Results, machine: Mapping[str, Any], values) -> str:
     note = _NOTE.format(
         **machine, used=used, rounds=values.rounds, batch_size=values.batch_size
     )
-    table = measuring.table(_HEADER, [_row(name, results) for name in results])
+    table = results_lib.table(_HEADER, [_row(name, results) for name in results])
     return "\n".join([table, "", textwrap.fill(note, 88), *_goals(results)])
 
 
 def to_json(results: Results) -> dict[str, Any]:
-    """Return everything that was found, for `measuring.save`."""
+    """Return everything that was found, for `results.save`."""
     return {
         name: {
             "decode_times_keras": _times_keras(name, results, _decode_rate),
@@ -168,7 +171,7 @@ def _row(name: str, results: Results) -> list[str]:
         return "" if found is None else f"{found:.2f}"
 
     def latencies(figure):
-        middle = measuring.spread([figure(one)[0] for one in rounds])
+        middle = results_lib.spread([figure(one)[0] for one in rounds])
         return [middle.text(".2f"), f"{median(lambda one: figure(one)[1]):.2f}"]
 
     return [
@@ -176,7 +179,7 @@ def _row(name: str, results: Results) -> list[str]:
         *latencies(lambda one: one.decode_ms),
         times(_decode_rate),
         *latencies(lambda one: one.encode_ms),
-        measuring.spread([one.images_per_second for one in rounds]).text(),
+        results_lib.spread([one.images_per_second for one in rounds]).text(),
         times(_generate_rate),
         f"{rounds[0].disk_mb:.1f}",
         f"{median(lambda one: one.load_seconds):.2f}",

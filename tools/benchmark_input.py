@@ -27,7 +27,8 @@ import attrs
 from pipelines import config as config_lib
 from pipelines import files
 from tools import flags, program, progress
-from tools.benchmarks import input_report, measuring
+from tools.benchmarks import input_report, measuring, this_machine
+from tools.benchmarks import results as results_lib
 
 DTYPES = ("uint8", "float32", "bfloat16")
 
@@ -83,12 +84,12 @@ def main(values):
     with _data_sets(values) as data_dirs:
         subjects = _subjects(values, pipelines, list(data_dirs))
         cases = [_case(values, one, data_dirs[one.encoding]) for one in subjects]
-        machine = measuring.machine("tensorflow")  # With the load it begins under.
+        machine = this_machine.facts("tensorflow")  # With the load it begins under.
         with progress.Progress("runs") as show:
             runs = measuring.interleave(cases, values.repetitions, show)
     results = {one: [run.result for run in runs[one.name]] for one in subjects}
     print(input_report.to_text(results, machine, values.batch_size))
-    measuring.save_out(
+    results_lib.save_out(
         values,
         machine,
         cases=input_report.to_json(results),
@@ -106,7 +107,7 @@ def _check(values) -> None:
         "threads": range(len(os.sched_getaffinity(0)) + 1),
     }
     positive = ("batch_size", "shuffle_buffer", "repetitions", "seconds")
-    measuring.check_flags(values, choices, positive)
+    results_lib.check_flags(values, choices, positive)
     flags.require_not_negative(values, "warmup_seconds")
 
 
@@ -216,7 +217,7 @@ def prepare(**setting) -> measuring.Work:
     program.import_tensorflow()
     from tools.benchmarks import input_cases
 
-    before_mb = input_cases.memory_mb()
+    before_mb = measuring.memory_mb()
     return lambda: input_cases.measure(input_cases.Setting(**setting), before_mb)
 
 

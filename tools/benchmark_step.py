@@ -23,7 +23,8 @@ import attrs
 
 from pipelines import config as data_config_lib
 from tools import flags, program, progress
-from tools.benchmarks import measuring, step_flops, step_report
+from tools.benchmarks import measuring, step_flops, step_report, this_machine
+from tools.benchmarks import results as results_lib
 from vae_prod import config as config_lib
 
 DECODERS = tuple(config_lib.DECODERS)
@@ -84,7 +85,9 @@ def main(values):
     subjects = _subjects(values, precisions)
     cases = [_ceiling_case(values, precision) for precision in precisions]
     cases += [_case(values, subject, configs[subject.decoder]) for subject in subjects]
-    machine = measuring.machine("tensorflow", "keras")  # With the load it begins under.
+    machine = this_machine.facts(
+        "tensorflow", "keras"
+    )  # With the load it begins under.
     with progress.Progress("runs") as show:
         runs = measuring.interleave(cases, values.repetitions, show)
     found = {name: [run.result for run in of_case] for name, of_case in runs.items()}
@@ -96,7 +99,7 @@ def main(values):
         next(iter(configs.values())).image_shape,
     )
     print(step_report.to_text(results, machine, values.top))
-    measuring.save_out(
+    results_lib.save_out(
         values,
         machine,
         cases=step_report.to_json(results),
@@ -115,7 +118,7 @@ def _check(values) -> None:
     }
     sizes = ("image_size", "batch_size", "matmul_sizes")
     counts = ("repetitions", "steps", "trace_steps")
-    measuring.check_flags(values, choices, (*sizes, *counts))
+    results_lib.check_flags(values, choices, (*sizes, *counts))
     flags.require_not_negative(values, "warmup_steps", "top")
     cores = len(os.sched_getaffinity(0))
     if not 0 <= values.threads <= cores:
@@ -204,9 +207,9 @@ def prepare(**setting) -> measuring.Work:
     """Load TensorFlow in a fresh process; return what measures one step there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # The profiler tells much.
     program.import_tensorflow()
-    from tools.benchmarks import input_cases, step_cases
+    from tools.benchmarks import step_cases
 
-    before_mb = input_cases.memory_mb()
+    before_mb = measuring.memory_mb()
     return lambda: step_cases.measure(step_cases.Setting(**setting), before_mb)
 
 

@@ -12,7 +12,6 @@ the built-in faces are drawn into a temporary folder. It takes the flags of tool
 import contextlib
 import itertools
 import os
-import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,13 @@ import attrs
 from pipelines import config as data_config_lib
 from pipelines import files
 from tools import flags, program, progress
-from tools.benchmarks import doctor_cases, doctor_report, measuring
+from tools.benchmarks import (
+    doctor_cases,
+    doctor_machine,
+    doctor_report,
+    measuring,
+    results,
+)
 from vae_prod import config as config_lib
 
 DECODERS = tuple(config_lib.DECODERS)
@@ -65,10 +70,10 @@ def main(values):
     train_config = flags.build(values, config_lib.TrainConfig)
     data_config = flags.build(values, data_config_lib.DataConfig)
     if values.out:
-        measuring.check_writable(values.out)
+        results.check_writable(values.out)
     program.import_tensorflow()  # Not before: --help has answered by now.
-    facts = _facts(values)
-    lines = [finding.line() for finding in doctor_report.findings(facts)]
+    facts = doctor_machine.examine(values.cpu_only, values.native != "false")
+    lines = [finding.line() for finding in doctor_machine.findings(facts)]
     print("\n".join(["this machine", *lines, ""]), flush=True)
     with _data(values) as data_dir:
         model_config = _model_config(values, data_dir, data_config)
@@ -94,52 +99,7 @@ def main(values):
             "steps": [attrs.asdict(c) | attrs.asdict(r) for c, r in steps.items()],
             "verdict": verdict,
         }
-        measuring.save(values.out, found)
-
-
-def _facts(values) -> doctor_report.Facts:
-    """Ask the machine."""
-    import tensorflow as tf
-
-    from pipelines.reading.native import loader
-
-    devices = [] if values.cpu_only else tf.config.list_physical_devices()
-    details = [
-        tf.config.experimental.get_device_details(device) | {"type": device.device_type}
-        for device in devices
-        if device.device_type != "CPU"
-    ]
-    no_native = "--native=false was given." if values.native == "false" else ""
-    if not no_native and isinstance(loader.library(), Exception):
-        no_native = str(loader.library())
-    return doctor_report.Facts(
-        machine=measuring.machine("tensorflow", "keras"),
-        cpu_flags=_words("/proc/cpuinfo", "flags"),
-        quota_cores=_quota_cores(),
-        free_mb=int(_words("/proc/meminfo", "MemAvailable")[0]) * 1024 / 1e6,
-        accelerators=[found.get("device_name", found["type"]) for found in details],
-        driver=os.path.exists("/proc/driver/nvidia/version"),
-        no_native=no_native,
-        onednn_off=os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0",
-    )
-
-
-def _words(path: str, name: str) -> list[str]:
-    """Return what follows `name:` in a file of /proc."""
-    for line in pathlib.Path(path).read_text().splitlines():
-        key, _, text = line.partition(":")
-        if key.strip() == name:
-            return text.split()
-    return ["0"]
-
-
-def _quota_cores() -> float:
-    """Return how many cores' time the control group allows; 0: no limit."""
-    try:
-        quota, period = pathlib.Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return 0.0 if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):  # No control groups, or of another version.
-        return 0.0
+        results.save(values.out, found)
 
 
 @contextlib.contextmanager
@@ -206,7 +166,7 @@ def _setting(
 def _measure(
     data_dir: str,
     data_config: data_config_lib.DataConfig,
-    facts: doctor_report.Facts,
+    facts: doctor_machine.Facts,
     settings: Mapping[doctor_report.StepCase, dict],
 ) -> tuple[
     doctor_report.Reading, dict[doctor_report.StepCase, doctor_report.StepRates]

@@ -10,7 +10,7 @@ from pipelines import files
 from pipelines.reading.native import loader
 from tests.tools import benchmark_input_test, convert_celeba_test
 from tools import doctor
-from tools.benchmarks import doctor_cases, doctor_report, measuring
+from tools.benchmarks import doctor_cases, doctor_machine, doctor_report, measuring
 
 _run = convert_celeba_test.run
 _TINY = ("--filters=4,6", "--z_dim=3", "--batch_size=4", "--image_size=16")
@@ -113,8 +113,8 @@ class VerdictTest(parameterized.TestCase, tf.test.TestCase):
 
 class FindingsTest(parameterized.TestCase, tf.test.TestCase):
     def _bad(self, **changes):
-        facts = doctor_report.Facts(**(_GOOD | changes))
-        return [one.text for one in doctor_report.findings(facts) if not one.good]
+        facts = doctor_machine.Facts(**(_GOOD | changes))
+        return [one.text for one in doctor_machine.findings(facts) if not one.good]
 
     def test_nothing_to_do(self):
         self.assertEmpty(self._bad())
@@ -141,8 +141,8 @@ class FindingsTest(parameterized.TestCase, tf.test.TestCase):
         ({"accelerators": ["A100"], "driver": True}, "device: A100"),
     )
     def test_device(self, changes, pattern):
-        facts = doctor_report.Facts(**(_GOOD | changes))
-        text = "\n".join(one.line() for one in doctor_report.findings(facts))
+        facts = doctor_machine.Facts(**(_GOOD | changes))
+        text = "\n".join(one.line() for one in doctor_machine.findings(facts))
         self.assertRegex(text, pattern)
         self.assertNotIn("note", text)
 

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import socket
@@ -16,6 +15,7 @@ import time
 from unittest import mock
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from absl.testing import parameterized
@@ -377,12 +377,7 @@ class WorkersTest(tf.test.TestCase):
         return found
 
     def _worker_of(self, parent):
-        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = path.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            command = (path.parent / "cmdline").read_bytes()
-            if int(fields[1]) == parent and re.search(rb"tools\.tune", command):
-                return int(path.parent.name)
+        for process in psutil.Process(parent).children():
+            if "tools.tune" in process.cmdline():
+                return process.pid
         raise AssertionError("no worker")

@@ -1,67 +1,16 @@
-"""What tools.doctor concludes and says: pure functions of what it has found."""
+"""What tools.doctor concludes of its measurements: pure functions of the rates."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import attrs
 
-from tools.benchmarks import measuring
+from tools.benchmarks import results
 
 # CelebA's training split, the yardstick for an epoch.
 CELEBA_IMAGES = 162_770
 # How much faster a combination must be than one that is nearer to plain float32.
 WORTHWHILE = 1.1
-
-_WANTED_TENSORFLOW = "2.21."
-_BUSY = 0.5
-_FEW_MB = 4000
-_BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16", "bf16")
-
-
-@attrs.frozen
-class Finding:
-    """Something about the machine.
-
-    Attributes:
-        good: Whether there is nothing to do about it.
-        text: What it is and, unless it is good, what to do.
-    """
-
-    good: bool
-    text: str
-
-    def line(self) -> str:
-        """Return it for people."""
-        mark = "  ok    " if self.good else "  note  "
-        return textwrap.fill(
-            self.text, 88, initial_indent=mark, subsequent_indent=" " * 8
-        )
-
-
-@attrs.frozen
-class Facts:
-    """What the machine says of itself.
-
-    Attributes:
-        machine: From `measuring.machine`.
-        cpu_flags: Of the first processor.
-        quota_cores: Cores' worth of time that a container may use; 0: no limit.
-        free_mb: Memory that can be had.
-        accelerators: Names of the GPUs and TPUs that TensorFlow sees.
-        driver: Whether an NVIDIA driver is loaded.
-        no_native: Why the input op can't be had; empty: it can.
-        onednn_off: Whether oneDNN's kernels are switched off.
-    """
-
-    machine: Mapping[str, Any]
-    cpu_flags: Sequence[str] = ()
-    quota_cores: float = 0.0
-    free_mb: float = 0.0
-    accelerators: Sequence[str] = ()
-    driver: bool = False
-    no_native: str = ""
-    onednn_off: bool = False
 
 
 @attrs.frozen
@@ -140,60 +89,6 @@ class Verdict:
     advice: tuple[str, ...]
 
 
-def findings(facts: Facts) -> list[Finding]:
-    """Judge the machine."""
-    machine = facts.machine
-    version, cores = machine["packages"]["tensorflow"], machine["cores"]
-    software = (
-        f"TensorFlow {version}, Keras {machine['packages']['keras']}, "
-        f"Python {machine['python']}"
-    )
-    if not version.startswith(_WANTED_TENSORFLOW):
-        software += f": made for TensorFlow {_WANTED_TENSORFLOW}x; install that."
-    found = [Finding(version.startswith(_WANTED_TENSORFLOW), software)]
-    found.append(_device(facts))
-    if 0 < facts.quota_cores < cores:
-        found.append(
-            Finding(
-                False,
-                f"the container may use {facts.quota_cores:g} of {cores} cores: try "
-                f"--cpu_threads={max(1, round(facts.quota_cores))}.",
-            )
-        )
-    if facts.onednn_off:
-        text = "oneDNN's kernels are switched off: unset TF_ENABLE_ONEDNN_OPTS."
-        found.append(Finding(False, text))
-    native = "input op: built"
-    if facts.no_native:
-        native = f"input op: not to be had, reading is slower. {facts.no_native}"
-    found.append(Finding(not facts.no_native, native))
-    memory = f"memory: {facts.free_mb:,.0f} of {machine['memory_mb']:,} MB free"
-    if facts.free_mb < _FEW_MB:
-        memory += ": if training ends abruptly, lower --batch_size."
-    found.append(Finding(facts.free_mb >= _FEW_MB, memory))
-    load = machine["load_average"]
-    busy = load > _BUSY * cores
-    text = f"load {load:g} on {cores} cores"
-    if busy:
-        text += ": others use this machine, so all figures below are too low."
-    return [*found, Finding(not busy, text)]
-
-
-def _device(facts: Facts) -> Finding:
-    if facts.accelerators:
-        return Finding(True, f"device: {', '.join(facts.accelerators)}")
-    if facts.driver:
-        return Finding(
-            False,
-            "device: CPU alone, though an NVIDIA driver is loaded. Install "
-            "TensorFlow with its CUDA libraries: pip install 'tensorflow[and-cuda]'.",
-        )
-    text = f"device: {facts.machine['cores']} cores of {facts.machine['cpu']}"
-    units = [unit for unit in _BFLOAT16_UNITS if unit in facts.cpu_flags]
-    computed = f"computes bfloat16 ({units[0]})" if units else "emulates bfloat16"
-    return Finding(True, f"{text}; no GPU; {computed}")
-
-
 def judge(
     reading: Reading,
     steps: Mapping[StepCase, StepRates],
@@ -257,7 +152,7 @@ def reading_table(reading: Reading) -> str:
         ("as for training", reading.augmented),
     ):
         rows.append([label, *(f"{rates[name]:,.0f}" for name in names)])
-    return measuring.table(["reading, images/s", *names], rows)
+    return results.table(["reading, images/s", *names], rows)
 
 
 def steps_table(steps: Mapping[StepCase, StepRates]) -> str:
@@ -269,7 +164,7 @@ def steps_table(steps: Mapping[StepCase, StepRates]) -> str:
         figures.append(f"{rates.first_seconds:.1f}")
         rows.append([case.name, *(["failed", "", ""] if rates.failed else figures)])
     reasons = (f"{c.name}: {r.failed}" for c, r in steps.items() if r.failed)
-    return "\n".join([measuring.table(header, rows), *reasons])
+    return "\n".join([results.table(header, rows), *reasons])
 
 
 def verdict_text(verdict: Verdict) -> str:

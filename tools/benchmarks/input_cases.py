@@ -6,7 +6,6 @@ The stock ones are written as TensorFlow's performance guide advises.
 
 import gc
 import os
-import pathlib
 import time
 from collections.abc import Iterator
 
@@ -18,6 +17,7 @@ from pipelines import shards, sources
 from pipelines.convert import conversion, plan
 from pipelines.reading import dataset
 from tools import progress
+from tools.benchmarks import measuring
 
 AUTOTUNE = tf.data.AUTOTUNE
 # Where in an epoch the late start is.
@@ -89,7 +89,7 @@ def measure(setting: Setting, before_mb: float) -> Figures:
     wall, cpu = time.perf_counter(), time.process_time()
     images = _read(batches, setting.seconds) * setting.batch_size
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    memory_mb = max(peak_mb() - before_mb, 0.0)
+    memory_mb = max(measuring.peak_mb() - before_mb, 0.0)
     del batches
     again_seconds, late_seconds = (
         _start(setting, step)[0] for step in (0, int(LATE * steps))
@@ -110,22 +110,6 @@ def draw(out: str, config: config_lib.ConvertConfig) -> str:
     with progress.Progress() as show:
         conversion.convert(planned, out, len(os.sched_getaffinity(0)), show)
     return out
-
-
-def memory_mb() -> float:
-    """Return the memory (resident, MB) of this process now."""
-    return _status("VmRSS:")
-
-
-def peak_mb() -> float:
-    """Return the largest memory (resident, MB) that this process has had."""
-    return _status("VmHWM:")
-
-
-def _status(name: str) -> float:
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith(name))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 def _start(setting: Setting, step: int) -> tuple[float, Batches]:

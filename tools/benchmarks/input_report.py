@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from tools.benchmarks import measuring
+from tools.benchmarks import results as results_lib
 
 PIPELINES = {
     "records": "records only",
@@ -126,17 +126,17 @@ def to_text(results: Results, machine: Mapping[str, Any], batch_size: int) -> st
     repetitions = len(next(iter(results.values())))
     note = _NOTE.format(**machine, repetitions=repetitions, batch_size=batch_size)
     goals = [goal.text() for goal in find_goals(results)]
-    table = measuring.table(_HEADER, rows)
+    table = results_lib.table(_HEADER, rows)
     return "\n".join([table, "", textwrap.fill(note, 88), *goals])
 
 
 def to_json(results: Results) -> list[dict[str, Any]]:
-    """Return everything that was found, a case each, for `measuring.save`."""
+    """Return everything that was found, a case each, for `results.save`."""
     return [_facts(subject, results) for subject in results]
 
 
-def _spread(subject: Subject, results: Results, figure: str) -> measuring.Spread:
-    return measuring.spread([getattr(one, figure) for one in results[subject]])
+def _spread(subject: Subject, results: Results, figure: str) -> results_lib.Spread:
+    return results_lib.spread([getattr(one, figure) for one in results[subject]])
 
 
 def _pairs(subject: Subject, results: Results, pipeline: str) -> list[tuple[Any, Any]]:

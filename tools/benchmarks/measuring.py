@@ -1,4 +1,4 @@
-"""What benchmark programs share: cases run apart, repeated, summed up and told.
+"""Measuring: cases that run in processes of their own, by turns.
 
 A case is a function that prepares (imports, opens, starts workers) and returns a
 second one that does the work to be measured and returns what it has to say:
@@ -13,34 +13,27 @@ second one that does the work to be measured and returns what it has to say:
     cases = [measuring.Case("1 core", reading, {"data_dir": DIR}, cores=1), ...]
     runs = measuring.interleave(cases, 3, show)
     rates = [run.result["images"] / run.wall_seconds for run in runs["1 core"]]
-    print(measuring.table(["case", "images/s"], [["1 core", spread(rates).text()]]))
-    measuring.save(path, {"machine": measuring.machine("tensorflow"), ...})
-
-Programs whose figures are set by flags alone have `check_flags` and `save_out`.
 
 Every run is a process of its own, so that nothing of one is left in the next. Linux
-only: processes are pinned and watched through /proc.
+only: processes are pinned, and their largest memory is read from /proc.
 """
 
-import json
+import contextlib
 import multiprocessing
 import os
 import pathlib
-import platform
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import connection as connection_lib
 from typing import Any
 
 import attrs
+import psutil
 
 from pipelines import files
-from tools import flags
 
 _WATCH_SECONDS = 0.1
 # For a process whose connection has closed to be gone.
@@ -90,25 +83,6 @@ class Run:
     cpu_seconds: float
     peak_mb: float
     worker_peak_mb: float = 0.0
-
-
-@attrs.frozen
-class Spread:
-    """The median of some repetitions and their extremes."""
-
-    median: float
-    lowest: float
-    highest: float
-
-    def text(self, form: str = ",.0f") -> str:
-        """Return `median (lowest-highest)`, each number in the form given."""
-        low, high = format(self.lowest, form), format(self.highest, form)
-        return f"{self.median:{form}} ({low}-{high})"
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Sum up the same figure of some repetitions."""
-    return Spread(statistics.median(values), min(values), max(values))
 
 
 def run(case: Case) -> Run:
@@ -173,14 +147,14 @@ def _work(
         os.dup2(file.fileno(), 2)
     try:
         if case.cores:
-            cores = sorted(os.sched_getaffinity(0))[: case.cores]
-            os.sched_setaffinity(0, cores)
+            process = psutil.Process()
+            process.cpu_affinity(sorted(process.cpu_affinity())[: case.cores])
         work = case.prepare(**case.arguments)
         start_seconds = time.time() - begun
         wall, cpu = time.perf_counter(), _cpu_seconds()
         result = work()
         wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
-        results.send(Run(result, start_seconds, wall, cpu, _peak_mb("self")))
+        results.send(Run(result, start_seconds, wall, cpu, peak_mb()))
     except BaseException as error:
         results.send(error)
 
@@ -190,22 +164,30 @@ def _cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def _peak_mb(process: int | str) -> float:
-    # Not ru_maxrss, which a process inherits from the one that started it.
-    text = pathlib.Path(f"/proc/{process}/status").read_text()
+def memory_mb() -> float:
+    """Return the memory (resident, MB) of this process now."""
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def peak_mb(process: int | None = None) -> float:
+    """Return the largest memory (resident, MB) that a process has had.
+
+    Args:
+        process: Its id; None: this one.
+    """
+    # psutil doesn't tell it; ru_maxrss a process inherits from the one that started it.
+    text = pathlib.Path(f"/proc/{process or 'self'}/status").read_text()
     (line,) = (line for line in text.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def _workers_peak_mb(process: int | str) -> dict[str, float]:
+def _workers_peak_mb(process: int) -> dict[int, float]:
     """Return the largest memory so far of each process below another one."""
     peaks = {}
-    for file in pathlib.Path(f"/proc/{process}/task").glob("*/children"):
-        try:
-            for worker in file.read_text().split():
-                peaks |= {worker: _peak_mb(worker)} | _workers_peak_mb(worker)
-        except (OSError, ValueError):  # It has ended meanwhile.
-            continue
+    with contextlib.suppress(psutil.Error):  # It has ended meanwhile.
+        for worker in psutil.Process(process).children(recursive=True):
+            with contextlib.suppress(OSError, ValueError):  # So has this one.
+                peaks[worker.pid] = peak_mb(worker.pid)
     return peaks
 
 
@@ -234,92 +216,3 @@ def interleave(
         runs[case.name].append(run(case))
         on_progress(done + 1, total)
     return runs
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return an aligned text table: the first column to the left, others right."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def machine(*packages: str) -> dict[str, Any]:
-    """Return what tells this machine and its software from others, as JSON values.
-
-    Args:
-        *packages: Distributions whose versions matter.
-    """
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_mb": round(pages * page_size / 1e6),
-        "load_average": round(os.getloadavg()[0], 2),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in packages},
-    }
-
-
-def check_flags(
-    values, choices: Mapping[str, Collection], positive: Sequence[str]
-) -> None:
-    """Refuse flags that can't be measured, before any work is lost.
-
-    Args:
-        values: The parsed flags.
-        choices: Name of a flag that takes several values to those there are; it needs
-            one of them at least.
-        positive: Names of flags that take a number, or some, above 0.
-
-    Raises:
-        UsageError: The first of them that isn't so.
-        UserError: --out can't be written.
-    """
-    for name, allowed in choices.items():
-        given = values[name].value
-        if not given or set(given) - set(allowed):
-            raise flags.UsageError(
-                f"--{name} must be out of {', '.join(map(str, allowed))}, received "
-                f"{','.join(map(str, given)) or 'nothing'}."
-            )
-    for name in positive:
-        given = values[name].value
-        if (min(given, default=0) if isinstance(given, tuple) else given) <= 0:
-            raise flags.UsageError(f"--{name} must be above 0, received {given}.")
-    if values.out:
-        check_writable(values.out)
-
-
-def check_writable(path: str) -> None:
-    """Refuse a results file that can't be written, before any work is lost.
-
-    Raises:
-        UserError: Its folder is missing or not writable, or it is a folder itself.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path) or not os.access(folder, os.W_OK):
-        raise files.UserError(
-            f"Expected a file in a folder that can be written to, received --out="
-            f"{path}; make its folder or choose another --out."
-        )
-
-
-def save(path: str, values: Mapping[str, Any]) -> None:
-    """Write values as JSON (attrs objects included), whole or not at all."""
-    files.write(path, json.dumps(values, indent=1, default=attrs.asdict) + "\n")
-
-
-def save_out(values, machine: Mapping[str, Any], **found) -> None:
-    """Write what was found, with the machine and all flags, where --out says."""
-    if values.out:
-        settings = {name: values[name].value for name in values}
-        save(values.out, {"machine": machine, "settings": settings, **found})

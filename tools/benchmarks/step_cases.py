@@ -15,7 +15,7 @@ import tensorflow as tf
 from pipelines import config as data_config_lib
 from pipelines import shards
 from pipelines.reading import dataset
-from tools.benchmarks import input_cases, step_trace, stock_vae
+from tools.benchmarks import measuring, step_trace, stock_vae
 from vae_prod import config as config_lib
 from vae_prod.training import run
 
@@ -127,7 +127,7 @@ def measure(setting: Setting, before_mb: float) -> Figures:
 def _peak_mb(before_mb: float) -> float:
     if tf.config.get_visible_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6
-    return max(input_cases.peak_mb() - before_mb, 0.0)
+    return max(measuring.peak_mb() - before_mb, 0.0)
 
 
 def make_batches(setting: Setting) -> Batches:

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from tools.benchmarks import measuring
+from tools.benchmarks import results as results_lib
 
 MODELS = ("stock", "ours")
 MODES = ("graph", "jit")
@@ -94,9 +94,11 @@ class Results:
     batch_size: int
     image_shape: tuple[int, int, int]
 
-    def spread(self, subject: Subject, figure: str) -> measuring.Spread:
+    def spread(self, subject: Subject, figure: str) -> results_lib.Spread:
         """Sum up a figure of a subject's repetitions."""
-        return measuring.spread([getattr(one, figure) for one in self.figures[subject]])
+        return results_lib.spread(
+            [getattr(one, figure) for one in self.figures[subject]]
+        )
 
     def times_stock(self, subject: Subject, mode: str = "graph") -> float | None:
         """Return the rate beside stock layers': the median over the repetitions."""
@@ -164,7 +166,7 @@ def to_text(results: Results, machine: Mapping[str, Any], top: int = 0) -> str:
         ceilings=", ".join(ceilings),
     )
     parts = [
-        measuring.table(_HEADER, rows),
+        results_lib.table(_HEADER, rows),
         textwrap.fill(note, 88),
         _shares_table(results),
         textwrap.fill(_SHARES_NOTE, 88),
@@ -193,7 +195,7 @@ def _shares_table(results: Results) -> str:
         [subject.name, *(f"{found.get(group, 0.0):.1%}" for group in shown)]
         for subject, found in shares.items()
     ]
-    return measuring.table(["case", *shown], rows)
+    return results_lib.table(["case", *shown], rows)
 
 
 def _longest(subject: Subject, results: Results, top: int) -> str:
@@ -203,11 +205,11 @@ def _longest(subject: Subject, results: Results, top: int) -> str:
         [f"{kind} ({group})", f"{milliseconds:,.1f}", f"{milliseconds / total:.1%}"]
         for (group, kind), milliseconds in list(times.items())[:top]
     ]
-    return measuring.table([subject.name, "ms a step", "part"], rows)
+    return results_lib.table([subject.name, "ms a step", "part"], rows)
 
 
 def to_json(results: Results) -> list[dict[str, Any]]:
-    """Return everything that was found, a case each, for `measuring.save`."""
+    """Return everything that was found, a case each, for `results.save`."""
     return [_facts(subject, results) for subject in results.figures]
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from pipelines import files
 from tools import models, runs
-from tools.benchmarks import measuring
+from tools.benchmarks import results
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import (
@@ -198,4 +198,4 @@ def _to_text(verified: Mapping) -> str:
         f"{verified['num_images']} images of split {verified['split']}; PSNR of the "
         f"reconstruction, the SavedModel's is {reference:.3f} dB."
     )
-    return f"{measuring.table(_HEADER, rows)}\n\n{textwrap.fill(note, 88)}"
+    return f"{results.table(_HEADER, rows)}\n\n{textwrap.fill(note, 88)}"

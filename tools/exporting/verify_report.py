@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import attrs
 
 from pipelines import files
-from tools.benchmarks import measuring
+from tools.benchmarks import results
 from vae_prod.serving import description as description_lib
 
 _LEVEL = 1 / 255
@@ -80,7 +80,7 @@ def _table(findings: dict) -> str:
                 f"{speed['rows_per_second']:,.0f}",
             ]
         )
-    return measuring.table([*heads, f"rows/s at {batch}"], rows)
+    return results.table([*heads, f"rows/s at {batch}"], rows)
 
 
 def _number(value: float) -> str:

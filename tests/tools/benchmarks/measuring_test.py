@@ -1,6 +1,4 @@
 import io
-import json
-import os
 import sys
 from unittest import mock
 
@@ -73,39 +71,6 @@ class RunTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(list(runs), ["1", "2"])
         self.assertEqual([run.result["sum"] for run in runs["2"]], [2, 2])
         self.assertEqual(steps, [(done, 4) for done in range(5)])
-
-
-class ReportTest(parameterized.TestCase, tf.test.TestCase):
-    def test_spread(self):
-        found = measuring.spread([3.0, 1.0, 2000.0])
-        self.assertEqual(found, measuring.Spread(3.0, 1.0, 2000.0))
-        self.assertEqual(found.text(), "3 (1-2,000)")
-        self.assertEqual(found.text(".1f"), "3.0 (1.0-2000.0)")
-
-    def test_table(self):
-        text = measuring.table(["case", "n"], [["a", "10"], ["longer", "1,000"]])
-        self.assertEqual(
-            text.splitlines(), ["case        n", "a          10", "longer  1,000"]
-        )
-
-    def test_json(self):
-        path = os.path.join(self.create_tempdir().full_path, "out.json")
-        measuring.check_writable(path)
-        facts = measuring.machine("numpy")
-        measuring.save(path, {"machine": facts, "rate": measuring.spread([1.0])})
-        with open(path) as file:
-            values = json.load(file)
-        self.assertEqual(values["machine"], facts)
-        self.assertGreater(facts["cores"], 0)
-        self.assertIn("numpy", facts["packages"])
-        self.assertEqual(values["rate"]["median"], 1.0)
-        self.assertEqual(os.listdir(os.path.dirname(path)), ["out.json"])
-
-    @parameterized.parameters("", "gone/out.json")
-    def test_unwritable(self, name):
-        path = os.path.join(self.create_tempdir().full_path, name)
-        with self.assertRaisesRegex(files.UserError, "choose another --out"):
-            measuring.check_writable(path)
 
 
 if __name__ == "__main__":
