@@ -16,7 +16,6 @@ with one file system, start the same command once as the chief and once for each
 """
 
 import os
-import signal
 import sys
 
 import attrs
@@ -74,7 +73,7 @@ def main(values):
     from pipelines import shards
     from pipelines.reading import dataset
     from tools import runs
-    from tools.search import search_directory
+    from tools.search import roles, search_directory
     from vae_prod.training import run as run_lib
 
     # A chief leaves the accelerators to its workers.
@@ -82,12 +81,12 @@ def main(values):
     run_lib.set_up_devices(attrs.evolve(train_config, cpu_only=cpu_only))
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
-    given = {"image_shape": shape}
+    fixed = {"image_shape": shape}
     if sequences := search_config.filter_sequences():
         # --filters says nothing here, and may not fit the image.
-        given["filters"] = next(iter(sequences.values()))
+        fixed["filters"] = next(iter(sequences.values()))
     base = runs.Run(
-        flags.build(values, config_lib.ModelConfig, **given),
+        flags.build(values, config_lib.ModelConfig, **fixed),
         train_config,
         data_config,
         os.path.abspath(values.data_dir),
@@ -98,33 +97,33 @@ def main(values):
         os.path.abspath(values.search_dir), search_config, base
     )
     search.check()
-    if role == "worker":
-        _work(values, search)
-        return
-    with search.held():
-        search.prepare(flags.to_flagfile(values, without=_NOT_KEPT))
-        try:
+    try:
+        if role == "worker":
+            roles.work(search, values.worker_timeout)
+            return
+        with search.held():
+            search.prepare(flags.to_flagfile(values, without=_NOT_KEPT))
             if role == "chief":
-                _lead(values, search)
+                roles.lead(search, values.workers, values.port, values.worker_timeout)
             else:
-                _search_alone(search)
-        except _Stopped:
-            print("stopped on request; the same command goes on")
-            sys.exit(program.STOPPED)
-        print(search.conclude())
+                roles.search_alone(search)
+            print(search.conclude())
+    except roles.Stopped as stopped:
+        print(f"stopped on request; {stopped}")
+        sys.exit(program.STOPPED)
     print(f"best settings: tools.train --flagfile={search.directory}/best.flags")
 
 
 def _role(values) -> str:
     """Say what this process is: alone, chief or worker."""
     names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-    given = [name for name in names if os.environ.get(name)]
-    if not given:
+    present = [name for name in names if os.environ.get(name)]
+    if not present:
         return "chief" if values.workers else "alone"
-    if len(given) < len(names):
-        missing = ", ".join(sorted(set(names) - set(given)))
+    if len(present) < len(names):
+        missing = ", ".join(sorted(set(names) - set(present)))
         raise flags.UsageError(
-            f"{', '.join(given)} set without {missing}: set all three, or none."
+            f"{', '.join(present)} set without {missing}: set all three, or none."
         )
     if values.workers:
         raise flags.UsageError(
@@ -132,143 +131,6 @@ def _role(values) -> str:
             "process one of many: received both. Give one of them."
         )
     return "chief" if "chief" in os.environ[names[0]] else "worker"
-
-
-class _Stopped(Exception):
-    """SIGTERM or Ctrl-C came while no trial was in training."""
-
-
-def _search_alone(search) -> None:
-    """Run all trials in this process."""
-    from tools.search import trial_runs
-    from vae_prod.training import callbacks
-    from vae_prod.tuning import worker
-
-    oracle = search.oracle()
-    name = "alone"
-    oracle.release([other for other in oracle.ongoing_trials if other != name])
-    table = _Table(search, oracle)
-    try:
-        worker.work(
-            oracle,
-            name,
-            search.config,
-            search.directory,
-            trial_runs.TrialRuns(search.space, search.base),
-            on_end=table.show,
-        )
-    except (callbacks.Stopped, KeyboardInterrupt) as error:
-        raise _Stopped from error
-
-
-def _work(values, search) -> None:
-    """Run trials that a chief hands out."""
-    from tools.search import trial_runs, workers
-    from vae_prod.training import callbacks
-    from vae_prod.tuning import service, worker
-
-    workers.die_with_parent()
-    address = (
-        f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
-    )
-    client = service.connect(address, values.worker_timeout)
-    try:
-        with service.reaching(address):
-            worker.work(
-                client,
-                os.environ["KERASTUNER_TUNER_ID"],
-                search.config,
-                search.directory,
-                trial_runs.TrialRuns(search.space, search.base),
-                during=lambda trial: service.beating(
-                    client, trial, values.worker_timeout
-                ),
-            )
-    except callbacks.Stopped:
-        print("stopped on request; a checkpoint is saved")
-        sys.exit(program.STOPPED)
-
-
-def _lead(values, search) -> None:
-    """Hand out trials to workers, of this machine or of others."""
-    from tools.search import workers as workers_lib
-    from vae_prod.tuning import service
-
-    oracle = search.oracle()
-    host = os.environ.get("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    port = int(os.environ.get("KERASTUNER_ORACLE_PORT", values.port))
-    own = workers_lib.names(values.workers)
-    if own:
-        oracle.release([name for name in oracle.ongoing_trials if name not in own])
-    chief = service.Chief(oracle, host, port, values.worker_timeout)
-    print(f"chief at {host}:{chief.port}", flush=True)
-    table = _Table(search, oracle)
-    local = None
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        if own:
-            local = workers_lib.Workers(values.workers, search.directory, chief.port)
-
-        def watch():
-            for name in local.watch() if local else ():
-                chief.forget(name)
-            if table.update() and local:
-                local.trial_ended()
-
-        chief.wait(watch)
-    except KeyboardInterrupt as error:
-        raise _Stopped from error
-    finally:
-        if local:
-            local.stop()
-        chief.stop()
-
-
-def _stop(number, frame):
-    del frame
-    signal.signal(number, signal.SIG_DFL)
-    raise KeyboardInterrupt
-
-
-class _Table:
-    """The live table: shown after each trial, and what can end a search."""
-
-    def __init__(self, search, oracle):
-        from vae_prod.tuning import oracles
-
-        self._search = search
-        self._oracle = oracle
-        self._total = oracles.num_trials(search.config)
-        self._ended = len(oracle.end_order)
-
-    def update(self) -> bool:
-        """Show the table if a trial has ended since; say whether one has."""
-        if len(self._oracle.end_order) == self._ended:
-            return False
-        self.show()
-        return True
-
-    def show(self) -> None:
-        """Write the leaderboard and print it.
-
-        Raises:
-            UserError: Too many trials in a row have failed.
-        """
-        from pipelines import files
-        from vae_prod.tuning import leaderboard, wording
-
-        self._ended = len(self._oracle.end_order)
-        rows, objective = self._search.rows(), self._search.objective
-        leaderboard.write(rows, objective, self._search.directory)
-        print(f"\n{self._ended} of {self._total} trials have ended")
-        print(wording.table(rows, objective), flush=True)
-        failed, most = self._oracle.failed_in_a_row(), self._search.config
-        if most.max_failed_in_a_row and failed >= most.max_failed_in_a_row:
-            last = [row.message for row in rows if row.message][-1]
-            raise files.UserError(
-                f"Expected some of the last {failed} trials to work, all failed, the "
-                f"last with: {last} Narrow the space, or raise --max_failed_in_a_row."
-            )
 
 
 def run():

@@ -19,6 +19,7 @@ from absl.testing import parameterized
 from pipelines import files
 from tests.tools import serving_fixtures
 from tools import program, progress, serve_client
+from tools.exporting import rest_client
 
 _CONFIG = """
 model_config_list {{
@@ -232,7 +233,7 @@ class ServeClientTest(tf.test.TestCase, parameterized.TestCase):
         self.assertRegex(printed, "error: Expected .* [Mm]end --server")
 
     def test_bad_requests_leave_the_server_unharmed(self):
-        server = serve_client.Server(f"http://{self.server.rest}", "vae")
+        server = rest_client.Server(f"http://{self.server.rest}", "vae")
         good = [{"seed": 1, **_RANDOM}]
         before = server.predict("generate_png", good)
         for signature, rows, message in (
@@ -262,11 +263,11 @@ class ServeClientTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_rolls_forward_and_back_without_losing_a_request(self):
         server = f"http://{self.server.rest}"
-        stable = serve_client.Server(server, "rolled", label="stable")
-        rolled = serve_client.Server(server, "rolled")
+        stable = rest_client.Server(server, "rolled", label="stable")
+        rolled = rest_client.Server(server, "rolled")
         rows = [{"seed": 1, **_RANDOM}]
         old = stable.predict("generate_png", rows)
-        new = serve_client.Server(server, "vae", 2).predict("generate_png", rows)
+        new = rest_client.Server(server, "vae", 2).predict("generate_png", rows)
         self.assertNotEqual(old, new)
 
         def answer():
@@ -296,7 +297,7 @@ class ServeClientTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_the_newest_version_that_loads_is_served(self):
         folder = os.path.join(self.folder, "newest")
-        served = serve_client.Server(f"http://{self.server.rest}", "newest")
+        served = rest_client.Server(f"http://{self.server.rest}", "newest")
         self.assertEqual(served.status(), {1: "AVAILABLE"})
         shutil.copytree(os.path.join(folder, "1"), os.path.join(folder, "9.aside"))
         serving_fixtures.add_version(folder, 2)
