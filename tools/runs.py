@@ -207,6 +207,9 @@ def training_data(
 def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
     """Train in a run directory: make it, or go on from its newest checkpoint.
 
+    `tools.train`, a search and a study come here with settings; `training.run.fit` is
+    given the data that they name, and fits.
+
     Args:
         run_dir: The run directory.
         run: What to train.
@@ -225,7 +228,7 @@ def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
     data = training_data(run.data_dir, manifest, run.data)
     run = prepare(run_dir, run, flagfile, resume)
     with reading(run.data_dir):
-        return run_lib.run(
+        return run_lib.fit(
             run.model,
             run.train,
             data,
@@ -281,6 +284,6 @@ def reading(data_dir: str) -> Iterator[None]:
             "where with tools.verify_shards, and convert again."
         ) from error
     except tf.errors.OpError as error:
-        if found := bad_records.sentence(error):
-            raise files.UserError(found) from error
+        if sentence := bad_records.sentence(error):
+            raise files.UserError(sentence) from error
         raise

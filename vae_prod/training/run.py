@@ -207,7 +207,7 @@ def _stored_shapes(path: str) -> list[tuple[int, ...]]:
     return sorted(shape for shape in shapes if shape is not None)
 
 
-def run(
+def fit(
     model_config: config_lib.ModelConfig,
     config: config_lib.TrainConfig,
     data: Data,
@@ -217,7 +217,7 @@ def run(
     description: str = "",
     configuration: str = "",
 ) -> vae_lib.VAE:
-    """Train in `run_dir`, from its newest checkpoint where there is one.
+    """Fit a model in `run_dir`, from its newest checkpoint where there is one.
 
     Args:
         model_config: The model.
@@ -265,7 +265,7 @@ def run(
         watchers.append(checkpointing)
         if step:
             checkpointing.keep_metrics(model)
-        _fit(model, config, data, watchers, epoch, step)
+        _fit_from(model, config, data, watchers, epoch, step)
     return model
 
 
@@ -283,7 +283,7 @@ def _restore(model, saved, run_dir: str, init_from: str | None) -> bool:
     return resumed
 
 
-def _fit(model, config, data: Data, watchers, epoch: int, step: int) -> None:
+def _fit_from(model, config, data: Data, watchers, epoch: int, step: int) -> None:
     """Fit from (epoch, step) on; the rest of a begun epoch is a fit of its own."""
     validation = data.validation() if data.validation else None
     execution.use_train_function(model, data.steps_per_epoch)

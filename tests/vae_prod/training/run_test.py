@@ -95,7 +95,7 @@ class _RunCase(tf.test.TestCase, parameterized.TestCase):
         model = model or tiny.config(filters=(4,))
         run_dir = run_dir or self.run_dir
         data = data or _data()
-        return run.run(
+        return run.fit(
             model,
             config,
             data,
