@@ -167,8 +167,8 @@ def _row(name: str, results: Results) -> list[str]:
         return statistics.median(figure(one) for one in rounds)
 
     def times(rate):
-        found = _times_keras(name, results, rate)
-        return "" if found is None else f"{found:.2f}"
+        times = _times_keras(name, results, rate)
+        return "" if times is None else f"{times:.2f}"
 
     def latencies(figure):
         middle = results_lib.spread([figure(one)[0] for one in rounds])
@@ -193,10 +193,10 @@ def _goals(results: Results) -> list[str]:
         return []
     lines = []
     for what, rate in (("decode", _decode_rate), ("generate", _generate_rate)):
-        found = _times_keras("saved_model", results, rate)
-        verdict = "holds" if found >= TIMES_KERAS else "does NOT hold"
+        times = _times_keras("saved_model", results, rate)
+        verdict = "holds" if times >= TIMES_KERAS else "does NOT hold"
         lines.append(
-            f"saved_model: {what} {found:.3g} times keras, goal {TIMES_KERAS:g}: "
+            f"saved_model: {what} {times:.3g} times keras, goal {TIMES_KERAS:g}: "
             f"{verdict}"
         )
     return lines

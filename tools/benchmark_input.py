@@ -129,12 +129,12 @@ def _data_sets(values) -> Iterator[dict[str, str]]:
     """Give the data sets to read: encoding to folder."""
     with tempfile.TemporaryDirectory() as folder:
         if values.data_dir:
-            found = _given(values)
+            data_dirs = _given(values)
         else:
             wanted = dict.fromkeys(values.encodings)
-            found = {encoding: _draw(folder, encoding) for encoding in wanted}
-        _check_filled(found, values.batch_size)
-        yield found
+            data_dirs = {encoding: _draw(folder, encoding) for encoding in wanted}
+        _check_filled(data_dirs, values.batch_size)
+        yield data_dirs
 
 
 def _given(values) -> dict[str, str]:

@@ -90,10 +90,10 @@ def main(values):
     )  # With the load it begins under.
     with progress.Progress("runs") as show:
         runs = measuring.interleave(cases, values.repetitions, show)
-    found = {name: [run.result for run in of_case] for name, of_case in runs.items()}
+    figures = {name: [run.result for run in of_case] for name, of_case in runs.items()}
     results = step_report.Results(
-        {subject: found[subject.name] for subject in subjects},
-        {precision: found[_CEILING + precision] for precision in precisions},
+        {subject: figures[subject.name] for subject in subjects},
+        {precision: figures[_CEILING + precision] for precision in precisions},
         {name: step_flops.per_image(config) for name, config in configs.items()},
         values.batch_size,
         next(iter(configs.values())).image_shape,
@@ -159,8 +159,8 @@ def _that_make_sense(values) -> list[str]:
     from vae_prod.training import run as run_lib
 
     precisions = list(dict.fromkeys(values.precisions))
-    given = values["precisions"].present
-    if "float16" in precisions and not given and not run_lib.has_accelerator():
+    asked = values["precisions"].present
+    if "float16" in precisions and not asked and not run_lib.has_accelerator():
         precisions.remove("float16")
         print("float16: left out, CPUs emulate it; --precisions=float16 measures it")
     return precisions

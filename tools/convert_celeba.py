@@ -91,12 +91,12 @@ def _describe(planned, out):
         "landmark coordinates": record.landmarks,
         "label classes": record.label_names,
     }
-    held = [f"{len(names)} {part}" for part, names in parts.items() if names]
-    held += ["identity"] if record.identity else []
+    counts = [f"{len(names)} {part}" for part, names in parts.items() if names]
+    counts += ["identity"] if record.identity else []
     lines = [
         f"{source.kind} -> {source.name} {source.version} in {out}",
         f"  images: {height} x {width} x {channels}, {record.encoding}",
-        f"  annotations: {', '.join(held) or 'none'}",
+        f"  annotations: {', '.join(counts) or 'none'}",
     ]
     for split, positions in source.splits.items():
         num_shards = len(planned.borders[split]) - 1

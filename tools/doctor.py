@@ -92,14 +92,14 @@ def main(values):
     )
     print(doctor_report.verdict_text(verdict))
     if values.out:
-        found = {
+        content = {
             "facts": facts,
             "settings": {name: values[name].value for name in values},
             "reading": reading,
             "steps": [attrs.asdict(c) | attrs.asdict(r) for c, r in steps.items()],
             "verdict": verdict,
         }
-        results.save(values.out, found)
+        results.save(values.out, content)
 
 
 @contextlib.contextmanager
@@ -141,8 +141,8 @@ def _step_cases(
     others = [name for name in DECODERS if name != values.decoder and values.all]
     precisions = config_lib.PRECISIONS if everything else ("float32", "bfloat16")
     jits = (False, True) if everything and not train_config.deterministic else (False,)
-    found = itertools.product([values.decoder, *others], precisions, jits)
-    return [doctor_report.StepCase(*case) for case in found]
+    combinations = itertools.product([values.decoder, *others], precisions, jits)
+    return [doctor_report.StepCase(*case) for case in combinations]
 
 
 def _setting(
@@ -209,10 +209,11 @@ def _check_any_ran(steps: _Steps, decoder: str) -> None:
     Raises:
         UserError: No step of the decoder ran.
     """
-    own = [rates.failed for case, rates in steps.items() if case.decoder == decoder]
-    if all(own):
+    reasons = [rates.failed for case, rates in steps.items() if case.decoder == decoder]
+    if all(reasons):
         raise files.UserError(
-            f"Expected a train step to run, none did: {'; '.join(dict.fromkeys(own))}"
+            "Expected a train step to run, none did: "
+            f"{'; '.join(dict.fromkeys(reasons))}"
         )
 
 

@@ -37,13 +37,13 @@ def main(values):
     trained = models.open_trained(values)
     out = values.out or os.path.join(trained.out, "encodings", values.split)
     data_dir, manifest = runs.open_data(trained.run, values.data_dir)
-    held = manifest.record.fields()
+    stored = manifest.record.fields()
     batches = dataset.eval_batches(
         data_dir,
         manifest,
         values.split,
         trained.run.data,
-        fields=[name for name in ("key", "label", "attributes") if name in held],
+        fields=[name for name in ("key", "label", "attributes") if name in stored],
     )
     made = {
         "split": values.split,

@@ -166,14 +166,16 @@ def _count(manifest, split: str, data_dir: str) -> int:
 def _extractors(paths: str, image_shape: tuple[int, int, int]) -> list:
     from vae_prod.evaluation import extractors as extractors_lib
 
-    each = [extractors_lib.load(path, image_shape) for path in paths.split(",") if path]
-    names = [extractor.name for extractor in each]
+    extractors = [
+        extractors_lib.load(path, image_shape) for path in paths.split(",") if path
+    ]
+    names = [extractor.name for extractor in extractors]
     if len(set(names)) < len(names):
         raise flags.UsageError(
             "--features takes extractors of different names, for their figures are "
             f"called by them, received {', '.join(names)}."
         )
-    return each
+    return extractors
 
 
 def _images(manifest, split: str, run) -> dict:

@@ -137,11 +137,11 @@ def describe_values(flag: flags.Flag) -> str:
     return kind.removeprefix("a ").removeprefix("an ").upper().replace(" ", "_")
 
 
-def build(values: flags.FlagValues, config: type, **given):
+def build(values: flags.FlagValues, config: type, **fixed):
     """Make a config from the parsed flags and from what is given in their place."""
     chosen = {f.name: values[f.name].value for f in attrs.fields(config) if is_flag(f)}
     try:
-        return config(**(chosen | given))
+        return config(**(chosen | fixed))
     except (ValueError, TypeError) as error:
         raise UsageError(f"Flag refused: {error.args[0]}") from error
 
@@ -166,8 +166,8 @@ def require_not_negative(values: flags.FlagValues, *names: str) -> None:
 
 def to_flagfile(values: flags.FlagValues, without: Sequence[str] = ()) -> str:
     """Return the values of the flags, all but some, as the text of a flagfile."""
-    own = [values[name] for name in sorted(values) if name not in without]
-    lines = [flag.serialize() for flag in own if flag.value not in (None, "")]
+    kept = [values[name] for name in sorted(values) if name not in without]
+    lines = [flag.serialize() for flag in kept if flag.value not in (None, "")]
     return "".join(f"{line}\n" for line in lines if line)
 
 

@@ -118,9 +118,9 @@ def _fitted(kind, values, trained):
     from pipelines import files
     from vae_prod.latent import densities
 
-    made = ("run_dir", "export_dir", "weights", "recompute_batch_norm")
-    given = [values[name] for name in made]
-    same = " ".join(f.serialize() for f in given if f.value != f.default)
+    names = ("run_dir", "export_dir", "weights", "recompute_batch_norm")
+    chosen = [values[name] for name in names]
+    same = " ".join(f.serialize() for f in chosen if f.value != f.default)
     remedy = (
         f"Make it with python -m tools.encode {same}, then python -m "
         f"tools.fit_sampler --run_dir={trained.out or '.'} --kind={kind}."

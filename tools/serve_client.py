@@ -50,7 +50,7 @@ def define(values):
     flags.add(values, "seed", 1, text)
     text = "generate: factor of the standard deviation; below 1 images are more alike."
     flags.add(values, "temperature", 1.0, text)
-    text = "generate: prior, or a fitted one that the export has (gaussian, mixture)."
+    text = "generate: prior, or a fitted one that the export has."
     flags.add(values, "sampler", "prior", text)
     flags.add(values, "steps", 8, "interpolate: how many images, with both ends.")
     flags.add(values, "attribute", "", "edit: the attribute's name, such as Smiling.")

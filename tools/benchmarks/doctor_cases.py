@@ -65,9 +65,9 @@ def prepare_step(**setting) -> measuring.Work:
     def work() -> doctor_report.StepRates:
         run.set_up_devices(setting["train_config"])
         read = step_cases.Setting(**setting)
-        held = attrs.evolve(read, data_dir="")
-        step = step_cases.Step(held)
-        sources = [step_cases.make_batches(one) for one in (held, read)]
+        in_memory = attrs.evolve(read, data_dir="")
+        step = step_cases.Step(in_memory)
+        sources = [step_cases.make_batches(one) for one in (in_memory, read)]
         first_seconds = step.seconds(sources[0])
         seconds = [step.seconds(batches) for batches in sources]  # Warmed up.
         steps = max(1, int(_STEP_SECONDS / min(seconds)))

@@ -207,8 +207,8 @@ class _Stock:
         batches = self._batch(records)
         if self.encoding == "raw":
             return batches.map(from_raw, num_parallel_calls=AUTOTUNE)
-        each = batches.map(parsed, num_parallel_calls=AUTOTUNE).unbatch()
-        return self._batch(each.map(from_encoded, num_parallel_calls=AUTOTUNE))
+        images = batches.map(parsed, num_parallel_calls=AUTOTUNE).unbatch()
+        return self._batch(images.map(from_encoded, num_parallel_calls=AUTOTUNE))
 
     def _batch(self, examples: tf.data.Dataset) -> tf.data.Dataset:
         return examples.batch(self.setting.batch_size, drop_remainder=True)

@@ -90,14 +90,14 @@ class Goal:
     case: str
     what: str
     wanted: float
-    found: float
+    value: float
     holds: bool
 
     def text(self) -> str:
         """Return it for people."""
         verdict = "holds" if self.holds else "does NOT hold"
-        found = f"{self.found:.3g} {self.what}"
-        return f"{self.case}: {found}, goal {self.wanted:g}: {verdict}"
+        value = f"{self.value:.3g} {self.what}"
+        return f"{self.case}: {value}, goal {self.wanted:g}: {verdict}"
 
 
 def find_goals(results: Results) -> list[Goal]:
@@ -110,10 +110,10 @@ def find_goals(results: Results) -> list[Goal]:
             ("times stock per-example", TIMES_STOCK, _times(subject, results, "stock")),
             ("of records only", PART_OF_RECORDS, _times(subject, results, "records")),
         ]
-        for what, wanted, found in rates:
+        for what, wanted, value in rates:
             least = wanted.get(subject.encoding)
-            if least is not None and found is not None:
-                goals.append(Goal(subject.name, what, least, found, found >= least))
+            if least is not None and value is not None:
+                goals.append(Goal(subject.name, what, least, value, value >= least))
         memory = _spread(subject, results, "memory_mb").highest
         below = memory < MEMORY_MB
         goals.append(Goal(subject.name, "MB at most", MEMORY_MB, memory, below))

@@ -60,16 +60,16 @@ def check_flags(
         UserError: --out can't be written.
     """
     for name, allowed in choices.items():
-        given = values[name].value
-        if not given or set(given) - set(allowed):
+        value = values[name].value
+        if not value or set(value) - set(allowed):
             raise flags.UsageError(
                 f"--{name} must be out of {', '.join(map(str, allowed))}, received "
-                f"{','.join(map(str, given)) or 'nothing'}."
+                f"{','.join(map(str, value)) or 'nothing'}."
             )
     for name in positive:
-        given = values[name].value
-        if (min(given, default=0) if isinstance(given, tuple) else given) <= 0:
-            raise flags.UsageError(f"--{name} must be above 0, received {given}.")
+        value = values[name].value
+        if (min(value, default=0) if isinstance(value, tuple) else value) <= 0:
+            raise flags.UsageError(f"--{name} must be above 0, received {value}.")
     if values.out:
         check_writable(values.out)
 

@@ -190,10 +190,12 @@ def _row(subject: Subject, results: Results) -> list[str]:
 
 def _shares_table(results: Results) -> str:
     shares = {subject: results.shares(subject) for subject in results.figures}
-    shown = [g for g in GROUPS if any(g in found for found in shares.values())]
+    shown = [
+        g for g in GROUPS if any(g in of_subject for of_subject in shares.values())
+    ]
     rows = [
-        [subject.name, *(f"{found.get(group, 0.0):.1%}" for group in shown)]
-        for subject, found in shares.items()
+        [subject.name, *(f"{of_subject.get(group, 0.0):.1%}" for group in shown)]
+        for subject, of_subject in shares.items()
     ]
     return results_lib.table(["case", *shown], rows)
 

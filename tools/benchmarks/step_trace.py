@@ -163,9 +163,11 @@ def _key(plane, event, of_data: bool, compiled) -> tuple[str, str] | None:
 
 
 def _compiled_key(plane, stats, compiled) -> tuple[str, str] | None:
-    own = _text(plane, stats["hlo_op"])
+    operation = _text(plane, stats["hlo_op"])
     module = _text(plane, stats["hlo_module"]) if "hlo_module" in stats else ""
-    name, kind = compiled.get((module, own), ("", own.rstrip(".0123456789")))
+    name, kind = compiled.get(
+        (module, operation), ("", operation.rstrip(".0123456789"))
+    )
     if _CONTAINERS.search(kind):
         return None
     if name:

@@ -81,14 +81,14 @@ def write(
             package that the conversion needs is missing.
         UserError: The data set isn't there, or such a split is missing or empty.
     """
-    own = codec_lib.from_model(model)
+    codec = codec_lib.from_model(model)
     version, reference = _find_export(
-        run_dir, export_dir or os.path.join(run_dir, "export"), own.weights_digest()
+        run_dir, export_dir or os.path.join(run_dir, "export"), codec.weights_digest()
     )
     pictures = models.choose_images(run, data_dir, split, num_images, seed)
     facts = {
-        formats.DIGEST: own.weights_digest(),
-        formats.VARIANCE: own.variance,
+        formats.DIGEST: codec.weights_digest(),
+        formats.VARIANCE: codec.variance,
         "saved_model": version,
         "split": split,
         "num_images": len(pictures["image"]),
@@ -149,7 +149,7 @@ def _verify(
     Raises:
         UserError: The float32 variant differs by more than rounding.
     """
-    found = {}
+    variants = {}
     for variant in FORMATS[kind].VARIANTS:
         opened = FORMATS[kind].open_codec(folder, variant)
         compared = comparison.compare(
@@ -164,13 +164,15 @@ def _verify(
             for name in formats.NETWORKS
         }
         change = {"psnr_change": compared.psnr_change}
-        found[variant] = sizes | attrs.asdict(compared) | change
-    return found
+        variants[variant] = sizes | attrs.asdict(compared) | change
+    return variants
 
 
-def _refuse_wrong(kind: str, found: comparison.Comparison) -> None:
-    if names := found.beyond(_ROUNDING):
-        differences = ", ".join(f"{name} {found.largest[name]:.2g}" for name in names)
+def _refuse_wrong(kind: str, compared: comparison.Comparison) -> None:
+    if names := compared.beyond(_ROUNDING):
+        differences = ", ".join(
+            f"{name} {compared.largest[name]:.2g}" for name in names
+        )
         raise files.UserError(
             f"Expected the {kind} model to differ from the SavedModel by rounding (at "
             f"most {_ROUNDING:g} of the largest value), found {differences}; it is not "
@@ -181,16 +183,16 @@ def _refuse_wrong(kind: str, found: comparison.Comparison) -> None:
 def _to_text(verified: Mapping) -> str:
     """Return a table of the variants, with a line that explains it."""
     rows = []
-    for variant, found in verified["variants"].items():
+    for variant, figures in verified["variants"].items():
         outputs = [
-            f"{found['largest'][name]:.1e} ({found['mean'][name]:.1e})"
-            if name in found["largest"]
+            f"{figures['largest'][name]:.1e} ({figures['mean'][name]:.1e})"
+            if name in figures["largest"]
             else ""
             for name in ("z_mean", "z_log_var", "image")
         ]
-        sizes = [f"{found[f'{name}_bytes'] / 1e6:.2f}" for name in formats.NETWORKS]
-        change = round(found["psnr_change"], 4) + 0.0  # No -0.0000.
-        psnr = [f"{found['psnr']:.3f}", f"{change:+.4f}"]
+        sizes = [f"{figures[f'{name}_bytes'] / 1e6:.2f}" for name in formats.NETWORKS]
+        change = round(figures["psnr_change"], 4) + 0.0  # No -0.0000.
+        psnr = [f"{figures['psnr']:.3f}", f"{change:+.4f}"]
         rows.append([variant, *sizes, *outputs, *psnr])
     reference = next(iter(verified["variants"].values()))["reference_psnr"]
     note = (

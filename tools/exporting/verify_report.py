@@ -24,8 +24,8 @@ def _wrong(findings: dict, tolerance: float) -> Iterator[str]:
         for name, worst in findings.get(trial, {}).items():
             if worst > _allowed(name, tolerance):
                 yield f"{name} differs by {worst:.3g} ({trial})"
-    for name, told in findings.get("refusals", {}).items():
-        for what, refused, said in told:
+    for name, attempts in findings.get("refusals", {}).items():
+        for what, refused, said in attempts:
             if not refused:
                 yield f"{name}, sent {what}, said: {said}"
 
@@ -64,8 +64,8 @@ def text(
 
 
 def _table(findings: dict) -> str:
-    own = findings.get("run", {})
-    batch = max(each["rows"] for each in findings["speed"].values())
+    of_run = findings.get("run", {})
+    batch = max(timed["rows"] for timed in findings["speed"].values())
     heads = ["signature", "recorded", "batches", "run", "p50 ms", "p95 ms"]
     rows = []
     for name, speed in findings["speed"].items():
@@ -74,7 +74,7 @@ def _table(findings: dict) -> str:
                 name,
                 _number(findings["golden"][name]),
                 _number(findings["batches"][name]),
-                _number(own[name]) if name in own else "",
+                _number(of_run[name]) if name in of_run else "",
                 f"{speed['p50_ms']:.1f}",
                 f"{speed['p95_ms']:.1f}",
                 f"{speed['rows_per_second']:,.0f}",
@@ -89,5 +89,5 @@ def _number(value: float) -> str:
 
 def save(path: str, description: description_lib.Description, findings: dict) -> None:
     """Write all findings as JSON."""
-    found = {"description": attrs.asdict(description), **findings}
-    files.write(path, json.dumps(found, indent=1) + "\n")
+    values = {"description": attrs.asdict(description), **findings}
+    files.write(path, json.dumps(values, indent=1) + "\n")

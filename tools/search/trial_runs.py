@@ -124,4 +124,6 @@ def _mean(figures: list[dict]) -> dict[str, float | None]:
     def mean(values):
         return None if None in values else float(np.mean(values))
 
-    return {name: mean([each[name] for each in figures]) for name in figures[0]}
+    return {
+        name: mean([execution[name] for execution in figures]) for name in figures[0]
+    }

@@ -105,9 +105,9 @@ class Workers:
     def _cause(self, name: str, code: int) -> str:
         with open(self._log(name), errors="replace") as file:
             text = file.read()
-        told = _TOLD.findall(text)
-        if told:
-            return f"{name} stopped: {told[-1]}"
+        errors = _TOLD.findall(text)
+        if errors:
+            return f"{name} stopped: {errors[-1]}"
         lines = "\n".join(text.splitlines()[-15:])
         return f"{name} stopped with exit code {code}; {self._log(name)} ends:\n{lines}"
 

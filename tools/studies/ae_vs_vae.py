@@ -59,7 +59,7 @@ def _radii_parts(radii, opened) -> list[report.Part]:
     z_dim = next(iter(radii.values())).z_dim
     root = float(np.sqrt(z_dim))
     sheet = latent_plots.radius_histogram(
-        {name: found.counts for name, found in radii.items()}, z_dim
+        {name: of_run.counts for name, of_run in radii.items()}, z_dim
     )
     rows = [
         [name, r.mean, r.deviation, r.peak, r.smallest, r.largest]
@@ -83,8 +83,8 @@ def _posterior_parts(judged, opened) -> list[report.Part]:
             "told from z_mean: the model ignores its noise. An autoencoder has none."
         )
     ]
-    for name, each in judged.items():
-        parts.append(quality.posteriors(name, each))
+    for name, figures in judged.items():
+        parts.append(quality.posteriors(name, figures))
         if published.of(opened[name]) and opened[name].run.model.fact == _TINY:
             parts.append(report.Text(published.TINY_KL))
     return parts

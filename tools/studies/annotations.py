@@ -65,19 +65,23 @@ def classes(
         return np.asarray(encoding.label[rows]), record.label_names, "by label"
     if encoding.attributes is None:
         return None, (), "all alike, for the data set has no labels"
-    held = np.asarray(encoding.attributes[rows])
+    attributes = np.asarray(encoding.attributes[rows])
     wanted = chosen(lab)
-    name = wanted[0] if wanted else _told_apart_most(lab, encoding.z_mean[rows], held)
+    name = (
+        wanted[0]
+        if wanted
+        else _told_apart_most(lab, encoding.z_mean[rows], attributes)
+    )
     number = record.attributes.index(name)
-    return held[:, number].astype(int), (f"not {name}", name), f"by {name}"
+    return attributes[:, number].astype(int), (f"not {name}", name), f"by {name}"
 
 
-def _told_apart_most(lab: lab_lib.Lab, z: np.ndarray, held: np.ndarray) -> str:
+def _told_apart_most(lab: lab_lib.Lab, z: np.ndarray, attributes: np.ndarray) -> str:
     """Name the attribute with the longest vector, of those that aren't rare."""
     names = lab.manifest.record.attributes
-    share = held.mean(axis=0)
+    share = attributes.mean(axis=0)
     fit = [n for n, s in zip(names, share, strict=True) if _RARE <= s <= 1 - _RARE]
-    means = arithmetic.by_attribute(z, held, names)
+    means = arithmetic.by_attribute(z, attributes, names)
     return max(fit or names, key=lambda name: _length(means, name))
 
 

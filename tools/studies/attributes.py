@@ -87,8 +87,8 @@ def _attribute_edits(
     for name in annotations.chosen(lab) or _usual(names, means):
         number = names.index(name)
         vector = means.vector(name)
-        held = np.asarray(held_out.attributes[:, number]) == 1
-        rows = np.flatnonzero(~held)
+        has_it = np.asarray(held_out.attributes[:, number]) == 1
+        rows = np.flatnonzero(~has_it)
         edits.append(
             _Edit(
                 name,
@@ -96,7 +96,7 @@ def _attribute_edits(
                 np.broadcast_to(vector, (len(rows), len(vector))),
                 int(means.counts[number]),
                 int(means.counts[len(names) + number]),
-                _told_apart(held_out.z_mean, held, means.mean(name), vector),
+                _told_apart(held_out.z_mean, has_it, means.mean(name), vector),
             )
         )
     return edits
@@ -129,7 +129,9 @@ def _label_edits(
         rows = np.flatnonzero(labels != number)
         target = means.mean(name)
         others = [i for i in range(len(names)) if i != number and means.counts[i]]
-        rest = np.average(means.means[others], axis=0, weights=means.counts[others])
+        others_mean = np.average(
+            means.means[others], axis=0, weights=means.counts[others]
+        )
         edits.append(
             _Edit(
                 name,
@@ -137,24 +139,26 @@ def _label_edits(
                 target - means.means[labels[rows]],
                 int(means.counts[number]),
                 int(means.counts.sum() - means.counts[number]),
-                _told_apart(held_out.z_mean, labels == number, target, target - rest),
+                _told_apart(
+                    held_out.z_mean, labels == number, target, target - others_mean
+                ),
             )
         )
     return edits
 
 
 def _told_apart(
-    z: np.ndarray, held: np.ndarray, mean: np.ndarray, vector: np.ndarray
+    z: np.ndarray, has_it: np.ndarray, mean: np.ndarray, vector: np.ndarray
 ) -> float:
     """Return how many points lie on their side of the middle between both means.
 
     Images with and without count the same, however many there are of each; NaN where
     there are none of one kind.
     """
-    if held.all() or not held.any():
+    if has_it.all() or not has_it.any():
         return float("nan")
     nearer = (np.asarray(z) - (mean - vector / 2)) @ vector > 0
-    return float((nearer[held].mean() + (~nearer[~held]).mean()) / 2)
+    return float((nearer[has_it].mean() + (~nearer[~has_it]).mean()) / 2)
 
 
 def _length(edit: _Edit) -> float:
@@ -194,12 +198,12 @@ def _picture(
     originals = encodings.images(lab, run, lab.held_out, rows)
     decoded = plots.to_uint8(decoded).reshape(len(rows), -1, *decoded.shape[1:])
     shown = np.concatenate([originals[:, None], decoded], axis=1)
-    told = ", ".join(f"{s:g}" for s in strengths)
+    multiples = ", ".join(f"{s:g}" for s in strengths)
     return pictures.grid(
         f"edit_{edit.name}",
         shown.reshape(-1, *originals.shape[1:]),
         len(strengths) + 1,
-        f"{edit.name}: the image, then with {told} times the vector added.",
+        f"{edit.name}: the image, then with {multiples} times the vector added.",
     )
 
 

@@ -20,21 +20,25 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Train both decoders and measure the patterns that they leave."""
     opened = lab.train_and_open({name: {"decoder": name} for name in DECODERS})
     measured = {name: quality.measure(lab, run) for name, run in opened.items()}
-    found = {name: each.assessment.checkerboards for name, each in measured.items()}
+    boards = {name: run.assessment.checkerboards for name, run in measured.items()}
     return outcome.Outcome(
         "Two models, alike but for how their decoders enlarge maps: by transposed "
         "convolutions, or by upsampling and a convolution. How much of a checkerboard "
         "do they leave?",
         [
-            report.Section("Checkerboards", _parts(lab, found)),
+            report.Section("Checkerboards", _parts(lab, boards)),
             report.Section("Pictures", _pictures(lab, opened)),
             report.Section("Quality", [quality.table(lab, measured)]),
             report.Section("Losses", losses.parts(opened)),
         ],
         {
             name: {
-                "excess_db": {str(each.period): each.excess for each in found[name]},
-                "energy_db": {str(each.period): each.energy for each in found[name]},
+                "excess_db": {
+                    str(board.period): board.excess for board in boards[name]
+                },
+                "energy_db": {
+                    str(board.period): board.energy for board in boards[name]
+                },
                 "quality": measured[name].values(),
                 "losses": losses.figures(opened[name]),
             }
@@ -44,13 +48,15 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     )
 
 
-def _parts(lab, found) -> list[report.Part]:
-    periods = [each.period for each in found[DECODERS[0]]]
+def _parts(lab, boards) -> list[report.Part]:
+    periods = [board.period for board in boards[DECODERS[0]]]
     rows = []
     for number, period in enumerate(periods):
-        each = [found[name][number] for name in DECODERS]
-        rows.append([f"{period} pixels: pattern, dB", *(e.excess for e in each)])
-        rows.append([f"{period} pixels: energy, dB", *(e.energy for e in each)])
+        pair = [boards[name][number] for name in DECODERS]
+        rows.append(
+            [f"{period} pixels: pattern, dB", *(board.excess for board in pair)]
+        )
+        rows.append([f"{period} pixels: energy, dB", *(board.energy for board in pair)])
     caption = (
         f"Reconstructions of {lab.num_images(lab.held_out):,} {lab.held_out} images. "
         "Pattern: how much more than in real images the period's frequencies stand out "
@@ -58,21 +64,21 @@ def _parts(lab, found) -> list[report.Part]:
         "that of the real images; blur lowers it."
     )
     return [
-        report.Verdict(_verdict(found)),
+        report.Verdict(_verdict(boards)),
         report.Table(["period", *DECODERS], rows, caption),
     ]
 
 
-def _verdict(found) -> str:
-    worst = {name: max(each.excess for each in found[name]) for name in DECODERS}
+def _verdict(boards) -> str:
+    worst = {name: max(board.excess for board in boards[name]) for name in DECODERS}
     one, other = DECODERS
-    told = ", ".join(f"{name} {value:.1f} dB" for name, value in worst.items())
+    listed = ", ".join(f"{name} {value:.1f} dB" for name, value in worst.items())
     if max(worst.values()) < _SEEN:
-        return f"Neither decoder leaves a pattern that can be made out ({told})."
+        return f"Neither decoder leaves a pattern that can be made out ({listed})."
     better = min(worst, key=worst.get)
     if abs(worst[one] - worst[other]) < _SEEN:
-        return f"Both decoders leave about the same pattern ({told})."
-    return f"The {better} decoder leaves less of a checkerboard ({told})."
+        return f"Both decoders leave about the same pattern ({listed})."
+    return f"The {better} decoder leaves less of a checkerboard ({listed})."
 
 
 def _pictures(lab, opened) -> list[report.Part]:

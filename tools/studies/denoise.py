@@ -19,11 +19,11 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     rows = [
         [
             name,
-            found.psnr_given,
-            found.psnr_restored,
-            found.psnr_restored - found.psnr_given,
+            result.psnr_given,
+            result.psnr_restored,
+            result.psnr_restored - result.psnr_given,
         ]
-        for name, found in restored.items()
+        for name, result in restored.items()
     ]
     columns = ["damage", "PSNR given, dB", "PSNR restored, dB", "gain, dB"]
     caption = f"Means over {lab.num_images(lab.held_out):,} {lab.held_out} images"
@@ -33,12 +33,12 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     ]
     figures = {
         name: {
-            "psnr_given": found.psnr_given,
-            "psnr_restored": found.psnr_restored,
-            "images": found.num_images,
+            "psnr_given": result.psnr_given,
+            "psnr_restored": result.psnr_restored,
+            "images": result.num_images,
             "losses": losses.figures(opened[name]),
         }
-        for name, found in restored.items()
+        for name, result in restored.items()
     }
     return outcome.Outcome(
         "A model is given damaged images and trained on the clean ones; here is what "
@@ -69,15 +69,16 @@ def _plans(lab: lab_lib.Lab) -> dict[str, dict]:
 
 
 def _verdict(restored: dict[str, restoration.Restored]) -> str:
-    gains = {n: found.psnr_restored - found.psnr_given for n, found in restored.items()}
+    gains = {n: run.psnr_restored - run.psnr_given for n, run in restored.items()}
     helped = [name for name, gain in gains.items() if gain > 0]
-    told = ", ".join(f"{name} {gain:+.1f} dB" for name, gain in gains.items())
+    listed = ", ".join(f"{name} {gain:+.1f} dB" for name, gain in gains.items())
     if len(helped) == len(gains):
         return (
-            f"Restored images are nearer to the clean ones than what was given: {told}."
+            "Restored images are nearer to the clean ones than what was given: "
+            f"{listed}."
         )
     return (
         f"Not all restored images are nearer to the clean ones than what was given "
-        f"({told}): what the model loses of detail outweighs what it mends. Train for "
-        "more epochs, raise --z_dim, or judge by eye."
+        f"({listed}): what the model loses of detail outweighs what it mends. Train "
+        "for more epochs, raise --z_dim, or judge by eye."
     )

@@ -46,17 +46,17 @@ class HeldOut:
             Name to distance, the mean over the levels; lower is better. NaN where
             there are too few images.
         """
-        found = {}
+        distances = {}
         with progress.Progress("sets of images") as show:
             for name, batches in sets.items():
-                show(len(found), len(sets))
+                show(len(distances), len(sets))
                 patches = self._patches(batches())
-                found[name] = float("nan")
+                distances[name] = float("nan")
                 if patches.num_images == self.num_images:
                     distance = wasserstein.distance(patches, self._targets, self._seed)
-                    found[name] = distance.mean
-            show(len(found), len(sets))
-        return found
+                    distances[name] = distance.mean
+            show(len(distances), len(sets))
+        return distances
 
     def decoded(
         self, opened: lab_lib.Opened, z: np.ndarray

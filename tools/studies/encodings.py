@@ -33,8 +33,8 @@ def encode(lab: lab_lib.Lab, opened: lab_lib.Opened, split: str) -> encodings.En
         "attribute_names": list(lab.manifest.record.attributes),
     }
     if not _is_made(out, {**made, "model": opened.codec.weights_digest()}):
-        held = lab.manifest.record.fields()
-        fields = ("key", *(name for name in _ANNOTATIONS if name in held))
+        stored = lab.manifest.record.fields()
+        fields = ("key", *(name for name in _ANNOTATIONS if name in stored))
         batches = lab.batches(opened, split, fields)
         count = lab.num_images(split)
         print(f"encoding {count:,} {split} images with {opened.run_dir}", flush=True)

@@ -48,16 +48,16 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 def _parts(lab, measured) -> list[report.Part]:
     best = min(measured, key=lambda name: measured[name].quality.combined())
     least = measured[best].quality.combined()
-    told = (
+    sentence = (
         f"Both distances together are least with {best.replace('_', ' ')} ({least:.0f})"
         ". Look at the pictures before you believe it."
     )
     points = {
         name.removeprefix("fact_"): (
-            each.quality.reconstruction_distance.mean,
-            each.quality.sample_distance.mean,
+            run.quality.reconstruction_distance.mean,
+            run.quality.sample_distance.mean,
         )
-        for name, each in measured.items()
+        for name, run in measured.items()
     }
     axes = map(_axis, ("reconstruction_distance", "sample_distance"))
     sheet = charts.front(points, *axes)
@@ -66,7 +66,7 @@ def _parts(lab, measured) -> list[report.Part]:
         "reconstructions; each point is a fact."
     )
     return [
-        report.Verdict(told),
+        report.Verdict(sentence),
         pictures.chart("front", sheet, caption),
         quality.table(lab, measured),
     ]

@@ -25,20 +25,20 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         sets[f"sharpened_{factor:g}"] = _sharpened(sets[_NORMAL], factor)
     grids = {name: _first(batches, lab) for name, batches in sets.items()}
     sets[_TRAINING] = lambda: distances.clean(lab, run, "train")
-    found = held_out.measure(sets)
+    measured = held_out.measure(sets)
     return outcome.Outcome(
         "Images decoded from random points of the latent space, and how far they are, "
         f"as a set, from {held_out.num_images:,} {lab.held_out} images (sliced "
         "Wasserstein distance over pyramid patches; lower is better).",
         [
-            report.Section("Normal", _normal_parts(lab, found, grids)),
-            report.Section("Uniform in a box", _uniform_parts(lab, found, grids)),
-            report.Section("Sharpened", _sharpened_parts(lab, found, grids)),
+            report.Section("Normal", _normal_parts(lab, measured, grids)),
+            report.Section("Uniform in a box", _uniform_parts(lab, measured, grids)),
+            report.Section("Sharpened", _sharpened_parts(lab, measured, grids)),
             report.Section("Losses", losses.parts({"run": run})),
         ],
         {
             "images": held_out.num_images,
-            "distances": found,
+            "distances": measured,
             "losses": losses.figures(run),
         },
         {"run": run},
@@ -54,25 +54,28 @@ def _first(batches, lab: lab_lib.Lab) -> np.ndarray:
     return next(iter(batches()))[: lab.study.rows * lab.study.columns]
 
 
-def _normal_parts(lab, found, grids) -> list[report.Part]:
-    rows = [["images of z ~ N(0, I)", found[_NORMAL]], [_TRAINING, found[_TRAINING]]]
-    told = (
-        f"Images of random z are at distance {found[_NORMAL]:.0f} from held-out ones, "
-        f"training images at {found[_TRAINING]:.0f}: what a perfect sampler comes to. "
-        "Where they don't look like training images, raise fact, train for longer, or "
-        "draw from a fitted density (--study=samplers)."
+def _normal_parts(lab, measured, grids) -> list[report.Part]:
+    rows = [
+        ["images of z ~ N(0, I)", measured[_NORMAL]],
+        [_TRAINING, measured[_TRAINING]],
+    ]
+    sentence = (
+        f"Images of random z are at distance {measured[_NORMAL]:.0f} from held-out "
+        f"ones, training images at {measured[_TRAINING]:.0f}: what a perfect sampler "
+        "comes to. Where they don't look like training images, raise fact, train for "
+        "longer, or draw from a fitted density (--study=samplers)."
     )
     caption = "z ~ N(0, I)."
     return [
-        report.Text(told),
+        report.Text(sentence),
         report.Table(["set of images", f"distance from {lab.held_out} images"], rows),
         pictures.grid(_NORMAL, grids[_NORMAL], lab.study.columns, caption),
     ]
 
 
-def _uniform_parts(lab, found, grids) -> list[report.Part]:
+def _uniform_parts(lab, measured, grids) -> list[report.Part]:
     limits = lab.study.limits
-    values = [found[f"uniform_{limit:g}"] for limit in limits]
+    values = [measured[f"uniform_{limit:g}"] for limit in limits]
     sheet = charts.lines(
         {"uniform": (limits, values)},
         "R, half the side of the box",
@@ -90,13 +93,13 @@ def _uniform_parts(lab, found, grids) -> list[report.Part]:
         name = f"uniform_{limit:g}"
         caption = (
             f"Each coordinate uniform in [-{limit:g}, {limit:g}]: distance "
-            f"{found[name]:.0f}."
+            f"{measured[name]:.0f}."
         )
         parts.append(pictures.grid(name, grids[name], lab.study.columns, caption))
     return parts
 
 
-def _sharpened_parts(lab, found, grids) -> list[report.Part]:
+def _sharpened_parts(lab, measured, grids) -> list[report.Part]:
     parts = [
         report.Text(
             "The images of z ~ N(0, I) after Pillow's sharpening; 1 would change "
@@ -106,6 +109,6 @@ def _sharpened_parts(lab, found, grids) -> list[report.Part]:
     ]
     for factor in lab.study.sharpness:
         name = f"sharpened_{factor:g}"
-        caption = f"Sharpened by {factor:g}: distance {found[name]:.0f}."
+        caption = f"Sharpened by {factor:g}: distance {measured[name]:.0f}."
         parts.append(pictures.grid(name, grids[name], lab.study.columns, caption))
     return parts

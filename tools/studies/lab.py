@@ -108,8 +108,8 @@ class Lab:
         if unknown := set(changes) - known:
             raise ValueError(f"No setting of a run is named {sorted(unknown)}.")
         for part, config in configs.items():
-            own = attrs.fields_dict(type(config))
-            chosen = {name: v for name, v in changes.items() if name in own}
+            fields = attrs.fields_dict(type(config))
+            chosen = {name: v for name, v in changes.items() if name in fields}
             configs[part] = attrs.evolve(config, **chosen)
         digest = self.manifest.digest()
         return runs.Run(data_dir=self.data_dir, data_digest=digest, **configs)

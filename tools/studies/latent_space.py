@@ -45,25 +45,25 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 
 
 def _radii(lab, encoding) -> tuple[list[report.Part], dict]:
-    found = statistics.radii(encoding.z_mean)
-    root = float(np.sqrt(found.z_dim))
+    radii = statistics.radii(encoding.z_mean)
+    root = float(np.sqrt(radii.z_dim))
     figures = {
-        "mean": found.mean,
-        "deviation": found.deviation,
-        "peak": found.peak,
-        "smallest": found.smallest,
-        "largest": found.largest,
+        "mean": radii.mean,
+        "deviation": radii.deviation,
+        "peak": radii.peak,
+        "smallest": radii.smallest,
+        "largest": radii.largest,
         "prior": root,
     }
     rows = [
-        ["mean |z_mean|", found.mean],
-        ["deviation", found.deviation],
-        ["fullest bin, its middle", found.peak],
-        ["smallest", found.smallest],
-        ["largest", found.largest],
+        ["mean |z_mean|", radii.mean],
+        ["deviation", radii.deviation],
+        ["fullest bin, its middle", radii.peak],
+        ["smallest", radii.smallest],
+        ["largest", radii.largest],
         ["√z_dim, where N(0, I) has its points", root],
     ]
-    sheet = latent_plots.radius_histogram({"z_mean": found.counts}, found.z_dim)
+    sheet = latent_plots.radius_histogram({"z_mean": radii.counts}, radii.z_dim)
     caption = (
         "Points of N(0, I) lie on a thin shell at √z_dim. Of a VAE, z_mean lies "
         "further in, for its noise adds the rest."
@@ -76,13 +76,13 @@ def _radii(lab, encoding) -> tuple[list[report.Part], dict]:
 
 
 def _coordinates(lab, encoding) -> tuple[list[report.Part], dict]:
-    found = statistics.coordinates(encoding.z_mean)
+    coordinates = statistics.coordinates(encoding.z_mean)
     figures = {
-        "largest_mean": float(np.abs(found.mean).max()),
-        "smallest_deviation": float(found.deviation.min()),
-        "median_deviation": float(np.median(found.deviation)),
-        "largest_deviation": float(found.deviation.max()),
-        "farthest": float(np.maximum(-found.smallest, found.largest).max()),
+        "largest_mean": float(np.abs(coordinates.mean).max()),
+        "smallest_deviation": float(coordinates.deviation.min()),
+        "median_deviation": float(np.median(coordinates.deviation)),
+        "largest_deviation": float(coordinates.deviation.max()),
+        "farthest": float(np.maximum(-coordinates.smallest, coordinates.largest).max()),
     }
     rows = [
         ["largest mean of a coordinate, either way", figures["largest_mean"]],
@@ -91,7 +91,7 @@ def _coordinates(lab, encoding) -> tuple[list[report.Part], dict]:
         ["largest deviation", figures["largest_deviation"]],
         ["farthest value of all", figures["farthest"]],
     ]
-    sheet = latent_plots.coordinates(found.edges, found.counts)
+    sheet = latent_plots.coordinates(coordinates.edges, coordinates.counts)
     caption = (
         "All coordinates together, and each one: narrow ones at 0 carry nothing about "
         "the image."
@@ -105,8 +105,10 @@ def _coordinates(lab, encoding) -> tuple[list[report.Part], dict]:
 
 def _components(lab, encoding) -> tuple[list[report.Part], dict]:
     variances = statistics.covariance(encoding.z_mean).spectrum()
-    held = np.cumsum(variances) / variances.sum()
-    needed = {share: int(np.searchsorted(held, share)) + 1 for share in (0.9, 0.99)}
+    explained = np.cumsum(variances) / variances.sum()
+    needed = {
+        share: int(np.searchsorted(explained, share)) + 1 for share in (0.9, 0.99)
+    }
     caption = (
         "Variance of z_mean along its principal components: a steep fall means that "
         "few directions tell images apart."
@@ -125,13 +127,13 @@ def _clusters(lab, encoding) -> tuple[list[report.Part], dict]:
     points = _chosen(lab, encoding, count, "clusters")[1]
     numbers = range(2, lab.study.clusters + 1, 2)
     with progress.Progress("clusterings") as show:
-        found = statistics.inertia_curve(points, numbers, lab.train.seed, show)
+        inertias = statistics.inertia_curve(points, numbers, lab.train.seed, show)
     caption = (
         f"Mini-batch k-means of {len(points):,} points, picked at random. Clusters "
         "that images fall into would show as an elbow."
     )
-    sheet = latent_plots.inertia(numbers, found, len(points))
-    values = dict(zip(map(str, numbers), found.tolist(), strict=True))
+    sheet = latent_plots.inertia(numbers, inertias, len(points))
+    values = dict(zip(map(str, numbers), inertias.tolist(), strict=True))
     return [pictures.chart("clusters", sheet, caption)], values
 
 
@@ -164,7 +166,9 @@ def _projected(lab, run, encoding) -> projector.Points:
     if encoding.label is not None:
         metadata["label"] = [record.label_names[i] for i in encoding.label[rows]]
     if encoding.attributes is not None:
-        held = np.asarray(encoding.attributes[rows])
-        metadata |= {n: held[:, i].tolist() for i, n in enumerate(record.attributes)}
+        attributes = np.asarray(encoding.attributes[rows])
+        metadata |= {
+            n: attributes[:, i].tolist() for i, n in enumerate(record.attributes)
+        }
     images = encodings.images(lab, run, _SPLIT, rows)
     return projector.Points("z_mean", points, images, metadata)

@@ -137,7 +137,7 @@ def _comparison(planes: dict[str, _Plane]) -> list[report.Part]:
         f"z_mean of training images; cells: {_CELLS} x {_CELLS} of the box that is "
         "decoded below."
     )
-    wide = {name: each["largest_radius"] for name, each in figures.items()}
+    wide = {name: of_run["largest_radius"] for name, of_run in figures.items()}
     return [
         report.Verdict(
             f"The autoencoder's images reach out to |z| = {wide['ae']:.1f} and fill "

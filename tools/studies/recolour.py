@@ -19,19 +19,19 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         )
     opened = lab.train_and_open({"recolour": {"corruption": "grayscale"}})
     run = opened["recolour"]
-    found = restoration.measure(lab, run)
+    restored = restoration.measure(lab, run)
     rows = [
-        ["PSNR, dB", found.psnr_given, found.psnr_restored, None],
+        ["PSNR, dB", restored.psnr_given, restored.psnr_restored, None],
         [
             "saturation, in [0, 1]",
-            found.saturation_given,
-            found.saturation_restored,
-            found.saturation_clean,
+            restored.saturation_given,
+            restored.saturation_restored,
+            restored.saturation_clean,
         ],
     ]
     columns = ["measure", "grey, as given", "coloured", "the clean image"]
-    caption = f"Means over {found.num_images:,} {lab.held_out} images"
-    share = found.saturation_restored / max(found.saturation_clean, 1e-6)
+    caption = f"Means over {restored.num_images:,} {lab.held_out} images"
+    share = restored.saturation_restored / max(restored.saturation_clean, 1e-6)
     return outcome.Outcome(
         "A model is given grey images and trained on the same ones in colour; here is "
         "what it makes of images that it has never seen.",
@@ -48,11 +48,11 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
             report.Section("Losses", losses.parts(opened)),
         ],
         {
-            "psnr_given": found.psnr_given,
-            "psnr_coloured": found.psnr_restored,
-            "saturation_coloured": found.saturation_restored,
-            "saturation_clean": found.saturation_clean,
-            "images": found.num_images,
+            "psnr_given": restored.psnr_given,
+            "psnr_coloured": restored.psnr_restored,
+            "saturation_coloured": restored.saturation_restored,
+            "saturation_clean": restored.saturation_clean,
+            "images": restored.num_images,
             "losses": losses.figures(run),
         },
         opened,

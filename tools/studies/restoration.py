@@ -36,11 +36,11 @@ def measure(lab: lab_lib.Lab, opened: lab_lib.Opened) -> Restored:
     """Measure a run on all held-out images, a batch at a time."""
     moments = moments_lib.Moments()
     for batch in lab.batches(opened, lab.held_out):
-        given, clean = (batch[name].numpy() / 255.0 for name in ("image", "target"))
+        damaged, clean = (batch[name].numpy() / 255.0 for name in ("image", "target"))
         z_mean = opened.codec.encode(batch["image"].numpy())["z_mean"]
         restored = opened.codec.decode(z_mean)
-        psnr = [_psnr(images, clean) for images in (given, restored)]
-        colours = [_saturation(images) for images in (given, restored, clean)]
+        psnr = [_psnr(images, clean) for images in (damaged, restored)]
+        colours = [_saturation(images) for images in (damaged, restored, clean)]
         moments.update(np.stack([*psnr, *colours], axis=1))
     return Restored(lab.num_images(lab.held_out), *map(float, moments.mean))
 
