@@ -14,8 +14,8 @@ import os
 import sys
 
 from tools import flags, program
+from vae_prod.latent import samplers
 
-_KINDS = ("gaussian", "mixture")
 _COVARIANCES = ("auto", "full", "tied", "diag", "spherical")
 # Images of a split behind the log-density that is printed.
 _MEASURED = 2000
@@ -26,7 +26,7 @@ def define(values):
     flags.add(values, "run_dir", "", "Run directory, with encodings by tools.encode.")
     flags.add(values, "split", "train", "Encoded split to fit to.")
     text = "A Gaussian of full covariance, or a mixture of Gaussians."
-    flags.add(values, "kind", "gaussian", text, _KINDS)
+    flags.add(values, "kind", "gaussian", text, samplers.FITTED)
     flags.add(values, "components", 10, "Gaussians of a mixture.")
     text = (
         "Form of their covariances; tied: one for all; auto: full for each, or tied "

@@ -17,10 +17,10 @@ import os
 import sys
 
 from tools import flags, program
+from vae_prod.latent import samplers
 
-_FITTED = ("gaussian", "mixture")
 _DEFAULT = ("prior", "uniform", "reconstructions", "interpolation")
-_KINDS = (*_DEFAULT, "truncated", *_FITTED)
+_KINDS = (*_DEFAULT, "truncated", *samplers.FITTED)
 
 
 def define(values):

@@ -9,18 +9,15 @@ import numpy as np
 from pipelines.reading import dataset
 from tools.studies import distances, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
-from vae_prod.latent import densities, sampling
+from vae_prod.latent import densities, samplers, sampling
 from vae_prod.latent import encodings as encodings_lib
 from vae_prod.reporting import report
 
 # Images of a split behind a log-density.
 _MEASURED = 2000
-# What samplers are called in tables, by name; the prior first.
-_PRIOR = "prior"
+# What the samplers that are compared are called in tables, by name; the prior first.
 _LABELS = {
-    _PRIOR: "N(0, I)",
-    "gaussian": "fitted Gaussian",
-    "mixture": "fitted mixture",
+    name: samplers.SAMPLERS[name].label for name in (samplers.PRIOR, *samplers.FITTED)
 }
 
 
@@ -128,7 +125,7 @@ def _draw(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Draw `count` points, or as many as a picture shows, by each sampler."""
     seeds = lab.seeds(max(count, lab.study.rows * lab.study.columns))
-    yield _PRIOR, np.asarray(sampling.prior(seeds, fitted.run.codec.z_dim))
+    yield samplers.PRIOR, np.asarray(sampling.prior(seeds, fitted.run.codec.z_dim))
     for sampler, density in fitted.densities.items():
         yield sampler, np.asarray(density.sample(seeds))
 
@@ -152,7 +149,7 @@ def _distance_parts(lab, fitted, measured, held_out) -> list[report.Part]:
 
 def _best(run: str, distances: Mapping[str, float]) -> str:
     """Say which sampler is best, given the distance of each by its label."""
-    best, prior = min(distances, key=distances.get), _LABELS[_PRIOR]
+    best, prior = min(distances, key=distances.get), _LABELS[samplers.PRIOR]
     if best == prior:
         return f"{run}: {prior} is as good as any; no fitted density is needed."
     share = 1 - distances[best] / distances[prior]
