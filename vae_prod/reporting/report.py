@@ -2,11 +2,10 @@
 
 A report is made of sections, a section of parts: `Text`, `Verdict`, `Table`, `Picture`
 and `Code`. The file needs no network, runs no script, and its policy forbids both. It
-is laid out for a desktop, a phone and paper (`report.css`).
+is laid out for a desktop, a phone and paper (`report.html.jinja`, `report.css`).
 """
 
 import base64
-import html
 import importlib.resources
 import io
 import math
@@ -14,13 +13,14 @@ import numbers
 import os
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 import attrs
+import jinja2
 from PIL import Image
 
 from pipelines import files
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # Headings that fit on a screen need no list of contents.
 _SECTIONS_WITHOUT_CONTENTS = 3
 
@@ -29,33 +29,24 @@ _SECTIONS_WITHOUT_CONTENTS = 3
 class Text:
     """A paragraph."""
 
+    kind: ClassVar[str] = "text"
     text: str
-
-    def html(self) -> str:
-        """Return the paragraph as HTML."""
-        return f"<p>{html.escape(self.text)}</p>"
 
 
 @attrs.frozen
 class Verdict:
     """A sentence to act upon, which stands out."""
 
+    kind: ClassVar[str] = "verdict"
     text: str
-
-    def html(self) -> str:
-        """Return the sentence as HTML."""
-        return f'<p class="verdict">{html.escape(self.text)}</p>'
 
 
 @attrs.frozen
 class Code:
     """Commands or flags, to be copied as they are."""
 
+    kind: ClassVar[str] = "code"
     text: str
-
-    def html(self) -> str:
-        """Return the lines as HTML."""
-        return f"<pre>{html.escape(self.text.rstrip())}</pre>"
 
 
 @attrs.frozen
@@ -68,6 +59,7 @@ class Table:
         caption: What the table shows; empty for none.
     """
 
+    kind: ClassVar[str] = "table"
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     caption: str = ""
@@ -80,32 +72,11 @@ class Table:
                     f"received {list(row)}."
                 )
 
-    def html(self) -> str:
-        """Return the table as HTML; a wide one scrolls by itself."""
-        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>"
-        heads = "".join(self._head(i) for i in range(len(self.columns)))
-        rows = "\n".join(f"<tr>{_cells(row)}</tr>" for row in self.rows)
-        return (
-            f'<figure class="table">{caption if self.caption else ""}<div tabindex="0">'
-            f"<table><thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table>"
-            "</div></figure>"
-        )
-
-    def _head(self, column: int) -> str:
-        is_number = column and not any(
+    def holds_numbers(self, column: int) -> bool:
+        """Say whether a column, by its number, holds no text."""
+        return bool(column) and not any(
             isinstance(row[column], str) for row in self.rows
         )
-        kind = ' class="number"' if is_number else ""
-        return f'<th scope="col"{kind}>{html.escape(self.columns[column])}</th>'
-
-
-def _cells(row: Sequence[object]) -> str:
-    name, *values = row
-    cells = [f'<th scope="row">{html.escape(format_value(name))}</th>']
-    for value in values:
-        kind = "" if isinstance(value, str) else ' class="number"'
-        cells.append(f"<td{kind}>{html.escape(format_value(value))}</td>")
-    return "".join(cells)
 
 
 @attrs.frozen
@@ -120,24 +91,21 @@ class Picture:
         scale: Screen pixels to a pixel, for pictures of small images.
     """
 
+    kind: ClassVar[str] = "picture"
     name: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.-]+"))
     png: bytes = attrs.field(repr=False)
     caption: str
     alt: str = ""
     scale: float = 1
 
-    def html(self) -> str:
-        """Return the picture as HTML, its bytes inside."""
-        width, height = (
-            round(self.scale * n) for n in Image.open(io.BytesIO(self.png)).size
-        )
-        data = base64.b64encode(self.png).decode()
-        kind = ' class="enlarged"' if self.scale > 1 else ""
-        return (
-            f'<figure><img{kind} src="data:image/png;base64,{data}" width="{width}" '
-            f'height="{height}" alt="{html.escape(self.alt or self.caption)}">'
-            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
-        )
+    def shown_size(self) -> tuple[int, int]:
+        """Return the width and height that it is shown with, in screen pixels."""
+        width, height = Image.open(io.BytesIO(self.png)).size
+        return round(self.scale * width), round(self.scale * height)
+
+    def base64(self) -> str:
+        """Return its bytes as they stand in the page."""
+        return base64.b64encode(self.png).decode()
 
 
 Part = Text | Verdict | Code | Table | Picture
@@ -154,12 +122,6 @@ class Section:
     def anchor(self) -> str:
         """Its place in the page, for links."""
         return re.sub(r"[^a-z0-9]+", "-", self.heading.lower()).strip("-")
-
-    def html(self) -> str:
-        """Return the section as HTML."""
-        parts = "\n".join(part.html() for part in self.parts)
-        heading = html.escape(self.heading)
-        return f'<section id="{self.anchor}">\n<h2>{heading}</h2>\n{parts}\n</section>'
 
 
 @attrs.frozen
@@ -183,26 +145,21 @@ class Report:
 
     def html(self) -> str:
         """Return the page."""
-        style = importlib.resources.files(__package__) / "report.css"
-        sections = "\n".join(section.html() for section in self.sections)
-        return (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{html.escape(self.title)}</title>\n"
-            f"<style>\n{style.read_text()}</style>\n</head>\n<body>\n<main>\n"
-            f"<h1>{html.escape(self.title)}</h1>\n<p>{html.escape(self.summary)}</p>\n"
-            f"{self._contents()}{sections}\n</main>\n</body>\n</html>\n"
+        folder = importlib.resources.files(__package__)
+        environment = jinja2.Environment(
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
         )
-
-    def _contents(self) -> str:
-        if len(self.sections) <= _SECTIONS_WITHOUT_CONTENTS:
-            return ""
-        links = "\n".join(
-            f'<li><a href="#{s.anchor}">{html.escape(s.heading)}</a></li>'
-            for s in self.sections
+        environment.filters["format_value"] = format_value
+        template = environment.from_string((folder / "report.html.jinja").read_text())
+        return template.render(
+            report=self,
+            style=(folder / "report.css").read_text(),
+            has_contents=len(self.sections) > _SECTIONS_WITHOUT_CONTENTS,
         )
-        return f'<nav aria-label="Contents"><ul>\n{links}\n</ul></nav>\n'
 
     def write(self, path: str) -> None:
         """Write the page, aside first, then under its name."""
