@@ -11,8 +11,7 @@ from tools import flags, runs
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description, opening
-from vae_prod.training import batch_norm
-from vae_prod.training import run as run_lib
+from vae_prod.training import batch_norm, weights
 
 
 def load_model(
@@ -32,7 +31,7 @@ def load_model(
     """
     run = runs.load(run_dir)
     model = vae_lib.VAE(run.model, run.train.seed)
-    run_lib.load_weights(model, runs.weights_path(run_dir, which))
+    weights.load(model, runs.weights_path(run_dir, which))
     if recompute_batch_norm:
         data_dir, manifest = runs.open_data(run)
         batches = dataset.train_batches(data_dir, manifest, run.data)

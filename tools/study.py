@@ -70,12 +70,11 @@ def main(values):
     from tools import runs
     from tools.studies import annotations, provenance
     from tools.studies import outcome as outcome_lib
-    from vae_prod.training import callbacks
-    from vae_prod.training import run as run_lib
+    from vae_prod.training import devices, stopping
 
     study = catalogue.STUDIES[values.study]
     _apply(values, (*_DEFAULTS, *study.defaults))
-    run_lib.set_up_devices(flags.build(values, config_lib.TrainConfig))
+    devices.set_up(flags.build(values, config_lib.TrainConfig))
     lab = _lab(values, study_config)
     if study.needs_annotations:
         annotations.require(lab, study.name)
@@ -83,7 +82,7 @@ def main(values):
     try:
         with runs.reading(lab.data_dir):
             outcome = study.load().study(lab)
-    except callbacks.Stopped:
+    except stopping.Stopped:
         print("stopped on request; the same command goes on")
         sys.exit(program.STOPPED)
     outcome = provenance.with_provenance(outcome, lab, command)

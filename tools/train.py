@@ -57,10 +57,9 @@ def main(values):
     from pipelines import shards
     from pipelines.reading import dataset
     from tools import runs
-    from vae_prod.training import callbacks
-    from vae_prod.training import run as run_lib
+    from vae_prod.training import devices, stopping
 
-    run_lib.set_up_devices(train_config)
+    devices.set_up(train_config)
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
     model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
@@ -75,7 +74,7 @@ def main(values):
     )
     try:
         runs.train(values.run_dir, run, flagfile, values.resume)
-    except callbacks.Stopped:
+    except stopping.Stopped:
         print("stopped on request; a checkpoint is saved, go on with --resume")
         sys.exit(program.STOPPED)
     print(f"trained: {values.run_dir}")

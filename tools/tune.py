@@ -74,11 +74,11 @@ def main(values):
     from pipelines.reading import dataset
     from tools import runs
     from tools.search import roles, search_directory
-    from vae_prod.training import run as run_lib
+    from vae_prod.training import devices
 
     # A chief leaves the accelerators to its workers.
     cpu_only = train_config.cpu_only or role == "chief"
-    run_lib.set_up_devices(attrs.evolve(train_config, cpu_only=cpu_only))
+    devices.set_up(attrs.evolve(train_config, cpu_only=cpu_only))
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
     fixed = {"image_shape": shape}

@@ -32,11 +32,14 @@ _KILLS = int(os.environ.get("RESUME_KILLS", "0"))
 _CHILD = """
 import os, signal, sys
 from tools import train
-from vae_prod.training import callbacks, checkpoints, tensorboard
+from vae_prod.training import (
+    checkpointing, checkpoints, history, tensorboard, weights
+)
 
-step, name = int(sys.argv.pop(1)), sys.argv.pop(1)
-owners = vars(callbacks) | vars(checkpoints) | vars(tensorboard)
-owner, method = owners[name.split(".")[0]], name.split(".")[1]
+step, place = int(sys.argv.pop(1)), sys.argv.pop(1)
+modules = checkpointing, checkpoints, history, tensorboard, weights
+owners = {name: value for module in modules for name, value in vars(module).items()}
+owner, method = owners[place.split(".")[0]], place.split(".")[1]
 real = getattr(owner, method)
 
 def killing(self, *args, **kwargs):
@@ -52,9 +55,9 @@ _PLACES = (
     "Checkpointing.on_train_batch_end",
     "Checkpointing.on_epoch_end",
     "Checkpoints.save",
-    "History.on_epoch_end",
-    "Weights.on_epoch_end",
-    "Weights._save",
+    "HistoryFile.on_epoch_end",
+    "SavedWeights.on_epoch_end",
+    "SavedWeights._save",
     "TensorBoard.on_epoch_end",
 )
 _STEPS, _EPOCHS = 4, 3

@@ -24,7 +24,7 @@ from PIL import Image
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tools import train, tune
-from vae_prod.training import callbacks
+from vae_prod.training import history
 from vae_prod.tuning import trials
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def _write_data(path, **more):
 
 
 def _losses(run_dir):
-    rows = callbacks.read_history(os.path.join(run_dir, "history.csv"))
+    rows = history.read(os.path.join(run_dir, "history.csv"))
     return [(row["total_loss"], row["val_total_loss"]) for row in rows]
 
 

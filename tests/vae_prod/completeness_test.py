@@ -18,7 +18,7 @@ from vae_prod.latent import densities, samplers, sampling
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import networks
 from vae_prod.serving import opening
-from vae_prod.training import run as run_lib
+from vae_prod.training import building
 
 _ROWS = (
     *({"reconstruction": name} for name in config_lib.LIKELIHOODS),
@@ -31,7 +31,7 @@ class ModelRowsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*_ROWS)
     def test_is_trained_evaluated_exported_and_opened(self, **row):
         config = tiny.config(**row)
-        model = run_lib.build(config, config_lib.TrainConfig(jit_compile="false"))
+        model = building.build(config, config_lib.TrainConfig(jit_compile="false"))
         before = [weight.numpy() for weight in model.trainable_weights]
         history = model.fit(tiny.batches(1), verbose=0).history
         self.assertTrue(np.all(np.isfinite(list(history.values()))))
@@ -61,7 +61,7 @@ class ModelRowsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*config_lib.LEARNING_RATE_SCHEDULES)
     def test_every_schedule_trains(self, name):
         train = config_lib.TrainConfig(learning_rate_schedule=name, epochs=2)
-        model = run_lib.build(tiny.config(), train, steps_per_epoch=2)
+        model = building.build(tiny.config(), train, steps_per_epoch=2)
         model.fit(tiny.batches(2), verbose=0)
         self.assertAllEqual(model.optimizer.iterations, 2)
 

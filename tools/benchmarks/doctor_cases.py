@@ -60,10 +60,10 @@ def prepare_step(**setting) -> measuring.Work:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     program.import_tensorflow()
     from tools.benchmarks import step_cases
-    from vae_prod.training import run
+    from vae_prod.training import devices
 
     def work() -> doctor_report.StepRates:
-        run.set_up_devices(setting["train_config"])
+        devices.set_up(setting["train_config"])
         read = step_cases.Setting(**setting)
         in_memory = attrs.evolve(read, data_dir="")
         step = step_cases.Step(in_memory)

@@ -17,9 +17,9 @@ from pipelines import shards
 from pipelines.reading import dataset
 from tools.benchmarks import measuring, step_trace, stock_vae
 from vae_prod import config as config_lib
-from vae_prod.training import run
+from vae_prod.training import building, devices
 
-_BUILDERS = {"stock": stock_vae.build, "ours": run.build}
+_BUILDERS = {"stock": stock_vae.build, "ours": building.build}
 _SEED = 1
 # How long a size of matrices is multiplied, and what it takes to try no larger one.
 _MATMUL_SECONDS = 1.0
@@ -112,7 +112,7 @@ def measure(setting: Setting, before_mb: float) -> Figures:
         setting: What to measure.
         before_mb: Memory of the process before.
     """
-    run.set_up_devices(setting.train_config)
+    devices.set_up(setting.train_config)
     step, batches = Step(setting), make_batches(setting)
     first_seconds = step.seconds(batches)
     for _ in range(setting.warmup_steps):

@@ -1,7 +1,7 @@
 """The reference VAE out of stock Keras layers: what this package's is measured beside.
 
 Written as Keras' own VAE example is: one layer an operation, TensorFlow's losses and
-Keras' Adam. It computes what `vae_prod.training.run.build` computes from the same
+Keras' Adam. It computes what `vae_prod.training.building.build` computes from the same
 settings, and a test holds them to it.
 """
 
@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from vae_prod import config as config_lib
-from vae_prod.training import run
+from vae_prod.training import building, devices
 
 SLOPE = 0.3
 # Settings that it follows; of all others it knows the defaults alone.
@@ -44,9 +44,9 @@ def build(
     followed = {name: getattr(config, name) for name in FOLLOWS}
     if config_lib.ModelConfig(**followed) != config:
         raise ValueError(f"The stock model follows only {', '.join(FOLLOWS)}.")
-    model = StockVAE(config, run.POLICIES[train_config.mixed_precision])
+    model = StockVAE(config, building.POLICIES[train_config.mixed_precision])
     optimizer = keras.optimizers.Adam(train_config.learning_rate)
-    model.compile(optimizer, jit_compile=run.resolve_jit(train_config))
+    model.compile(optimizer, jit_compile=devices.resolve_jit(train_config))
     return model
 
 

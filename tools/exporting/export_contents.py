@@ -17,7 +17,7 @@ from vae_prod.latent import densities
 from vae_prod.model import codec
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import card, description, functions, pictures
-from vae_prod.training import callbacks
+from vae_prod.training import history
 
 # Folder of `attributes.folder`, by tools.fit_attributes.
 ATTRIBUTES = "train"
@@ -70,7 +70,7 @@ def gather(
         run.train,
         _data(manifest, run),
         values.weights,
-        len(callbacks.read_history(os.path.join(values.run_dir, "history.csv"))),
+        len(history.read(os.path.join(values.run_dir, "history.csv"))),
         values.recompute_batch_norm,
         evaluations,
     )

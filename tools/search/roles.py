@@ -6,7 +6,7 @@ import signal
 from pipelines import files
 from tools.search import search_directory, trial_runs
 from tools.search import workers as workers_lib
-from vae_prod.training import callbacks
+from vae_prod.training import stopping
 from vae_prod.tuning import leaderboard, oracles, service, wording, worker
 
 
@@ -33,7 +33,7 @@ def search_alone(search: search_directory.Search) -> None:
             trial_runs.TrialRuns(search.space, search.base),
             on_end=table.show,
         )
-    except (callbacks.Stopped, KeyboardInterrupt) as error:
+    except (stopping.Stopped, KeyboardInterrupt) as error:
         raise Stopped("the same command goes on") from error
 
 
@@ -63,7 +63,7 @@ def work(search: search_directory.Search, timeout: float) -> None:
                 trial_runs.TrialRuns(search.space, search.base),
                 during=lambda trial: service.beating(client, trial, timeout),
             )
-    except callbacks.Stopped as error:
+    except stopping.Stopped as error:
         raise Stopped("a checkpoint is saved") from error
 
 

@@ -15,7 +15,7 @@ from tools.studies import config as studies_config
 from vae_prod import config as config_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
-from vae_prod.training import callbacks
+from vae_prod.training import history
 
 _HISTORY = "history.csv"
 # Where held-out images are taken from: the first of these that there is.
@@ -44,7 +44,7 @@ class Opened:
 
     def history(self) -> list[dict[str, float]]:
         """Return its epochs' losses, first epoch first."""
-        rows = callbacks.read_history(os.path.join(self.run_dir, _HISTORY))
+        rows = history.read(os.path.join(self.run_dir, _HISTORY))
         return [{k: float(v) for k, v in row.items() if v != ""} for row in rows]
 
 
@@ -142,7 +142,7 @@ class Lab:
                 "not finished an epoch. Go on with tools.train --resume, or look at "
                 "another run."
             )
-        if not callbacks.read_history(os.path.join(run_dir, _HISTORY)):
+        if not history.read(os.path.join(run_dir, _HISTORY)):
             raise files.UserError(
                 f"Expected the losses of the run in {run_dir}/{_HISTORY}, found none. "
                 "Bring the file back, or look at another run."

@@ -53,13 +53,10 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 
 def _check_finished(run: lab_lib.Opened) -> None:
     rows, config = run.history(), run.run.train
-    progress = checkpoints.Progress()
-    for row in rows:
-        loss = row.get("val_total_loss", row["total_loss"])
-        gained = loss < progress.best
-        progress.best = min(progress.best, loss)
-        progress.epochs_without_gain = 0 if gained else progress.epochs_without_gain + 1
-    if len(rows) < config.epochs and not progress.has_stalled(config.early_stopping):
+    stopping = checkpoints.EarlyStopping()
+    for epoch, row in enumerate(rows, 1):
+        stopping.update(row.get("val_total_loss", row["total_loss"]), epoch)
+    if len(rows) < config.epochs and not stopping.has_stalled(config.early_stopping):
         raise files.UserError(
             f"Expected a finished run in {run.run_dir}, it has done {len(rows)} of "
             f"{config.epochs} epochs. Go on with tools.train --resume, or report on "

@@ -6,13 +6,14 @@ fixed weights measures the model.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from vae_prod.model import vae as vae_lib
+from vae_prod.optim import adam
 
 
 def _layers(model: vae_lib.VAE) -> list[keras.layers.BatchNormalization]:
@@ -63,10 +64,37 @@ def recomputed(model: vae_lib.VAE, batches: Iterable[dict]) -> Iterator[None]:
     as if nothing had been recomputed.
     """
     kept = model.non_trainable_variables
-    own = [variable.numpy() for variable in kept]
+    before = [variable.numpy() for variable in kept]
     try:
         recompute(model, batches)
         yield
     finally:
-        for variable, value in zip(kept, own, strict=True):
+        for variable, value in zip(kept, before, strict=True):
             variable.assign(value)
+
+
+class RecomputedValidation(keras.callbacks.Callback):
+    """Validates again with batch-norm statistics recomputed over training batches.
+
+    Adds `val_recomputed_*` to an epoch's logs.
+
+    Args:
+        validation: Makes the validation batches.
+        training: Makes the training batches of an epoch (0-based) to recompute over.
+    """
+
+    def __init__(
+        self,
+        validation: Callable[[], tf.data.Dataset],
+        training: Callable[[int], tf.data.Dataset],
+    ):
+        super().__init__()
+        self.validation = validation
+        self.training = training
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Recompute, validate, put the moving statistics back."""
+        model, batches = self.model, self.training(epoch)
+        with adam.averaged(model), recomputed(model, batches):
+            values = model.evaluate(self.validation(), verbose=0, return_dict=True)
+        logs.update({f"val_recomputed_{name}": v for name, v in values.items()})

@@ -11,8 +11,8 @@ from vae_prod.model import vae as vae_lib
 
 
 @attrs.define
-class Progress:
-    """What callbacks must remember over a restart, beside the model's variables.
+class EarlyStopping:
+    """The best epoch so far and the epochs since, remembered over a restart.
 
     Attributes:
         best: Lowest monitored loss so far.
@@ -28,20 +28,28 @@ class Progress:
         """Say whether there was no gain for `patience` epochs; 0: never."""
         return 0 < patience <= self.epochs_without_gain
 
+    def update(self, loss: float, epoch: int) -> bool:
+        """Take the monitored loss of an epoch, from 1; say whether it is the best."""
+        if loss < self.best:
+            self.best, self.best_epoch, self.epochs_without_gain = loss, epoch, 0
+            return True
+        self.epochs_without_gain += 1
+        return False
 
-class _ProgressState(tf.train.experimental.PythonState):
-    """Carries a `Progress` inside a TensorFlow checkpoint."""
 
-    def __init__(self, progress: Progress):
+class _EarlyStoppingState(tf.train.experimental.PythonState):
+    """Carries an `EarlyStopping` inside a TensorFlow checkpoint."""
+
+    def __init__(self, early_stopping: EarlyStopping):
         super().__init__()
-        self.progress = progress
+        self.early_stopping = early_stopping
 
     def serialize(self) -> str:
-        return json.dumps(attrs.asdict(self.progress))
+        return json.dumps(attrs.asdict(self.early_stopping))
 
     def deserialize(self, string_value: str) -> None:
         for name, value in json.loads(string_value).items():
-            setattr(self.progress, name, value)
+            setattr(self.early_stopping, name, value)
 
 
 class _Configuration(tf.train.experimental.PythonState):
@@ -64,8 +72,8 @@ class Checkpoints:
 
     Held are the weights, the optimizer's variables (loss scale, gradients summed so
     far and the weights' average among them), the step and call counters, random
-    states, the metrics of the epoch under way, the guard's counts, a `Progress`, and
-    the configuration.
+    states, the metrics of the epoch under way, the guard's counts, the state of early
+    stopping, and the configuration.
 
     Args:
         directory: The run directory.
@@ -80,14 +88,15 @@ class Checkpoints:
     ):
         self._model = model
         self._configuration = configuration
-        self.progress = Progress()
+        self.early_stopping = EarlyStopping()
         model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
         variables += [*model.metrics_variables, model.guard.counts]
         # One flat list: the run's configuration fixes its order.
         self._checkpoint = tf.train.Checkpoint(
             variables=[variable.value for variable in variables],
-            progress=_ProgressState(self.progress),
+            # The name it has in checkpoints.
+            progress=_EarlyStoppingState(self.early_stopping),
             configuration=_Configuration(configuration),
         )
         self._manager = tf.train.CheckpointManager(
@@ -126,8 +135,8 @@ class Checkpoints:
 
     def _check_configuration(self) -> None:
         made_with = _Configuration()
-        held = tf.train.Checkpoint(configuration=made_with)
-        held.restore(self.latest).expect_partial()
+        reader = tf.train.Checkpoint(configuration=made_with)
+        reader.restore(self.latest).expect_partial()
         if made_with.digest != self._configuration:
             raise files.UserError(
                 f"Expected a checkpoint of configuration {self._configuration!r} in "

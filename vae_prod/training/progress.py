@@ -7,12 +7,12 @@ import time
 import tensorflow as tf
 import tqdm
 
-from vae_prod.training import callbacks
+from vae_prod.training import step_counting
 
 _SHOWN = ("total_loss", "reco_loss", "kl_loss", "val_total_loss")
 
 
-class Clock(callbacks.StepCallback):
+class Clock(step_counting.StepCallback):
     """Measures an epoch: `seconds`, `images_per_second` and `learning_rate`.
 
     The rate is over training steps alone: neither validation nor what comes first is
@@ -60,7 +60,7 @@ class Clock(callbacks.StepCallback):
         logs["seconds"] = time.monotonic() - self.begin
 
 
-class Progress(callbacks.StepCallback):
+class Progress(step_counting.StepCallback):
     """Shows the steps of an epoch, and a line when it is over.
 
     On a terminal the steps are a bar, elsewhere a plain line now and then. Rate and

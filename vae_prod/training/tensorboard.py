@@ -12,7 +12,7 @@ from vae_prod.model import kl
 from vae_prod.model.kernels import ops
 from vae_prod.optim import adam
 from vae_prod.reporting import plots
-from vae_prod.training import callbacks
+from vae_prod.training import step_counting
 
 _COLUMNS = 7
 _MAX_IMAGES = 512
@@ -39,7 +39,7 @@ class Pictures:
         return cls(inputs[:_MAX_IMAGES], targets[:_MAX_IMAGES])
 
 
-class TensorBoard(callbacks.StepCallback):
+class TensorBoard(step_counting.StepCallback):
     """Writes scalars, pictures and histograms under `tensorboard/`.
 
     Args:
@@ -83,10 +83,10 @@ class TensorBoard(callbacks.StepCallback):
         super().on_train_batch_end(batch, logs)
         if self.passes(self.every_steps):
             fact = kl.fact_at(self.model.config, tf.constant(self.step))
-            own = adam.inner(self.model.optimizer)
-            schedule = {"fact": fact, "learning_rate": own.learning_rate}
-            if getattr(own, "gradient_norm", None) is not None:
-                schedule["gradient_norm"] = own.gradient_norm
+            optimizer = adam.inner(self.model.optimizer)
+            schedule = {"fact": fact, "learning_rate": optimizer.learning_rate}
+            if getattr(optimizer, "gradient_norm", None) is not None:
+                schedule["gradient_norm"] = optimizer.gradient_norm
             self._scalars("train", "step", {**logs, **schedule})
 
     def on_epoch_end(self, epoch, logs=None):
@@ -145,7 +145,7 @@ class TensorBoard(callbacks.StepCallback):
         tf.summary.image(name, image[None], self.step)
 
 
-class Profile(callbacks.StepCallback):
+class Profile(step_counting.StepCallback):
     """Profiles the steps from `first` to `last` into the train log."""
 
     def __init__(self, run_dir: str, first: int, last: int):

@@ -7,7 +7,7 @@ import keras_tuner
 
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
-from vae_prod.training import run
+from vae_prod.training import building
 
 
 class Space(keras_tuner.HyperModel):
@@ -64,4 +64,4 @@ class Space(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> vae_lib.VAE:
         """Build and compile the model of some values, as KerasTuner's tuners do."""
         self.declare_hyperparameters(hp)
-        return run.build(*self.settings(hp.values, self.train.epochs))
+        return building.build(*self.settings(hp.values, self.train.epochs))

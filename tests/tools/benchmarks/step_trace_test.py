@@ -5,9 +5,9 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from tests.vae_prod import tiny
 from tools.benchmarks import step_report, step_trace, stock_vae
 from vae_prod import config as config_lib
-from vae_prod.training import run
+from vae_prod.training import building
 
-_BUILDERS = {"stock": stock_vae.build, "ours": run.build}
+_BUILDERS = {"stock": stock_vae.build, "ours": building.build}
 
 
 def _traced(build, jit="false", batches=None):
@@ -88,7 +88,7 @@ class TraceTest(parameterized.TestCase, tf.test.TestCase):
         self.assertGreater(known, 0.9 * sum(found.values()))
 
     def test_compiled_steps_tell_what_they_were_made_of(self):
-        found = _traced(run.build, jit="true")
+        found = _traced(building.build, jit="true")
         groups = {group for group, _ in found}
         self.assertContainsSubset(
             {"convolutions", "normalisation", "dense", "optimizer"}, groups

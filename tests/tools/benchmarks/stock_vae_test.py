@@ -6,7 +6,7 @@ from absl.testing import parameterized
 from tests.vae_prod import tiny
 from tools.benchmarks import stock_vae
 from vae_prod import config as config_lib
-from vae_prod.training import run
+from vae_prod.training import building
 
 # Next to no noise, as the two models draw it differently.
 _QUIET = 1e-9
@@ -17,7 +17,7 @@ def _pair(**changes):
     config = tiny.config(epsilon_limit=_QUIET, **changes)
     train_config = config_lib.TrainConfig(learning_rate=1e-2)
     stock = stock_vae.build(config, train_config)
-    ours = run.build(config, train_config)
+    ours = building.build(config, train_config)
     rng = np.random.default_rng(1)
     # By name: the order of the two heads differs.
     theirs = {weight.path: weight for weight in _weights(stock)}

@@ -3,12 +3,12 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod.training import callbacks, execution
+from vae_prod.training import execution, step_counting
 
 _STEPS = 5
 
 
-class _Seen(callbacks.StepCallback):
+class _Seen(step_counting.StepCallback):
     """Keeps what the step callbacks are told."""
 
     def __init__(self):
@@ -76,7 +76,7 @@ class StepsTest(_Case):
         self.assertEqual(seen.ends, [False, False, True] * 2)
 
     def test_multiples_are_passed_once(self):
-        counter = callbacks.StepCallback()
+        counter = step_counting.StepCallback()
         passed = []
         for counter.previous, counter.step in ((0, 4), (4, 8), (8, 10), (10, 14)):
             passed.append(counter.passes(5))

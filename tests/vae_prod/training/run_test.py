@@ -2,8 +2,6 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from unittest import mock
 
@@ -17,7 +15,16 @@ from tensorboard.backend.event_processing import event_accumulator
 from pipelines import files
 from tests.vae_prod import run_record, tiny
 from vae_prod import config as config_lib
-from vae_prod.training import callbacks, checkpoints, run, tensorboard
+from vae_prod.training import (
+    checkpointing,
+    checkpoints,
+    devices,
+    history,
+    run,
+    stopping,
+    tensorboard,
+    weights,
+)
 
 _STEPS = 3
 
@@ -117,9 +124,7 @@ class RunTest(_RunCase):
                 name = f"weights/{kind}/{part}.weights.h5"
                 self.assertTrue(os.path.isfile(os.path.join(self.run_dir, name)), name)
         copy = tiny.model(filters=(4,))
-        run.load_weights(
-            copy, os.path.join(self.run_dir, "weights/last/vae.weights.h5")
-        )
+        weights.load(copy, os.path.join(self.run_dir, "weights/last/vae.weights.h5"))
         for one, two in zip(model.weights, copy.weights, strict=True):
             self.assertAllEqual(one, two)
 
@@ -127,7 +132,7 @@ class RunTest(_RunCase):
     def test_stopped_an_epoch_goes_on_as_if_it_had_not(self, stop_at):
         straight = self.create_tempdir().full_path
         self._run(run_dir=straight)
-        with self.assertRaises(callbacks.Stopped):
+        with self.assertRaises(stopping.Stopped):
             self._run(_data(stop_at=stop_at))
         resumed = self._run()
         self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
@@ -190,7 +195,7 @@ class RunTest(_RunCase):
         model = self._run(ema=0.9)
         saved = tiny.model(filters=(4,))
         path = os.path.join(self.run_dir, "weights", "last", "vae.weights.h5")
-        run.load_weights(saved, path)
+        weights.load(saved, path)
         averages = model.optimizer.averages
         for one, two in zip(saved.trainable_variables, averages, strict=True):
             self.assertAllEqual(one, two)
@@ -213,9 +218,9 @@ class RunTest(_RunCase):
             {"decoder": "upsampling", "filters": (4, 6, 6)},
         ):
             with self.assertRaisesRegex(files.UserError, "this model's architecture"):
-                run.load_weights(tiny.model(**changes), path)
+                weights.load(tiny.model(**changes), path)
         with self.assertRaisesRegex(files.UserError, "found no such file"):
-            run.load_weights(tiny.model(), path + ".missing")
+            weights.load(tiny.model(), path + ".missing")
 
     def test_damaged_checkpoint_is_named(self):
         self._run()
@@ -273,7 +278,7 @@ class RunTest(_RunCase):
     def test_replicas_run_and_resume(self):
         strategy = tiny.mirrored()
         model = tiny.config(reconstruction="gaussian_sigma")
-        with mock.patch.object(run, "make_strategy", return_value=strategy):
+        with mock.patch.object(devices, "make_strategy", return_value=strategy):
             self._run(epochs=1, model=model, strategy="mirrored")
             resumed = self._run(epochs=2, model=model, strategy="mirrored")
         self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
@@ -318,7 +323,7 @@ class SkippedStepTest(_RunCase):
 
     def test_a_streak_goes_on_over_a_stop(self):
         data = _data(stop_at=5, bad=(3, 4, 5, 6))
-        with self.assertRaises(callbacks.Stopped):
+        with self.assertRaises(stopping.Stopped):
             self._run(data, max_bad_steps=4)
         with self.assertRaisesRegex(files.UserError, "from step 4 of epoch 2 on"):
             self._run(_data(bad=(3, 4, 5, 6)), max_bad_steps=4, epochs=3)
@@ -340,7 +345,7 @@ class StepsPerExecutionTest(_RunCase):
         settings = {"epochs": 3, "steps_per_execution": 2}
         straight = self.create_tempdir().full_path
         self._run(run_dir=straight, **settings)
-        with self.assertRaises(callbacks.Stopped):
+        with self.assertRaises(stopping.Stopped):
             self._run(_data(stop_at=_STEPS), **settings)
         self._run(**settings)
         run_record.assert_same(self, straight, self.run_dir)
@@ -380,13 +385,13 @@ class ResumeTest(_RunCase):
         return resumed
 
     def test_killed_between_checkpoints(self):
-        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        kill = _killed_in(checkpointing.Checkpointing, "on_train_batch_end", 5)
         model = tiny.config(dropout=0.1, reconstruction="gaussian_sigma")
         settings = {"gradient_accumulation": 2, "ema": 0.9}
         self._check(kill, model, **settings)
 
     def test_killed_on_a_schedule(self):
-        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        kill = _killed_in(checkpointing.Checkpointing, "on_train_batch_end", 5)
         settings = {
             "learning_rate_schedule": "cosine",
             "learning_rate_warmup_steps": 2,
@@ -401,7 +406,7 @@ class ResumeTest(_RunCase):
         self.assertIn("step/gradient_norm", tags)
 
     def test_killed_among_skipped_steps(self):
-        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 5)
+        kill = _killed_in(checkpointing.Checkpointing, "on_train_batch_end", 5)
         # Gradients that overflow float16 at the first loss scales.
         large = tiny.config(reconstruction_weight=1e4)
         settings = {"gradient_accumulation": 2, "ema": 0.9, "epochs": 4}
@@ -410,8 +415,8 @@ class ResumeTest(_RunCase):
         self.assertLess(model.optimizer.dynamic_scale.numpy(), 2.0**15)
 
     @parameterized.named_parameters(
-        ("before_history", callbacks.History, "on_epoch_end"),
-        ("before_weights", callbacks.Weights, "on_epoch_end"),
+        ("before_history", history.HistoryFile, "on_epoch_end"),
+        ("before_weights", weights.SavedWeights, "on_epoch_end"),
         ("before_tensorboard", tensorboard.TensorBoard, "on_epoch_end"),
         ("before_the_checkpoint", checkpoints.Checkpoints, "save"),
     )
@@ -422,7 +427,7 @@ class ResumeTest(_RunCase):
         self.assertEqual(model.step.numpy(), 2 * _STEPS)
 
     def test_killed_between_last_and_best_weights(self):
-        real = callbacks.Weights._save
+        real = weights.SavedWeights._save
 
         def killing(keeper, kind, epoch, loss):
             if kind == "best" and epoch == 0:
@@ -430,10 +435,12 @@ class ResumeTest(_RunCase):
             real(keeper, kind, epoch, loss)
 
         settings = {"epochs": 9, "early_stopping": 1, "learning_rate": 1e-30}
-        self._check(mock.patch.object(callbacks.Weights, "_save", killing), **settings)
+        self._check(
+            mock.patch.object(weights.SavedWeights, "_save", killing), **settings
+        )
 
     def test_killed_before_the_first_checkpoint(self):
-        kill = _killed_in(callbacks.Checkpointing, "on_train_batch_end", 2)
+        kill = _killed_in(checkpointing.Checkpointing, "on_train_batch_end", 2)
         self._check(kill, checkpoint_every_steps=0, epochs=1)
 
     def test_checkpoint_of_other_settings_is_refused(self):
@@ -448,42 +455,6 @@ class ResumeTest(_RunCase):
         self._run(early_stopping=2, **still)
         self._run(early_stopping=3, **still)
         run_record.assert_same(self, straight, self.run_dir)
-
-
-class JitTest(tf.test.TestCase, parameterized.TestCase):
-    def test_what_was_compiled_is_kept(self):
-        folder = os.path.join(self.create_tempdir().full_path, "cache")
-        # In a process of its own: the cache is set up before anything runs.
-        program = f"""
-import tensorflow as tf
-from vae_prod import config
-from vae_prod.training import run
-run.set_up_devices(config.TrainConfig(compile_cache={folder!r}))
-tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
-"""
-        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-        self.assertLen(os.listdir(folder), 1)
-
-    @parameterized.parameters(
-        ("true", False, True),
-        ("false", False, False),
-        ("true", True, False),
-    )
-    def test_resolves(self, flag, deterministic, expected):
-        config = config_lib.TrainConfig(jit_compile=flag, deterministic=deterministic)
-        self.assertEqual(run.resolve_jit(config), expected)
-
-    def test_auto_is_on_for_accelerators_alone(self):
-        config = config_lib.TrainConfig(jit_compile="auto")
-        self.assertEqual(run.resolve_jit(config), run.has_accelerator())
-
-    def test_refused_combination_is_refused_before_building(self):
-        if run.has_accelerator():
-            self.skipTest("refused on CPU only")
-        model = tiny.config(decoder="upsampling", upsampling="bilinear")
-        config = config_lib.TrainConfig(jit_compile="true", mixed_precision="bfloat16")
-        with self.assertRaisesRegex(files.UserError, "can't be compiled on CPU"):
-            run.build(model, config)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+import os
+import subprocess
+import sys
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from vae_prod import config as config_lib
+from vae_prod.training import devices
+
+
+class DevicesTest(tf.test.TestCase, parameterized.TestCase):
+    def test_what_was_compiled_is_kept(self):
+        folder = os.path.join(self.create_tempdir().full_path, "cache")
+        # In a process of its own: the cache is set up before anything runs.
+        program = f"""
+import tensorflow as tf
+from vae_prod import config
+from vae_prod.training import devices
+devices.set_up(config.TrainConfig(compile_cache={folder!r}))
+tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
+"""
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+        self.assertLen(os.listdir(folder), 1)
+
+    @parameterized.parameters(
+        ("true", False, True),
+        ("false", False, False),
+        ("true", True, False),
+    )
+    def test_resolves(self, flag, deterministic, expected):
+        config = config_lib.TrainConfig(jit_compile=flag, deterministic=deterministic)
+        self.assertEqual(devices.resolve_jit(config), expected)
+
+    def test_auto_is_on_for_accelerators_alone(self):
+        config = config_lib.TrainConfig(jit_compile="auto")
+        self.assertEqual(devices.resolve_jit(config), devices.has_accelerator())
+
+
+if __name__ == "__main__":
+    tf.test.main()
