@@ -1,4 +1,4 @@
-"""Measure a trained model on a split, judge it, and compare such measurements.
+"""Evaluate a trained model on a split, with a verdict, and compare evaluations.
 
     python -m tools.evaluate --run_dir=RUN --split=test
     python -m tools.evaluate --compare=RUN/evaluation/test.json,OTHER.json
@@ -23,7 +23,7 @@ _PACKAGES = ("vae_prod", "tensorflow", "keras")
 def define(values):
     """Define this program's flags."""
     flags.add_trained(values)
-    flags.add(values, "split", "test", "Split to measure on.")
+    flags.add(values, "split", "test", "Split to evaluate on.")
     flags.add(
         values,
         "out",
@@ -56,7 +56,7 @@ def define(values):
 
 
 def main(values):
-    """Measure or compare what the flags say."""
+    """Evaluate or compare what the flags say."""
     flags.require_not_negative(
         values, "recompute_batch_norm", "seed", "importance_samples"
     )
@@ -77,10 +77,10 @@ def _compare(paths: list[str]) -> None:
             f"--compare takes two or more different files, received {','.join(paths)}."
         )
     program.import_tensorflow()
-    from vae_prod.evaluation import protocol, table
+    from vae_prod.evaluation import comparability, evaluation_file, table
 
-    evaluations = {path: protocol.load(path) for path in paths}
-    protocol.check_alike(evaluations)
+    evaluations = {path: evaluation_file.load(path) for path in paths}
+    comparability.check_alike(evaluations)
     print(table.comparison(evaluations))
 
 
@@ -88,7 +88,7 @@ def _evaluate(values) -> None:
     program.import_tensorflow()
     from pipelines.reading import dataset
     from tools import runs
-    from vae_prod.evaluation import assessment, protocol
+    from vae_prod.evaluation import evaluation_file, measurements
     from vae_prod.evaluation import extractors as extractors_lib
     from vae_prod.evaluation import table as table_lib
 
@@ -97,7 +97,7 @@ def _evaluate(values) -> None:
     count = _count(manifest, values.split, data_dir)
     extractors = _extractors(values.features, run.model.image_shape)
     out = _out(values)
-    settings = assessment.Settings(
+    settings = measurements.Settings(
         values.seed,
         values.distance_images,
         values.importance_samples,
@@ -105,20 +105,20 @@ def _evaluate(values) -> None:
     )
     batches = dataset.eval_batches(data_dir, manifest, values.split, run.data)
     with runs.reading(data_dir), progress.Progress() as show:
-        assessed = assessment.assess(
+        measured = measurements.evaluate(
             subject, batches, settings, extractors, lambda done: show(done, count)
         )
-    evaluated = protocol.evaluation(
-        assessed,
+    evaluation = evaluation_file.from_measurements(
+        measured,
         run.model,
         _images(manifest, values.split, run),
         extractors,
         source,
         {name: metadata.version(name) for name in _PACKAGES},
     )
-    files.write(out, protocol.to_text(evaluated))
-    print(_head(evaluated, data_dir))
-    print(table_lib.text(evaluated))
+    files.write(out, evaluation_file.to_text(evaluation))
+    print(_head(evaluation, data_dir))
+    print(table_lib.text(evaluation))
     if not extractors:
         sentence = extractors_lib.WHERE_TO_GET_ONE
         print("", *textwrap.wrap(sentence, 88, break_long_words=False), sep="\n")
@@ -126,11 +126,11 @@ def _evaluate(values) -> None:
 
 
 def _open(values):
-    """Return which model it is, for the file, its run and the model to measure."""
+    """Return which model it is, for the file, its run and the model to evaluate."""
     import attrs
 
     from tools import models
-    from vae_prod.evaluation import quality
+    from vae_prod.evaluation import subject as subject_lib
 
     if values.run_dir and not values.export_dir:
         which, batches = values.weights, values.recompute_batch_norm
@@ -140,11 +140,11 @@ def _open(values):
             "weights": which,
             "recompute_batch_norm": batches,
         }
-        subject = quality.Subject.of(model)
+        subject = subject_lib.Subject.from_model(model)
     else:
         trained = models.open_trained(values)
         run, source = trained.run, {"export_dir": values.export_dir}
-        subject = quality.Subject(trained.codec, run.model)
+        subject = subject_lib.Subject(trained.codec, run.model)
     source["weights_digest"] = subject.codec.weights_digest()
     source["trained_on"] = run.data_digest
     source["settings"] = attrs.asdict(run.model)
@@ -207,14 +207,14 @@ def _out(values) -> str:
     return path
 
 
-def _head(evaluated, data_dir: str) -> str:
+def _head(evaluation, data_dir: str) -> str:
     from vae_prod.evaluation import table as table_lib
 
-    images, model = evaluated.protocols["images"], evaluated.model
+    images, model = evaluation.protocols["images"], evaluation.model
     height, width, channels = images["size"]
     return (
         f"{model.get('run_dir') or model['export_dir']}: "
-        f"{table_lib.described(evaluated)}\n"
+        f"{table_lib.described(evaluation)}\n"
         f"{images['num_images']:,} images of {height}x{width}x{channels}, split "
         f"{images['split']} of {data_dir} (crop {images['crop']}, filter "
         f"{images['resample']}, {images['stored']})"

@@ -14,6 +14,7 @@ from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
 from vae_prod import config as config_lib
 from vae_prod.evaluation import quality
+from vae_prod.evaluation import subject as subject_lib
 from vae_prod.latent import densities, samplers, sampling
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import networks
@@ -39,7 +40,11 @@ class ModelRowsTest(tf.test.TestCase, parameterized.TestCase):
         moved = zip(before, model.trainable_weights, strict=True)
         self.assertTrue(any(np.any(old != new.numpy()) for old, new in moved))
 
-        figures = quality.evaluate(model, tiny.batches(1), importance_samples=2)
+        figures = quality.evaluate_quality(
+            subject_lib.Subject.from_model(model),
+            tiny.batches(1),
+            importance_samples=2,
+        )
         is_density = config.likelihood.is_density
         self.assertEqual(figures.elbo is not None, config.has_elbo)
         self.assertEqual(figures.importance_bound is not None, config.has_elbo)

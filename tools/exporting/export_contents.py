@@ -11,7 +11,7 @@ from pipelines import files as files_lib
 from pipelines import shards
 from pipelines.reading import dataset
 from tools import flags, models, runs
-from vae_prod.evaluation import protocol
+from vae_prod.evaluation import evaluation_file
 from vae_prod.latent import arithmetic as arithmetic_lib
 from vae_prod.latent import densities
 from vae_prod.model import codec
@@ -76,7 +76,7 @@ def gather(
     )
     files = models.settings_files(values.run_dir)
     for split, evaluation in evaluations.items():
-        text = protocol.to_text(evaluation)
+        text = evaluation_file.to_text(evaluation)
         files[os.path.join("evaluation", f"{split}.json")] = text.encode()
     return Contents(extras, files, functools.partial(card.text, facts), left_out)
 
@@ -129,10 +129,10 @@ def _vectors(run_dir: str, digest: str, left_out: list[str]) -> dict:
 
 def _evaluations(
     run_dir: str, digest: str, left_out: list[str]
-) -> dict[str, protocol.Evaluation]:
+) -> dict[str, evaluation_file.Evaluation]:
     evaluations = {}
     for path in sorted(glob.glob(os.path.join(run_dir, "evaluation", "*.json"))):
-        evaluation = protocol.load(path)
+        evaluation = evaluation_file.load(path)
         if evaluation.model.get("weights_digest") == digest:
             evaluations[os.path.splitext(os.path.basename(path))[0]] = evaluation
         else:

@@ -1,4 +1,4 @@
-"""A trial of a search as runs: trained like any other, then measured."""
+"""A trial of a search as runs: trained like any other, then evaluated."""
 
 import os
 
@@ -11,6 +11,7 @@ from pipelines.reading import dataset
 from tools import flags, runs
 from vae_prod import config as config_lib
 from vae_prod.evaluation import quality as quality_lib
+from vae_prod.evaluation import subject as subject_lib
 from vae_prod.latent import sampling
 from vae_prod.model import codec, likelihoods
 from vae_prod.model import vae as vae_lib
@@ -41,7 +42,7 @@ class TrialRuns:
         tf.get_logger().setLevel("ERROR")
 
     def __call__(self, plan: trials.Plan) -> dict[str, float | None]:
-        """Train a trial, or go on, draw its pictures and measure it.
+        """Train a trial, or go on, draw its pictures and evaluate it.
 
         Returns:
             Its figures, averaged over its trainings.
@@ -57,19 +58,19 @@ class TrialRuns:
             run_dir = plan.run_dir(execution)
             print(f"\ntrial {plan.trial}: {run_dir}", flush=True)
             model = runs.train(run_dir, run, text, resume=True)
-            figures.append(self._measure(model, run))
+            figures.append(self._evaluate(model, run))
             if not execution:
                 self._draw(model, plan.directory)
         return _mean(figures)
 
-    def _measure(self, model: vae_lib.VAE, run: runs.Run) -> dict[str, float | None]:
+    def _evaluate(self, model: vae_lib.VAE, run: runs.Run) -> dict[str, float | None]:
         search, seed = self.space.search, self.base.train.seed
         with adam.averaged(model), runs.reading(run.data_dir):
             if search.measure_batch_norm and run.model.uses_batch_norm:
                 batches = dataset.train_batches(run.data_dir, self.manifest, run.data)
                 batch_norm.recompute(model, batches.take(search.measure_batch_norm))
-            quality = quality_lib.evaluate(
-                model,
+            quality = quality_lib.evaluate_quality(
+                subject_lib.Subject.from_model(model),
                 dataset.eval_batches(run.data_dir, self.manifest, HELD_OUT, run.data),
                 seed,
                 search.distance_images,
@@ -112,7 +113,7 @@ def figures_of(
     )
     total = likelihoods.training_scale(model) * quality.reconstruction_nats
     return {
-        "distance": quality.combined(search.reconstruction_distance_weight),
+        "distance": quality.distance(search.reconstruction_distance_weight),
         "sample_distance": quality.sample_distance.mean,
         "reconstruction_distance": quality.reconstruction_distance.mean,
         **{name: getattr(quality, name) for name in names},

@@ -26,7 +26,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
             "vae": {"mode": "vae"},
         }
     )
-    judged = {name: quality.measure(lab, run) for name, run in opened.items()}
+    evaluated = {name: quality.evaluate(lab, run) for name, run in opened.items()}
     radii = {
         name: statistics.radii(encodings.encode(lab, run, dataset.TRAIN_SPLIT).z_mean)
         for name, run in opened.items()
@@ -35,16 +35,16 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         "The same networks, trained as an autoencoder (without batch norm), as a VAE "
         f"with fact {_TINY:g}, and as a VAE with fact {lab.model.fact:g}.",
         [
-            report.Section("Verdicts", quality.verdicts(judged)),
-            report.Section("Figures", [quality.table(lab, judged)]),
+            report.Section("Verdicts", quality.verdicts(evaluated)),
+            report.Section("Figures", [quality.table(lab, evaluated)]),
             report.Section("Radii", _radii_parts(radii, opened)),
-            report.Section("Is z_log_var used?", _posterior_parts(judged, opened)),
+            report.Section("Is z_log_var used?", _posterior_parts(evaluated, opened)),
             report.Section("Images of random z", _random_parts(lab, opened)),
             report.Section("Losses", losses.parts(opened)),
         ],
         {
             name: {
-                "quality": judged[name].values(),
+                "quality": evaluated[name].values(),
                 "radius_peak": radii[name].peak,
                 "radius_mean": radii[name].mean,
                 "losses": losses.figures(run),
@@ -76,14 +76,14 @@ def _radii_parts(radii, opened) -> list[report.Part]:
     return parts
 
 
-def _posterior_parts(judged, opened) -> list[report.Part]:
+def _posterior_parts(evaluated, opened) -> list[report.Part]:
     parts: list[report.Part] = [
         report.Text(
             "Where the KL loss is next to nothing, z_log_var falls until z can't be "
             "told from z_mean: the model ignores its noise. An autoencoder has none."
         )
     ]
-    for name, figures in judged.items():
+    for name, figures in evaluated.items():
         parts.append(quality.posteriors(name, figures))
         if published.of(opened[name]) and opened[name].run.model.fact == _TINY:
             parts.append(report.Text(published.TINY_KL))

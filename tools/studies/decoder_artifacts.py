@@ -19,8 +19,8 @@ _SEEN = 1.0
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Train both decoders and measure the patterns that they leave."""
     opened = lab.train_and_open({name: {"decoder": name} for name in DECODERS})
-    measured = {name: quality.measure(lab, run) for name, run in opened.items()}
-    boards = {name: run.assessment.checkerboards for name, run in measured.items()}
+    evaluated = {name: quality.evaluate(lab, run) for name, run in opened.items()}
+    boards = {name: run.measurements.checkerboards for name, run in evaluated.items()}
     return outcome.Outcome(
         "Two models, alike but for how their decoders enlarge maps: by transposed "
         "convolutions, or by upsampling and a convolution. How much of a checkerboard "
@@ -28,7 +28,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         [
             report.Section("Checkerboards", _parts(lab, boards)),
             report.Section("Pictures", _pictures(lab, opened)),
-            report.Section("Quality", [quality.table(lab, measured)]),
+            report.Section("Quality", [quality.table(lab, evaluated)]),
             report.Section("Losses", losses.parts(opened)),
         ],
         {
@@ -39,7 +39,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
                 "energy_db": {
                     str(board.period): board.energy for board in boards[name]
                 },
-                "quality": measured[name].values(),
+                "quality": evaluated[name].values(),
                 "losses": losses.figures(opened[name]),
             }
             for name in opened

@@ -15,12 +15,12 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         f"fact_{fact:g}": {"fact": fact, "mode": "vae"} for fact in lab.study.facts
     }
     opened = lab.train_and_open(plans)
-    measured = {name: quality.measure(lab, run) for name, run in opened.items()}
+    evaluated = {name: quality.evaluate(lab, run) for name, run in opened.items()}
     return outcome.Outcome(
         "The same model trained with several weights of the KL loss. A small fact "
         "reconstructs best, and its images of random z fail; a large one blurs all.",
         [
-            report.Section("Reconstruction against samples", _parts(lab, measured)),
+            report.Section("Reconstruction against samples", _parts(lab, evaluated)),
             report.Section("Pictures", _pictures(lab, opened)),
             report.Section(
                 "Losses",
@@ -36,7 +36,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         {
             name: {
                 "fact": run.run.model.fact,
-                "quality": measured[name].values(),
+                "quality": evaluated[name].values(),
                 "losses": losses.figures(run),
             }
             for name, run in opened.items()
@@ -45,9 +45,9 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     )
 
 
-def _parts(lab, measured) -> list[report.Part]:
-    best = min(measured, key=lambda name: measured[name].quality.combined())
-    least = measured[best].quality.combined()
+def _parts(lab, evaluated) -> list[report.Part]:
+    best = min(evaluated, key=lambda name: evaluated[name].quality.distance())
+    least = evaluated[best].quality.distance()
     sentence = (
         f"Both distances together are least with {best.replace('_', ' ')} ({least:.0f})"
         ". Look at the pictures before you believe it."
@@ -57,7 +57,7 @@ def _parts(lab, measured) -> list[report.Part]:
             run.quality.reconstruction_distance.mean,
             run.quality.sample_distance.mean,
         )
-        for name, run in measured.items()
+        for name, run in evaluated.items()
     }
     axes = map(_axis, ("reconstruction_distance", "sample_distance"))
     sheet = charts.front(points, *axes)
@@ -68,7 +68,7 @@ def _parts(lab, measured) -> list[report.Part]:
     return [
         report.Verdict(sentence),
         pictures.chart("front", sheet, caption),
-        quality.table(lab, measured),
+        quality.table(lab, evaluated),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Runs measured on held-out images and judged, for tables and verdicts."""
+"""Runs evaluated on held-out images, as tables and verdicts of reports."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,10 @@ import attrs
 from tools import progress
 from tools.studies import lab as lab_lib
 from vae_prod.config import figures as kinds
-from vae_prod.evaluation import assessment as assessment_lib
 from vae_prod.evaluation import figures as figures_lib
+from vae_prod.evaluation import measurements as measurements_lib
 from vae_prod.evaluation import quality as quality_lib
+from vae_prod.evaluation import subject as subject_lib
 from vae_prod.evaluation import verdict as verdict_lib
 from vae_prod.reporting import report
 
@@ -23,23 +24,23 @@ _SHOWN = (
 
 
 @attrs.frozen(eq=False)
-class Judged:
+class Evaluated:
     """A run's figures on held-out images, and what they show.
 
     Attributes:
-        assessment: All figures.
+        measurements: All that was taken.
         figures: Those with a name, by it.
         verdict: What they show.
     """
 
-    assessment: assessment_lib.Assessment
+    measurements: measurements_lib.Measurements
     figures: Mapping[str, figures_lib.Figure]
     verdict: verdict_lib.Verdict
 
     @property
     def quality(self) -> quality_lib.Quality:
         """The figures that rank models."""
-        return self.assessment.quality
+        return self.measurements.quality
 
     def values(self) -> dict:
         """Return the figures and the verdict, for `figures.json`."""
@@ -52,10 +53,10 @@ class Judged:
         return {**plain, **counted, "verdict": self.verdict.kind}
 
 
-def measure(
+def evaluate(
     lab: lab_lib.Lab, opened: lab_lib.Opened, importance_samples: int = 0
-) -> Judged:
-    """Measure a run on all held-out images, and judge it.
+) -> Evaluated:
+    """Evaluate a run on all held-out images, with a verdict.
 
     Args:
         lab: The study's data and settings.
@@ -64,36 +65,36 @@ def measure(
     """
     split, config = lab.held_out, opened.run.model
     count = lab.num_images(split)
-    settings = assessment_lib.Settings(
+    settings = measurements_lib.Settings(
         lab.train.seed, lab.study.measured_images, importance_samples
     )
-    print(f"measuring {opened.run_dir}", flush=True)
+    print(f"evaluating {opened.run_dir}", flush=True)
     with progress.Progress() as show:
-        assessed = assessment_lib.assess(
-            quality_lib.Subject.of(opened.model),
+        measurements = measurements_lib.evaluate(
+            subject_lib.Subject.from_model(opened.model),
             lab.batches(opened, split),
             settings,
             on_progress=lambda done: show(done, count),
         )
-    listed = figures_lib.of(assessed, config)
-    verdict = verdict_lib.judge(assessed, config)
-    return Judged(assessed, {figure.name: figure for figure in listed}, verdict)
+    listed = figures_lib.list_figures(measurements, config)
+    verdict = verdict_lib.decide(measurements, config)
+    return Evaluated(measurements, {figure.name: figure for figure in listed}, verdict)
 
 
-def table(lab: lab_lib.Lab, judged: Mapping[str, Judged]) -> report.Table:
+def table(lab: lab_lib.Lab, evaluated: Mapping[str, Evaluated]) -> report.Table:
     """Tabulate how good runs are, a column a run."""
     rows = []
     for name in _SHOWN:
-        figures = [run.figures[name] for run in judged.values()]
+        figures = [run.figures[name] for run in evaluated.values()]
         values = [figure.value for figure in figures]
         if any(value is not None for value in values):
             rows.append([_label(figures[-1]), *values])
-    quality = next(iter(judged.values())).quality
+    quality = next(iter(evaluated.values())).quality
     caption = (
         f"On {quality.num_images:,} {lab.held_out} images; sliced Wasserstein "
         f"distances from {quality.distance_images:,} of them."
     )
-    return report.Table(["figure", *judged], rows, caption)
+    return report.Table(["figure", *evaluated], rows, caption)
 
 
 def _label(figure: figures_lib.Figure) -> str:
@@ -105,10 +106,10 @@ def _label(figure: figures_lib.Figure) -> str:
     return f"{label} ({meaning})" if meaning else label
 
 
-def verdicts(judged: Mapping[str, Judged]) -> list[report.Part]:
+def verdicts(evaluated: Mapping[str, Evaluated]) -> list[report.Part]:
     """Tell what each run is, why, and what to do."""
     parts = []
-    for name, run in judged.items():
+    for name, run in evaluated.items():
         verdict = run.verdict
         parts += [
             report.Verdict(f"{name}: {verdict.finding}. {verdict.advice}"),
@@ -117,9 +118,9 @@ def verdicts(judged: Mapping[str, Judged]) -> list[report.Part]:
     return parts
 
 
-def posteriors(name: str, judged: Judged) -> report.Table:
+def posteriors(name: str, evaluated: Evaluated) -> report.Table:
     """Tabulate what separates z from z_mean."""
-    posteriors = judged.assessment.posteriors
+    posteriors = evaluated.measurements.posteriors
     rows = [
         [text, *map(_exact, (extent.mean, extent.smallest, extent.largest))]
         for text, extent in posteriors.rows()

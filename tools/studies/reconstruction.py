@@ -9,7 +9,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     """Reconstruct training images and new ones."""
     run = lab.one_run()
     runs = {"run": run}
-    measured = {"run": quality.measure(lab, run)}
+    evaluated = {"run": quality.evaluate(lab, run)}
     return outcome.Outcome(
         "Originals, and below each what the decoder makes of its z_mean: of training "
         "images and of others. What is lost there no sample can have.",
@@ -18,11 +18,11 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
                 "Originals above reconstructions",
                 [picture(lab, run, split) for split in ("train", lab.held_out)],
             ),
-            report.Section("Figures", [quality.table(lab, measured)]),
+            report.Section("Figures", [quality.table(lab, evaluated)]),
             report.Section("Losses", losses.parts(runs)),
         ],
         {
-            "quality": measured["run"].values(),
+            "quality": evaluated["run"].values(),
             "losses": losses.figures(run),
         },
         runs,

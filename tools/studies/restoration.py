@@ -5,7 +5,7 @@ import numpy as np
 
 from tools.studies import lab as lab_lib
 from tools.studies import pictures
-from vae_prod.evaluation import image_measures
+from vae_prod.evaluation import image_similarity
 from vae_prod.latent import moments as moments_lib
 from vae_prod.reporting import plots, report
 
@@ -46,7 +46,7 @@ def measure(lab: lab_lib.Lab, opened: lab_lib.Opened) -> Restored:
 
 
 def _psnr(images: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    return image_measures.psnr(np.mean((images - clean) ** 2, axis=(1, 2, 3)))
+    return image_similarity.psnr(np.mean((images - clean) ** 2, axis=(1, 2, 3)))
 
 
 def _saturation(images: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     run = lab.open(lab.run_dir)
     _check_finished(run)
     runs = {"run": run}
-    measured = {"run": quality.measure(lab, run, _IMPORTANCE_SAMPLES)}
+    evaluated = {"run": quality.evaluate(lab, run, _IMPORTANCE_SAMPLES)}
     count = lab.study.rows * lab.study.columns
     z = np.asarray(sampling.prior(lab.seeds(count), run.codec.z_dim))
     samples = run.codec.decode_many(z)
@@ -30,8 +30,8 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         f"{'A VAE' if model.is_vae else 'An autoencoder'} of {model.z_dim} latent "
         f"dimensions, trained on {run.trained_on}.",
         [
-            report.Section("Verdict", quality.verdicts(measured)),
-            report.Section("Figures", [quality.table(lab, measured)]),
+            report.Section("Verdict", quality.verdicts(evaluated)),
+            report.Section("Figures", [quality.table(lab, evaluated)]),
             report.Section(
                 "Pictures",
                 [
@@ -44,7 +44,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
             report.Section("Losses", losses.parts(runs)),
         ],
         {
-            "quality": measured["run"].values(),
+            "quality": evaluated["run"].values(),
             "losses": losses.figures(run),
         },
         runs,

@@ -5,7 +5,11 @@ Nothing here imports TensorFlow.
 
 import attrs
 
+from vae_prod.config import model as model_lib
+
 HIGHER, LOWER, NEITHER = "higher", "lower", ""
+# That of a VAE; an autoencoder has none.
+POSTERIOR = "posterior"
 # Units as tables have them, and in words.
 UNITS = {
     "": "",
@@ -26,6 +30,9 @@ class Kind:
         label: Its name where it stands by itself.
         unit: One of `UNITS`.
         better: `HIGHER` or `LOWER`; `NEITHER` where it ranks nothing.
+        needs: What a model must have for it to have a value: `POSTERIOR`, or the trait
+            of its likelihood, `has_nats` or `is_density`, and a posterior too; empty:
+            every model has it.
     """
 
     name: str
@@ -33,11 +40,20 @@ class Kind:
     label: str
     unit: str = ""
     better: str = NEITHER
+    needs: str = ""
 
     @property
     def minimize(self) -> bool:
         """Whether a search for the best looks for the lowest."""
         return self.better != HIGHER
+
+    def exists_for(self, model: model_lib.ModelConfig) -> bool:
+        """Say whether it has a value for a model."""
+        if not self.needs:
+            return True
+        if self.needs == POSTERIOR:
+            return model.is_vae
+        return model.is_vae and getattr(model.likelihood, self.needs)
 
 
 _LOSSES = (
@@ -51,14 +67,15 @@ _LIKELIHOOD = (
         "reconstruction_nats", "reconstruction", "reconstruction", "nats/image", LOWER
     ),
     Kind("kl", "KL", "KL", "nats/image"),
-    Kind("elbo", "ELBO", "ELBO", "nats/image", HIGHER),
-    Kind("bits_per_dim", "bits/dim", "bits per dimension", "bits", LOWER),
+    Kind("elbo", "ELBO", "ELBO", "nats/image", HIGHER, "has_nats"),
+    Kind("bits_per_dim", "bits/dim", "bits per dimension", "bits", LOWER, "is_density"),
     Kind(
         "importance_bound",
         "weighted bound",
         "importance-weighted bound",
         "nats/image",
         HIGHER,
+        "has_nats",
     ),
 )
 _IMAGES = (
@@ -82,6 +99,12 @@ _IMAGES = (
     ),
     Kind("distance", "distance", "both distances, weighted", "1/1000", LOWER),
 )
+# Of each period, see `evaluation.checkerboard`.
+_CHECKERBOARDS = (
+    Kind("checkerboard_excess", "excess", "excess of a checkerboard", "dB", LOWER),
+    Kind("checkerboard_energy", "energy", "energy of a checkerboard", "dB"),
+)
+# By each feature extractor.
 _FEATURES = (
     Kind("fid", "FID", "FID", "", LOWER),
     Kind("kid", "KID", "KID", "", LOWER),
@@ -95,12 +118,12 @@ _LATENT = (
     Kind("radius", "mean |z_mean|", "mean |z_mean|"),
     Kind("sampled_radius", "mean |z|", "mean |z|"),
     Kind("prior_radius", "sqrt(z_dim)", "√z_dim, the prior's |z|"),
-    Kind("z_log_var", "mean z_log_var", "mean z_log_var"),
+    Kind("z_log_var", "mean z_log_var", "mean z_log_var", needs=POSTERIOR),
     Kind("mean_offset", "|mean of z_j|, mean over j", "mean |mean of z_j|"),
     Kind("largest_offset", "largest", "largest |mean of z_j|"),
     Kind("mean_deviation", "deviation of z_j, mean", "mean deviation of z_j"),
     Kind("smallest_deviation", "smallest", "smallest deviation of z_j"),
     Kind("largest_deviation", "largest", "largest deviation of z_j"),
 )
-_ALL = (*_LOSSES, *_LIKELIHOOD, *_IMAGES, *_FEATURES, *_LATENT)
+_ALL = (*_LOSSES, *_LIKELIHOOD, *_IMAGES, *_CHECKERBOARDS, *_FEATURES, *_LATENT)
 FIGURES = {kind.name: kind for kind in _ALL}

@@ -210,12 +210,6 @@ class SearchConfig:
 
 
 _RANGES = ("fact", "learning_rate")
-# What a likelihood must have for an objective to exist, see `likelihoods.Likelihood`.
-_NEEDED_TRAITS = {
-    "elbo": "has_nats",
-    "importance_bound": "has_nats",
-    "bits_per_dim": "is_density",
-}
 _SEARCHED = tuple(
     name for name in attrs.fields_dict(SearchConfig) if name.startswith("search_")
 )
@@ -251,7 +245,7 @@ def check_space(search: SearchConfig, model: model_lib.ModelConfig) -> None:
 
 def _check_objective(search: SearchConfig, model: model_lib.ModelConfig) -> None:
     likelihoods = search.search_reconstruction or (model.reconstruction,)
-    trait = _NEEDED_TRAITS.get(search.objective)
+    trait = figures.FIGURES[search.objective].needs
     allowed = likelihoods_lib.with_trait(trait) if trait else ()
     if trait and (model.mode == "ae" or not set(likelihoods) <= set(allowed)):
         raise ValueError(

@@ -143,10 +143,10 @@ def _saved_model(path: str) -> tuple[Callable, tuple, tf.DType]:
             "from images, float32 or uint8 [B, H, W, C], to one vector each, received "
             f"{_described(inputs)} -> {_described(outputs)}."
         )
-    (given,), (taken,) = inputs, outputs
+    (input_name,), (output_name,) = inputs, outputs
 
     def network(images):
-        return signature(**{given: images})[taken]
+        return signature(**{input_name: images})[output_name]
 
     # The signature doesn't keep the variables alive by itself.
     network.loaded = loaded
@@ -158,7 +158,7 @@ def _takes_images(spec: tf.TensorSpec) -> bool:
 
 
 def _described(specs: dict) -> str:
-    shown = (f"{name} {each.dtype.name} {each.shape}" for name, each in specs.items())
+    shown = (f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items())
     return ", ".join(shown) or "nothing"
 
 
@@ -182,8 +182,8 @@ def _digest(path: str) -> str:
     if os.path.isfile(path):
         names = [path]
     else:
-        found = (os.path.join(at, name) for at, _, of in os.walk(path) for name in of)
-        names = sorted(found)
+        paths = (os.path.join(at, name) for at, _, of in os.walk(path) for name in of)
+        names = sorted(paths)
     digest = hashlib.sha256()
     for name in names:
         if name != path:

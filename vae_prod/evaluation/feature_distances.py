@@ -65,10 +65,10 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         first: float [N, D], N at least 2.
         second: float [M, D].
     """
-    means = [each.mean(axis=0, dtype=np.float64) for each in (first, second)]
+    means = [vectors.mean(axis=0, dtype=np.float64) for vectors in (first, second)]
     covariances = [
-        np.atleast_2d(np.cov(each, rowvar=False, dtype=np.float64))
-        for each in (first, second)
+        np.atleast_2d(np.cov(vectors, rowvar=False, dtype=np.float64))
+        for vectors in (first, second)
     ]
     return gaussian_frechet_distance(means[0], covariances[0], means[1], covariances[1])
 
@@ -110,18 +110,18 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
         first: float [N, D], N at least 2.
         second: float [M, D], M at least 2.
     """
-    own = [_mean_kernel(each, each, own=True) for each in (first, second)]
-    return sum(own) - 2.0 * _mean_kernel(first, second)
+    within = [_mean_kernel(vectors, vectors, True) for vectors in (first, second)]
+    return sum(within) - 2.0 * _mean_kernel(first, second)
 
 
-def _mean_kernel(first: np.ndarray, second: np.ndarray, own: bool = False) -> float:
-    """Return the kernel's mean over all pairs; over pairs of others, if it's `own`."""
+def _mean_kernel(first: np.ndarray, second: np.ndarray, is_same: bool = False) -> float:
+    """Return the kernel's mean over all pairs, of one set over pairs of others."""
     second = np.asarray(second, np.float64)
     total = 0.0
     for start in range(0, len(first), _ROWS):
         rows = np.asarray(first[start : start + _ROWS], np.float64)
         total += _kernel(rows @ second.T, rows.shape[1]).sum()
-    if not own:
+    if not is_same:
         return total / (len(first) * len(second))
     total -= _kernel(np.square(second).sum(axis=1), second.shape[1]).sum()
     return total / (len(first) * (len(first) - 1))

@@ -1,4 +1,7 @@
-"""The figures of an assessment by name, each with what it takes to read it."""
+"""The figures of an evaluation by name, each with what it takes to read it.
+
+Names, labels, units and directions stand in `config.figures`.
+"""
 
 from collections.abc import Iterator
 
@@ -7,16 +10,8 @@ import numpy as np
 
 from vae_prod import config as config_lib
 from vae_prod.config import figures as kinds
-from vae_prod.evaluation import assessment as assessment_lib
-from vae_prod.evaluation import wasserstein
-
-# The protocols that figures are taken under, see `protocol`.
-IMAGES, NOISE, DISTANCES, BOUND = "images", "noise", "distances", "bound"
-
-
-def features(extractor: str) -> str:
-    """Return the name of the protocol of an extractor's figures."""
-    return f"features/{extractor}"
+from vae_prod.evaluation import measurements as measurements_lib
+from vae_prod.evaluation import protocol, wasserstein
 
 
 @attrs.frozen
@@ -42,104 +37,113 @@ class Figure:
     protocol: str
 
 
-def of(
-    assessment: assessment_lib.Assessment, config: config_lib.ModelConfig
+def list_figures(
+    measurements: measurements_lib.Measurements, config: config_lib.ModelConfig
 ) -> list[Figure]:
-    """Return an assessment's figures, in the order to show them."""
-    extractors = assessment.features
+    """Return the figures of an evaluation, in the order to show them."""
+    extractors = measurements.features
     sections = {
-        "loss in the training convention": _losses(assessment),
-        "likelihood at beta = 1": _likelihood(assessment, config),
-        "reconstructions from z_mean": _reconstructions(assessment),
-        "checkerboards, against real images": _checkerboards(assessment),
-        "images of z ~ N(0, I)": _samples(assessment),
-        **{f"the same, by {name}": _features(assessment, name) for name in extractors},
-        "latent space": _latent(assessment),
+        "loss in the training convention": _losses(measurements),
+        "likelihood at beta = 1": _likelihood(measurements, config),
+        "reconstructions from z_mean": _reconstructions(measurements),
+        "checkerboards, against real images": _checkerboards(measurements),
+        "images of z ~ N(0, I)": _samples(measurements),
+        **{
+            f"the same, by {name}": _features(measurements, name) for name in extractors
+        },
+        "latent space": _latent(measurements),
     }
-    return [Figure(row[0], s, *row[1:]) for s, rows in sections.items() for row in rows]
+    return [
+        attrs.evolve(figure, section=section)
+        for section, figures in sections.items()
+        for figure in figures
+    ]
 
 
-def _row(name: str, value: float | int | None, protocol: str) -> tuple:
-    """Return a figure's row: what is known of it stands in `config.figures`."""
+def _figure(
+    name: str, value: float | int | None, protocol_name: str, **changes: str
+) -> Figure:
+    """Return a figure as the table of kinds has it, but for what is changed."""
     kind = kinds.FIGURES[name]
-    return name, kind.text, value, kind.unit, kind.better, protocol
+    row = {"name": name, "text": kind.text, "unit": kind.unit, "better": kind.better}
+    return Figure(**row | changes, section="", value=value, protocol=protocol_name)
 
 
-def _losses(assessment) -> Iterator[tuple]:
-    yield _row("total_loss", assessment.total_loss, NOISE)
-    yield _row("reco_loss", assessment.reco_loss, NOISE)
-    yield _row("kl_loss", assessment.kl_loss, IMAGES)
+def _losses(measurements) -> Iterator[Figure]:
+    yield _figure("total_loss", measurements.total_loss, protocol.NOISE)
+    yield _figure("reco_loss", measurements.reco_loss, protocol.NOISE)
+    yield _figure("kl_loss", measurements.kl_loss, protocol.IMAGES)
 
 
-def _likelihood(assessment, config) -> Iterator[tuple]:
-    quality = assessment.quality
+def _likelihood(measurements, config) -> Iterator[Figure]:
+    quality = measurements.quality
     nats, bound = quality.reconstruction_nats, quality.importance_bound
-    name, text, _, unit, better, protocol = _row("reconstruction_nats", nats, NOISE)
-    if not config.likelihood.has_nats:
-        text, unit = "squared error", ""
-    yield name, text, nats, unit, better, protocol
-    yield _row("kl", quality.kl, IMAGES)
-    yield _row("elbo", quality.elbo, NOISE)
-    yield _row("bits_per_dim", quality.bits_per_dim, NOISE)
-    own_protocol = NOISE if bound is None else BOUND
-    name, text, *others = _row("importance_bound", bound, own_protocol)
-    yield name, f"{text}, K = {assessment.settings.importance_samples}", *others
+    scale = {} if config.likelihood.has_nats else {"text": "squared error", "unit": ""}
+    yield _figure("reconstruction_nats", nats, protocol.NOISE, **scale)
+    yield _figure("kl", quality.kl, protocol.IMAGES)
+    yield _figure("elbo", quality.elbo, protocol.NOISE)
+    yield _figure("bits_per_dim", quality.bits_per_dim, protocol.NOISE)
+    kind, samples = "importance_bound", measurements.settings.importance_samples
+    text = f"{kinds.FIGURES[kind].text}, K = {samples}"
+    bound_protocol = protocol.NOISE if bound is None else protocol.BOUND
+    yield _figure(kind, bound, bound_protocol, text=text)
 
 
-def _reconstructions(assessment) -> Iterator[tuple]:
-    quality = assessment.quality
-    yield _row("mse", quality.mse, IMAGES)
-    yield _row("psnr", quality.psnr, IMAGES)
-    yield _row("ssim", assessment.ssim, IMAGES)
-    yield _row("explained_variance", assessment.explained_variance, IMAGES)
+def _reconstructions(measurements) -> Iterator[Figure]:
+    quality = measurements.quality
+    yield _figure("mse", quality.mse, protocol.IMAGES)
+    yield _figure("psnr", quality.psnr, protocol.IMAGES)
+    yield _figure("ssim", measurements.ssim, protocol.IMAGES)
+    explained = measurements.explained_variance
+    yield _figure("explained_variance", explained, protocol.IMAGES)
     yield from _distance("reconstruction_distance", quality.reconstruction_distance)
 
 
-def _distance(name: str, distance: wasserstein.Distance) -> Iterator[tuple]:
-    yield _row(name, distance.mean, DISTANCES)
-    _, _, _, *same = _row(name, None, DISTANCES)
+def _distance(name: str, distance: wasserstein.Distance) -> Iterator[Figure]:
+    yield _figure(name, distance.mean, protocol.DISTANCES)
     for size, value in distance.levels.items():
-        yield f"{name}_{size}", f"at {size} pixels", value, *same
+        level = _figure(name, value, protocol.DISTANCES, text=f"at {size} pixels")
+        yield attrs.evolve(level, name=f"{name}_{size}")
 
 
-def _checkerboards(assessment) -> Iterator[tuple]:
-    for board in assessment.checkerboards:
-        name, text = f"checkerboard_{board.period}", f"of {board.period} pixels"
-        yield (
-            f"{name}_excess",
-            f"{text}, excess",
-            board.excess,
-            "dB",
-            kinds.LOWER,
-            IMAGES,
-        )
-        yield f"{name}_energy", "energy", board.energy, "dB", kinds.NEITHER, IMAGES
+def _checkerboards(measurements) -> Iterator[Figure]:
+    for board in measurements.checkerboards:
+        name, text = f"checkerboard_{board.period}", f"of {board.period} pixels, excess"
+        excess = _figure("checkerboard_excess", board.excess, protocol.IMAGES)
+        energy = _figure("checkerboard_energy", board.energy, protocol.IMAGES)
+        yield attrs.evolve(excess, name=f"{name}_excess", text=text)
+        yield attrs.evolve(energy, name=f"{name}_energy")
 
 
-def _samples(assessment) -> Iterator[tuple]:
-    yield from _distance("sample_distance", assessment.quality.sample_distance)
+def _samples(measurements) -> Iterator[Figure]:
+    yield from _distance("sample_distance", measurements.quality.sample_distance)
 
 
-def _features(assessment, extractor: str) -> Iterator[tuple]:
+def _features(measurements, extractor: str) -> Iterator[Figure]:
     for name in ("fid", "kid", "precision", "recall"):
-        value = getattr(assessment.features[extractor], name)
-        _, *row = _row(name, value, features(extractor))
-        yield f"{extractor}/{name}", *row
+        value = getattr(measurements.features[extractor], name)
+        figure = _figure(name, value, protocol.features(extractor))
+        yield attrs.evolve(figure, name=f"{extractor}/{name}")
 
 
-def _latent(assessment) -> Iterator[tuple]:
-    quality, dimensions = assessment.quality, assessment.dimensions
+def _latent(measurements) -> Iterator[Figure]:
+    quality, dimensions = measurements.quality, measurements.dimensions
     mean, deviation = np.abs(dimensions.mean), dimensions.deviation
-    log_var = assessment.posteriors.z_log_var
-    yield _row("z_dim", quality.z_dim, IMAGES)
-    yield _row("active_units", quality.active_units, IMAGES)
-    yield _row("noise_share", dimensions.noise_share, IMAGES)
-    yield _row("radius", quality.radius, IMAGES)
-    yield _row("sampled_radius", quality.sampled_radius, NOISE)
-    yield _row("prior_radius", quality.prior_radius, IMAGES)
-    yield _row("z_log_var", log_var and log_var.mean, IMAGES)
-    yield _row("mean_offset", float(mean.mean()), IMAGES)
-    yield _row("largest_offset", float(mean.max()), IMAGES)
-    yield _row("mean_deviation", float(deviation.mean()), IMAGES)
-    yield _row("smallest_deviation", float(deviation.min()), IMAGES)
-    yield _row("largest_deviation", float(deviation.max()), IMAGES)
+    log_var = measurements.posteriors.z_log_var
+    values = {
+        "z_dim": quality.z_dim,
+        "active_units": quality.active_units,
+        "noise_share": dimensions.noise_share,
+        "radius": quality.radius,
+        "sampled_radius": quality.sampled_radius,
+        "prior_radius": quality.prior_radius,
+        "z_log_var": log_var and log_var.mean,
+        "mean_offset": float(mean.mean()),
+        "largest_offset": float(mean.max()),
+        "mean_deviation": float(deviation.mean()),
+        "smallest_deviation": float(deviation.min()),
+        "largest_deviation": float(deviation.max()),
+    }
+    for name, value in values.items():
+        drawn = name == "sampled_radius"
+        yield _figure(name, value, protocol.NOISE if drawn else protocol.IMAGES)

@@ -3,9 +3,12 @@
 Image i of a split draws its noise by (seed, i): whatever the batches, it is the same.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import tensorflow as tf
 
+from pipelines import files
 from vae_prod.latent import sampling
 from vae_prod.model import codec as codec_lib
 from vae_prod.model.kernels import ops
@@ -67,14 +70,39 @@ class Batch:
         return self._samples[:count]
 
     def bound_seeds(self, num_samples: int) -> np.ndarray:
-        """Return seeds of draws for `measures.importance_weighted_bound`.
+        """Return seeds of draws for `bounds.importance_weighted_bound`.
 
         Returns:
             int64 [B], the first of `num_samples` seeds of each image.
         """
         return self._seeds(_BOUND, len(self), num_samples)
 
-    def _seeds(self, stream: int, count: int, each: int = 1) -> np.ndarray:
+    def _seeds(self, stream: int, count: int, per_image: int = 1) -> np.ndarray:
         start = (self._seed * _NUM_STREAMS + stream) % 2**22 * 2**_STREAM_BITS
         numbers = np.arange(self.first, self.first + count, dtype=np.int64)
-        return start + each * numbers
+        return start + per_image * numbers
+
+
+def batches(
+    codec: codec_lib.Codec, values: Iterable[dict[str, tf.Tensor]], seed: int
+) -> Iterator[Batch]:
+    """Let a trained model encode and decode held-out images, batch by batch.
+
+    Args:
+        codec: The trained model.
+        values: Dicts with `image` and, where it is corrupted, `target`.
+        seed: Seed of all noise.
+
+    Raises:
+        UserError: There is no image.
+    """
+    count = 0
+    for value in values:
+        batch = Batch(codec, value, count, seed)
+        yield batch
+        count += len(batch)
+    if not count:
+        raise files.UserError(
+            "Expected held-out images to evaluate the model on, received none. "
+            "Evaluate on a split that isn't empty."
+        )

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from vae_prod.evaluation import protocol
+from vae_prod.evaluation import comparability, evaluation_file
 
 _WIDTH = 88
 _EXTENTS = {
@@ -16,33 +16,33 @@ _EXTENTS = {
 }
 
 
-def text(evaluation: protocol.Evaluation) -> str:
+def text(evaluation: evaluation_file.Evaluation) -> str:
     """Return an evaluation's figures, its table of z against z_mean and its verdict."""
     lines = _figures([evaluation])
     lines += ["", *_posteriors(evaluation.posteriors)]
     return "\n".join([*lines, "", *_verdict(evaluation.verdict)])
 
 
-def comparison(evaluations: Mapping[str, protocol.Evaluation]) -> str:
+def comparison(evaluations: Mapping[str, evaluation_file.Evaluation]) -> str:
     """Return evaluations beside each other, a column each, and what to know of them.
 
     Args:
-        evaluations: Path to evaluation; alike, see `protocol.check_alike`.
+        evaluations: Path to evaluation; alike, see `comparability.check_alike`.
     """
     lines = [
-        f"{number}: {path} ({described(each)})"
-        for number, (path, each) in enumerate(evaluations.items(), 1)
+        f"{number}: {path} ({described(evaluation)})"
+        for number, (path, evaluation) in enumerate(evaluations.items(), 1)
     ]
-    lines += [f"unlike: {note}" for note in protocol.notes(evaluations)]
+    lines += [f"unlike: {note}" for note in comparability.notes(evaluations)]
     lines += ["", *_figures(list(evaluations.values()))]
     lines.append("")
-    for number, each in enumerate(evaluations.values(), 1):
-        lines.append(f"{number}: {each.verdict['finding']}")
+    for number, evaluation in enumerate(evaluations.values(), 1):
+        lines.append(f"{number}: {evaluation.verdict['finding']}")
     return "\n".join(lines)
 
 
-def described(evaluation: protocol.Evaluation) -> str:
-    """Return what kind of model was measured, in a few words."""
+def described(evaluation: evaluation_file.Evaluation) -> str:
+    """Return what kind of model was evaluated, in a few words."""
     settings = evaluation.model["settings"]
     words = [settings["mode"], settings["reconstruction"]]
     if settings["mode"] == "vae":
@@ -50,10 +50,10 @@ def described(evaluation: protocol.Evaluation) -> str:
     return ", ".join([*words, f"z_dim {settings['z_dim']}", settings["decoder"]])
 
 
-def _figures(evaluations: Sequence[protocol.Evaluation]) -> list[str]:
+def _figures(evaluations: Sequence[evaluation_file.Evaluation]) -> list[str]:
     known = {}
-    for each in evaluations:
-        known |= each.figures
+    for evaluation in evaluations:
+        known |= evaluation.figures
     width = max(len(figure["text"]) for figure in known.values()) + 2
     lines, section = [], ""
     if len(evaluations) > 1:
@@ -63,11 +63,13 @@ def _figures(evaluations: Sequence[protocol.Evaluation]) -> list[str]:
         if figure["section"] != section:
             section = figure["section"]
             lines += ["", section]
-        values = (each.figures.get(name, {}).get("value") for each in evaluations)
-        columns = "".join(f"{number(value):>12}" for value in values)
+        values = (
+            evaluation.figures.get(name, {}).get("value") for evaluation in evaluations
+        )
+        columns = "".join(f" {number(value):>11}" for value in values)
         better = figure["better"] and f"{figure['better']} is better"
-        rest = ", ".join(part for part in (figure["unit"], better) if part)
-        lines.append(f"  {figure['text']:<{width}}{columns}  {rest}".rstrip())
+        meaning = ", ".join(part for part in (figure["unit"], better) if part)
+        lines.append(f"  {figure['text']:<{width}}{columns}  {meaning}".rstrip())
     return lines
 
 
@@ -91,7 +93,7 @@ def _posteriors(table: dict) -> Iterator[str]:
             continue  # Its z is z_mean.
         extent = table[name]
         values = (extent["mean"], extent["smallest"], extent["largest"])
-        columns = "".join(f"{_exact(each):>14}" for each in values)
+        columns = "".join(f"{_exact(value):>14}" for value in values)
         yield f"  {label:<16}{columns}"
     if not is_autoencoder:
         far = f"{table['far']:,} of {table['num_images'] * table['z_dim']:,}"

@@ -1,4 +1,4 @@
-"""What kind of model the figures of an assessment show, in words, and what to do.
+"""What kind of model the figures of an evaluation show, in words, and what to do.
 
 The thresholds are stated here and told with every verdict. They were chosen on runs of
 the reference VAE over `fact` on faces, so that each kind is told where its pictures
@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from vae_prod import config as config_lib
-from vae_prod.evaluation import assessment as assessment_lib
+from vae_prod.evaluation import measurements as measurements_lib
 
 # Nats per image of the posterior from N(0, I), and so at most what z says of an image.
 _COLLAPSED = 1.0
@@ -56,17 +56,19 @@ class _Evidence:
     gap: float
 
     @classmethod
-    def of(cls, assessment: assessment_lib.Assessment) -> "_Evidence":
-        quality, dimensions = assessment.quality, assessment.dimensions
+    def from_measurements(
+        cls, measurements: measurements_lib.Measurements
+    ) -> "_Evidence":
+        quality, dimensions = measurements.quality, measurements.dimensions
         squares = np.square(dimensions.mean) + dimensions.spread + dimensions.noise
-        own = quality.reconstruction_distance.mean
+        reconstructions = quality.reconstruction_distance.mean
         return cls(
-            assessment.explained_variance,
+            measurements.explained_variance,
             quality.kl,
             quality.active_units,
             dimensions.noise_share,
             float(np.sqrt(squares.mean())),
-            quality.sample_distance.mean / max(own, 1e-9),
+            quality.sample_distance.mean / max(reconstructions, 1e-9),
         )
 
     def against_sampling(self) -> Iterator[str]:
@@ -107,11 +109,11 @@ class _Evidence:
         return f"reconstructions explain {self._explained} (less than {threshold:.0%})"
 
 
-def judge(
-    assessment: assessment_lib.Assessment, config: config_lib.ModelConfig
+def decide(
+    measurements: measurements_lib.Measurements, config: config_lib.ModelConfig
 ) -> Verdict:
-    """Judge a model by the figures of its assessment."""
-    evidence = _Evidence.of(assessment)
+    """Decide what kind a model is by what its evaluation has taken."""
+    evidence = _Evidence.from_measurements(measurements)
     if config.is_vae and evidence.kl < _COLLAPSED:
         return _collapsed(evidence, config)
     if evidence.explained < _LITTLE and evidence.noise > _NOISY:

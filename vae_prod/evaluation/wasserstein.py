@@ -207,7 +207,7 @@ def _level_distance(first: Patches, second: Patches, level: int, seed: int) -> f
     total = 0.0
     for start in range(0, _NUM_DIRECTIONS, _CHUNK):
         chunk = directions[start : start + _CHUNK]
-        one, other = (_sorted_projections(*each, chunk) for each in sets)
+        one, other = (_sorted_projections(*patches, chunk) for patches in sets)
         total += np.abs(one - other).sum(dtype=np.float64)
     return float(1e3 * total / (_NUM_DIRECTIONS * one.shape[1]))
 
@@ -230,12 +230,12 @@ def distance(first: Patches, second: Patches, seed: int = 1) -> Distance:
     Raises:
         ValueError: The sets are empty, or differ in number, shape or patches per image.
     """
-    own = (first.num_images, first.image_shape, first.per_image)
+    form = (first.num_images, first.image_shape, first.per_image)
     other = (second.num_images, second.image_shape, second.per_image)
-    if own != other or not first.num_images:
+    if form != other or not first.num_images:
         raise ValueError(
             "Sets to compare must have as many images of one shape, at least 1, and as "
-            f"many patches of each, received {own} and {other}."
+            f"many patches of each, received {form} and {other}."
         )
     heights = [height for height, _ in first.sizes]
     levels = [_level_distance(first, second, i, seed) for i in range(len(heights))]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from vae_prod import config as config_lib
-from vae_prod.evaluation import protocol, table
+from vae_prod.evaluation import evaluation_file, table
 from vae_prod.serving import description as description_lib
 from vae_prod.serving import signatures
 
@@ -34,7 +34,7 @@ class Facts:
     weights: str
     epochs: int
     recompute_batch_norm: int
-    evaluations: Mapping[str, protocol.Evaluation]
+    evaluations: Mapping[str, evaluation_file.Evaluation]
 
 
 def text(facts: Facts, description: description_lib.Description) -> str:

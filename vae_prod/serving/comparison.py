@@ -5,7 +5,7 @@ import collections
 import attrs
 import numpy as np
 
-from vae_prod.evaluation import image_measures
+from vae_prod.evaluation import image_similarity
 from vae_prod.model import codec as codec_lib
 
 _BATCH_SIZE = 32
@@ -86,7 +86,7 @@ def compare(
         decoded = other.decode(other.encode(batch)["z_mean"])
         for number, reconstruction in enumerate((decoded, expected["image"])):
             error = np.square(reconstruction - wanted).mean(axis=(1, 2, 3))
-            psnr[number] += image_measures.psnr(error).sum()
+            psnr[number] += image_similarity.psnr(error).sum()
     return Comparison(
         {name: float(value) for name, value in largest.items()},
         {name: float(value / len(images)) for name, value in sums.items()},

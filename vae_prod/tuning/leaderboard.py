@@ -46,8 +46,8 @@ class Row:
         settings: What was searched, by name.
         epochs: Epochs it trained in all, also those of the trial it goes on from.
         seconds: Time spent on it, training and measuring.
-        figures: What was measured, see `evaluation.Quality`; empty unless completed,
-            None where a figure has no meaning.
+        figures: Of its evaluation, see `evaluation.quality.Quality`; empty unless
+            completed, None where a figure has no meaning.
         message: Why it failed.
         continues: The trial that it goes on from, empty for none.
     """

@@ -1,6 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
+from pipelines import files
 from tests.vae_prod import tiny
 from vae_prod.evaluation import held_out
 from vae_prod.model import codec as codec_lib
@@ -69,6 +70,26 @@ class BatchTest(tf.test.TestCase):
         batch = held_out.Batch(_codec(), {"image": tiny.images(3)}, 0, 1)
         self.assertNotAllClose(batch.z - batch.z_mean, _shown(batch.samples(3)))
         self.assertAllEqual(np.diff(batch.bound_seeds(7)), [7, 7])
+
+
+class BatchesTest(tf.test.TestCase):
+    def _batches(self, size):
+        images = tiny.images(5)
+        parts = [{"image": images[i : i + size]} for i in range(0, 5, size)]
+        return list(held_out.batches(_codec(), parts, 1))
+
+    def test_images_are_numbered_through(self):
+        many, whole = self._batches(2), self._batches(5)
+        self.assertEqual([batch.first for batch in many], [0, 2, 4])
+        z = np.concatenate([batch.z for batch in many])
+        self.assertAllClose(z, whole[0].z, atol=1e-6)
+        samples = np.concatenate([batch.samples(len(batch)) for batch in many])
+        self.assertAllClose(whole[0].samples(1), samples[:1], atol=1e-6)
+        self.assertAllClose(whole[0].samples(5), samples, atol=1e-6)
+
+    def test_no_images(self):
+        with self.assertRaisesRegex(files.UserError, "Expected held-out images"):
+            list(held_out.batches(_codec(), [], 1))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from absl.testing import parameterized
 from pipelines import files
 from tests.vae_prod import tiny
 from vae_prod import config as config_lib
-from vae_prod.evaluation import quality
+from vae_prod.evaluation import quality, wasserstein
+from vae_prod.evaluation import subject as subject_lib
 from vae_prod.latent import sampling
 from vae_prod.model import likelihoods
 from vae_prod.model.kernels import ops
@@ -31,6 +32,12 @@ def _moved(**changes):
     for weight in model.trainable_variables:
         weight.assign_add(0.2 * random.normal(size=weight.shape))
     return model
+
+
+def _evaluate(model, batches, **settings) -> quality.Quality:
+    """Evaluate a model in memory."""
+    subject = subject_lib.Subject.from_model(model)
+    return quality.evaluate_quality(subject, batches, **settings)
 
 
 class _Encoder:
@@ -56,7 +63,7 @@ def _with_posteriors(model, z_mean, z_log_var):
     return model
 
 
-class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
+class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
     def assert_same_quality(self, first, second):
         first, second = (
             {name: -1.0 if value is None else value for name, value in fields.items()}
@@ -68,17 +75,17 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
     def test_batches_of_any_size_give_the_same(self, size):
         model, images = _moved(batch_norm=False), tiny.images(10)
         settings = {"distance_images": 7, "importance_samples": 2}
-        expected = quality.evaluate(model, _batches(images, 10), **settings)
-        measured = quality.evaluate(model, _batches(images, size), **settings)
+        expected = _evaluate(model, _batches(images, 10), **settings)
+        measured = _evaluate(model, _batches(images, size), **settings)
         self.assertEqual(measured.num_images, 10)
         self.assertEqual(measured.distance_images, 7)
         self.assert_same_quality(measured, expected)
 
     def test_seed_decides_what_is_random(self):
         model, batches = _moved(), _batches(tiny.images(10), 4)
-        first = quality.evaluate(model, batches, seed=3)
-        self.assertEqual(quality.evaluate(model, batches, seed=3), first)
-        other = quality.evaluate(model, batches, seed=2**40)
+        first = _evaluate(model, batches, seed=3)
+        self.assertEqual(_evaluate(model, batches, seed=3), first)
+        other = _evaluate(model, batches, seed=2**40)
         self.assertNotEqual(other.elbo, first.elbo)
         self.assertNotEqual(other.sample_distance, first.sample_distance)
         self.assertEqual(other.psnr, first.psnr)
@@ -92,7 +99,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         elbo = model.config.has_elbo
         bits = elbo and model.config.likelihood.is_density
         images = tiny.images(6)
-        measured = quality.evaluate(model, _batches(images, 4), importance_samples=3)
+        measured = _evaluate(model, _batches(images, 4), importance_samples=3)
         posterior = model.encoder(ops.scale_images(tf.constant(images)))
         z_mean, shift, kl = posterior["z_mean"], 0.0, 0.0
         if mode == "vae":
@@ -127,7 +134,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllClose(measured.bits_per_dim, expected, rtol=1e-5)
 
     def test_no_bound_unless_asked_for(self):
-        measured = quality.evaluate(tiny.model(), _batches(tiny.images(2), 2))
+        measured = _evaluate(tiny.model(), _batches(tiny.images(2), 2))
         self.assertIsNone(measured.importance_bound)
 
     def test_bound_is_above_the_elbo(self):
@@ -135,7 +142,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         z_mean, z_log_var = np.ones((20, 3)), np.ones((20, 3))
         model = _with_posteriors(tiny.model(), z_mean, z_log_var)
         batches = _batches(_numbered(20), 8)
-        measured = quality.evaluate(model, batches, importance_samples=20)
+        measured = _evaluate(model, batches, importance_samples=20)
         self.assertGreater(measured.importance_bound, measured.elbo + 1.0)
 
     def test_active_units_of_known_posteriors(self):
@@ -145,7 +152,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         z_mean = random.normal(size=(30, 4)) * [1.0, 0.2, 0.05, 0.0] + [0, 0, 0, 3]
         z_log_var = np.tile([0.0, 0.0, 0.0, 5.0], (30, 1))
         model = _with_posteriors(tiny.model(z_dim=4), z_mean, z_log_var)
-        measured = quality.evaluate(model, _batches(_numbered(30), 7))
+        measured = _evaluate(model, _batches(_numbered(30), 7))
         self.assertEqual((measured.active_units, measured.z_dim), (2, 4))
         self.assertEqual(measured.prior_radius, 2.0)
         expected = np.linalg.norm(z_mean, axis=1).mean()
@@ -159,11 +166,11 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         images = np.rint(images * 255).astype(np.uint8)
         images[:, 0, 0, 0] = np.arange(12)
         model = _with_posteriors(model, z, np.zeros_like(z))
-        measured = quality.evaluate(model, _batches(images, 5))
+        measured = _evaluate(model, _batches(images, 5))
         self.assertLess(
             measured.reconstruction_distance.mean, measured.sample_distance.mean
         )
-        other = quality.evaluate(model, _batches(_numbered(12), 5))
+        other = _evaluate(model, _batches(_numbered(12), 5))
         self.assertLess(
             measured.reconstruction_distance.mean, other.reconstruction_distance.mean
         )
@@ -172,9 +179,9 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
     def test_clean_targets_are_what_counts(self):
         model, images = tiny.model(), tiny.images(6)
         noisy = tiny.images(6, seed=1)
-        same = quality.evaluate(model, _batches(noisy, 4, target=noisy))
-        self.assert_same_quality(quality.evaluate(model, _batches(noisy, 4)), same)
-        measured = quality.evaluate(model, _batches(noisy, 4, target=images))
+        same = _evaluate(model, _batches(noisy, 4, target=noisy))
+        self.assert_same_quality(_evaluate(model, _batches(noisy, 4)), same)
+        measured = _evaluate(model, _batches(noisy, 4, target=images))
         self.assertNotEqual(measured.psnr, same.psnr)
         self.assertNotEqual(measured.sample_distance, same.sample_distance)
         self.assertEqual(measured.kl, same.kl)
@@ -182,92 +189,48 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
     def test_float_images(self):
         model, images = tiny.model(), tiny.images(6)
         scaled = images.astype(np.float32) / 255
-        expected = quality.evaluate(model, _batches(images, 4))
-        measured = quality.evaluate(model, _batches(scaled, 4))
+        expected = _evaluate(model, _batches(images, 4))
+        measured = _evaluate(model, _batches(scaled, 4))
         self.assert_same_quality(measured, expected)
 
-    def test_averaged_weights_are_used_and_put_back(self):
+    def test_weights_are_those_of_the_moment(self):
         model = tiny.model(batch_norm=False)
         model.compile(adam_lib.Adam(0.1, ema=0.9))
         model.optimizer.build(model.trainable_variables)
         for average in model.optimizer.averages:
             average.assign(0.9 * average + 0.1)
-        own, batches = model.get_weights(), _batches(tiny.images(4), 4)
-        measured = quality.evaluate(model, batches)
-        self.assertAllEqual(own[0], model.get_weights()[0])
+        trained, batches = model.get_weights(), _batches(tiny.images(4), 4)
         with adam_lib.averaged(model):
+            measured = _evaluate(model, batches)
             copy = tiny.model(batch_norm=False)
             copy.set_weights(model.get_weights())
-        self.assert_same_quality(quality.evaluate(copy, batches), measured)
-        copy.set_weights(own)
-        self.assertNotEqual(quality.evaluate(copy, batches).psnr, measured.psnr)
+        self.assert_same_quality(_evaluate(copy, batches), measured)
+        copy.set_weights(trained)
+        self.assertNotEqual(_evaluate(copy, batches).psnr, measured.psnr)
 
     def test_low_precision_and_models_never_compiled(self):
         model, batches = tiny.model(batch_norm=False), _batches(tiny.images(6), 4)
-        expected = quality.evaluate(model, batches)
-        low = quality.evaluate(model.with_precision("mixed_bfloat16"), batches)
+        expected = _evaluate(model, batches)
+        low = _evaluate(model.with_precision("mixed_bfloat16"), batches)
         # Maps of bfloat16 have 8 bits.
         self.assertAllClose(low.elbo, expected.elbo, rtol=1e-2)
         self.assertAllClose(low.psnr, expected.psnr, rtol=1e-2)
 
-    def test_logits_are_recovered_from_images(self):
-        random = np.random.default_rng(0)
-        subject, targets = quality.Subject.of(tiny.model()), tiny.images(5)
-        # Near 1 float32 has the coarser logits the larger they are.
-        for largest, nats in ((6, 1e-4), (12, 0.02)):
-            logits = random.uniform(-largest, largest, (5, 8, 8, 3)).astype(np.float32)
-            for likelihood in config_lib.LIKELIHOODS:
-                config = tiny.config(reconstruction=likelihood)
-                codec = attrs.evolve(subject.codec, variance=0.5)
-                changed = attrs.evolve(subject, codec=codec, config=config)
-                measured = quality._nats(changed, tf.sigmoid(logits), targets)
-                expected = likelihoods.reconstruction_nats(
-                    config, logits, targets, lambda _: tf.constant(0.5)
-                )
-                self.assertAllClose(measured, expected, rtol=1e-6, atol=nats)
-
-    def test_saturated_pixels_cost_what_float32_tells(self):
-        subject = quality.Subject.of(tiny.model())
-        images = np.zeros((2, 8, 8, 3), np.float32)
-        images[1] = 1.0
-        right = quality._nats(subject, images, images)
-        self.assertAllClose(right, [0.0, 0.0], atol=192 * 2.0**-23)
-        wrong = quality._nats(subject, images, 1 - images)
-        each = [-math.log(np.finfo(np.float32).tiny), 24 * math.log(2)]
-        self.assertAllClose(wrong, 192 * np.array(each), rtol=1e-6)
-
-    def test_what_else_is_measured_sees_every_batch(self):
-        seen, model = [], _moved()
-        batches = _batches(tiny.images(5), 2)
-        subject = quality.Subject.of(model)
-        measured = quality.measure(subject, batches, 1, 3, also=[seen.append])
-        self.assertEqual([batch.first for batch in seen], [0, 2, 4])
-        z_mean = np.concatenate([batch.z_mean for batch in seen])
-        radius = np.linalg.norm(z_mean, axis=1).mean()
-        self.assertAllClose(measured.radius, radius)
-        # A sample depends on its number alone.
-        samples = np.concatenate([batch.samples(len(batch)) for batch in seen])
-        fresh = []
-        quality.measure(subject, _batches(tiny.images(5), 5), 1, 1, also=[fresh.append])
-        self.assertAllClose(fresh[0].samples(1), samples[:1], atol=1e-6)
-        self.assertAllClose(fresh[0].samples(5), samples, atol=1e-6)
-
     def test_no_images(self):
         with self.assertRaisesRegex(files.UserError, "Expected held-out images"):
-            quality.evaluate(tiny.model(), [])
+            _evaluate(tiny.model(), [])
 
 
-class CombinedTest(tf.test.TestCase):
-    def test_is_the_weighted_sum(self):
-        self.assertEqual(quality.combined(50.0, 40.0), 90.0)
-        self.assertEqual(quality.combined(50.0, 40.0, weight=0.5), 70.0)
-
-    def test_of_a_quality(self):
+class DistanceTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters((1.0, 90.0), (0.5, 70.0))
+    def test_is_the_weighted_sum(self, weight, expected):
         keras.utils.set_random_seed(0)
-        measured = quality.evaluate(tiny.model(), _batches(tiny.images(4), 4))
-        expected = measured.sample_distance.mean
-        expected += 2 * measured.reconstruction_distance.mean
-        self.assertEqual(measured.combined(2.0), expected)
+        measured = attrs.evolve(
+            _evaluate(tiny.model(), _batches(tiny.images(4), 4)),
+            sample_distance=wasserstein.Distance({8: 50.0}),
+            reconstruction_distance=wasserstein.Distance({8: 40.0}),
+        )
+        self.assertEqual(measured.distance(weight), expected)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod.evaluation import assessment, verdict, wasserstein
+from vae_prod.evaluation import measurements, verdict, wasserstein
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.latent import per_dimension, posterior_table
 
 _Z_DIM = 64
 
 
-def _assessment(
+def _measurements(
     explained=0.85,
     kl=32.0,
     mean=0.0,
@@ -18,7 +18,7 @@ def _assessment(
     noise=0.8,
     samples=110.0,
     reconstructions=100.0,
-) -> assessment.Assessment:
+) -> measurements.Measurements:
     """Return a healthy model's figures but for those that are given."""
     rows = [np.full(_Z_DIM, value) for value in (0.5, mean, spread, noise)]
     dimensions = per_dimension.Dimensions(*rows)
@@ -40,8 +40,8 @@ def _assessment(
         sampled_radius=1.0,
     )
     none = posterior_table.Extent(0.0, 0.0, 0.0)
-    return assessment.Assessment(
-        settings=assessment.Settings(),
+    return measurements.Measurements(
+        settings=measurements.Settings(),
         quality=quality,
         reco_loss=1e3,
         kl_loss=160.0,
@@ -55,7 +55,7 @@ def _assessment(
     )
 
 
-class JudgeTest(tf.test.TestCase, parameterized.TestCase):
+class DecideTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         ({}, {}, "healthy", "Sample from N"),
         ({"kl": 0.9, "explained": 0.1}, {}, "collapsed", r"Lower --fact \(now 5\)"),
@@ -98,27 +98,27 @@ class JudgeTest(tf.test.TestCase, parameterized.TestCase):
         ),
     )
     def test_kinds(self, figures, config, kind, advice):
-        judged = verdict.judge(_assessment(**figures), tiny.config(**config))
-        self.assertEqual(judged.kind, kind)
-        self.assertRegex(judged.advice, advice)
-        self.assertNotEmpty(judged.reasons)
+        decided = verdict.decide(_measurements(**figures), tiny.config(**config))
+        self.assertEqual(decided.kind, kind)
+        self.assertRegex(decided.advice, advice)
+        self.assertNotEmpty(decided.reasons)
 
     def test_all_that_speaks_against_sampling_is_told(self):
-        figures = _assessment(noise=1e-5, spread=9.0, samples=300.0)
-        judged = verdict.judge(figures, tiny.config(fact=1e-5))
-        self.assertLen(judged.reasons, 3)
+        figures = _measurements(noise=1e-5, spread=9.0, samples=300.0)
+        decided = verdict.decide(figures, tiny.config(fact=1e-5))
+        self.assertLen(decided.reasons, 3)
         for reason, words in zip(
-            judged.reasons,
+            decided.reasons,
             ("noise is 1.1e-06 of", "3.00 times as far", "3.0 times as far"),
             strict=True,
         ):
             self.assertIn(words, reason)
 
     def test_a_healthy_model_is_told_why(self):
-        judged = verdict.judge(_assessment(), tiny.config())
-        self.assertLen(judged.reasons, 4)
-        self.assertIn("explain 85% of the pixels' variance", judged.reasons[0])
-        self.assertIn("1.00 times as far from the origin", judged.reasons[2])
+        decided = verdict.decide(_measurements(), tiny.config())
+        self.assertLen(decided.reasons, 4)
+        self.assertIn("explain 85% of the pixels' variance", decided.reasons[0])
+        self.assertIn("1.00 times as far from the origin", decided.reasons[2])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""All there is to know of one trained model on a split, in one pass.
+"""All figures of one trained model on a split, taken in one pass: `evaluate`.
 
-`evaluation` has the figures that rank models; here are those that explain one: what its
+`quality` has the figures that rank models; here are those that explain one: what its
 losses are, what each latent dimension does, whether z can be told from z_mean, what its
 decoder adds to images, and how samples compare in a feature extractor's eyes.
 """
@@ -17,10 +17,11 @@ from vae_prod.evaluation import (
     checkerboard,
     feature_distances,
     held_out,
-    image_measures,
+    image_similarity,
 )
 from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import quality as quality_lib
+from vae_prod.evaluation import subject as subject_lib
 from vae_prod.latent import moments as moments_lib
 from vae_prod.latent import per_dimension, posterior_table
 from vae_prod.model import kl as kl_lib
@@ -29,7 +30,7 @@ from vae_prod.model import likelihoods
 
 @attrs.frozen
 class Settings:
-    """What an assessment takes.
+    """What an evaluation takes.
 
     Attributes:
         seed: Seed of latent noise, samples, patches and directions.
@@ -46,7 +47,7 @@ class Settings:
 
 
 @attrs.frozen(eq=False)
-class Assessment:
+class Measurements:
     """Figures of one model on one split.
 
     Attributes:
@@ -85,17 +86,17 @@ class Assessment:
         return self.reco_loss + self.kl_loss
 
 
-def assess(
-    subject: quality_lib.Subject,
+def evaluate(
+    subject: subject_lib.Subject,
     batches: Iterable[dict[str, tf.Tensor]],
     settings: Settings | None = None,
     extractors: Sequence[extractors_lib.Extractor] = (),
     on_progress: Callable[[int], None] = lambda done: None,
-) -> Assessment:
+) -> Measurements:
     """Take all figures of a trained model in one pass over held-out images.
 
-    See `quality_lib.measure` for what batches are and for memory, to which the features
-    add 4 bytes times their size, twice for each of `feature_images`.
+    See `quality.evaluate_quality` for what batches are and for memory, to which the
+    features add 4 bytes times their size, twice for each of `feature_images`.
 
     Args:
         subject: The trained model.
@@ -110,35 +111,28 @@ def assess(
     settings = settings or Settings()
     pictures = _Pictures(subject)
     posteriors = posterior_table.Posteriors()
-    dimensions = per_dimension.Moments()
-    compared = {
-        each.name: _Features(each, settings.feature_images) for each in extractors
+    features = {
+        extractor.name: _Features(extractor, settings.feature_images)
+        for extractor in extractors
     }
-
-    def add(batch: held_out.Batch) -> None:
+    ranking = quality_lib.QualityFigures(
+        subject, settings.seed, settings.distance_images, settings.importance_samples
+    )
+    for batch in held_out.batches(subject.codec, batches, settings.seed):
         _check_finite(batch)
         posteriors.add(batch.z_mean, batch.z_log_var, batch.z)
-        dimensions.add(batch.z_mean, batch.z_log_var)
-        for each in (pictures, *compared.values()):
-            each.add(batch)
+        for part in (pictures, *features.values(), ranking):
+            part.add(batch)
         on_progress(batch.first + len(batch))
-
-    quality = quality_lib.measure(
-        subject,
-        batches,
-        settings.seed,
-        settings.distance_images,
-        settings.importance_samples,
-        also=[add],
-    )
-    return Assessment(
+    quality, dimensions = ranking.result(), ranking.dimensions.result()
+    return Measurements(
         settings=settings,
         quality=quality,
-        **_losses(subject, quality, dimensions.result()),
+        **_losses(subject, quality, dimensions),
         **pictures.result(quality.mse),
-        dimensions=dimensions.result(),
+        dimensions=dimensions,
         posteriors=posteriors.result(),
-        features={name: each.result() for name, each in compared.items()},
+        features={name: part.result() for name, part in features.items()},
     )
 
 
@@ -152,7 +146,7 @@ def _check_finite(batch: held_out.Batch) -> None:
 
 
 def _losses(
-    subject: quality_lib.Subject,
+    subject: subject_lib.Subject,
     quality: quality_lib.Quality,
     dimensions: per_dimension.Dimensions,
 ) -> dict[str, float]:
@@ -165,9 +159,9 @@ def _losses(
 
 
 class _Pictures:
-    """What is measured of the images themselves, of all of them."""
+    """Figures of the images themselves, of all of them."""
 
-    def __init__(self, subject: quality_lib.Subject):
+    def __init__(self, subject: subject_lib.Subject):
         shape = subject.codec.image_shape
         self._periods = checkerboard.periods(subject.config.level_strides, shape)
         self._decoded, self._real = (checkerboard.Spectrum(shape) for _ in range(2))
@@ -178,7 +172,7 @@ class _Pictures:
         self._decoded.add(batch.reconstructions)
         self._real.add(batch.clean)
         self._pixels.update(batch.clean)
-        similarity = image_measures.ssim(batch.reconstructions, batch.clean)
+        similarity = image_similarity.ssim(batch.reconstructions, batch.clean)
         if similarity is not None:
             self._ssim.update(similarity)
         self._targets.update(np.ascontiguousarray(batch.targets))
@@ -186,7 +180,7 @@ class _Pictures:
             self._inputs.update(np.ascontiguousarray(batch.images))
 
     def result(self, mse: float) -> dict:
-        """Return the fields of `Assessment` that these are."""
+        """Return the fields of `Measurements` that these are."""
         boards = checkerboard.compare(self._decoded, self._real, self._periods)
         variance = float(self._pixels.variance.mean())
         digest = self._targets.copy()
@@ -222,5 +216,5 @@ class _Features:
                 f"features, received {self._count}. Evaluate on a larger split, or "
                 "without --features."
             )
-        sets = (np.concatenate(each) for each in (self._samples, self._real))
-        return feature_distances.compare(*sets)
+        samples, real = np.concatenate(self._samples), np.concatenate(self._real)
+        return feature_distances.compare(samples, real)

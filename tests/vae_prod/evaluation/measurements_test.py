@@ -5,12 +5,13 @@ from absl.testing import parameterized
 
 from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.evaluation import assessment, extractors, feature_distances
+from vae_prod.evaluation import extractors, feature_distances, held_out, measurements
 from vae_prod.evaluation import quality as quality_lib
+from vae_prod.evaluation import subject as subject_lib
 from vae_prod.model import codec as codec_lib
 
 _SHAPE = (24, 24, 3)
-_SETTINGS = assessment.Settings(importance_samples=2)
+_SETTINGS = measurements.Settings(importance_samples=2)
 
 
 def _batches(images, size, **more) -> list[dict]:
@@ -21,19 +22,19 @@ def _batches(images, size, **more) -> list[dict]:
     ]
 
 
-def _subject(**changes) -> quality_lib.Subject:
+def _subject(**changes) -> subject_lib.Subject:
     model = tiny.model(image_shape=_SHAPE, **changes)
     random = np.random.default_rng(0)
     for weight in model.trainable_variables:
         weight.assign_add(0.2 * random.normal(size=weight.shape))
-    return quality_lib.Subject.of(model)
+    return subject_lib.Subject.from_model(model)
 
 
-def _known(encode, decode, **changes) -> quality_lib.Subject:
+def _known(encode, decode, **changes) -> subject_lib.Subject:
     """Return a model that consists of two functions of arrays."""
     config = tiny.config(image_shape=_SHAPE, z_dim=2, **changes)
     codec = codec_lib.Codec(_SHAPE, 2, encode, decode, lambda: "")
-    return quality_lib.Subject(codec, config)
+    return subject_lib.Subject(codec, config)
 
 
 def _means() -> extractors.Extractor:
@@ -43,7 +44,7 @@ def _means() -> extractors.Extractor:
     return extractors.Extractor("means", "0" * 64, None, extract)
 
 
-class AssessTest(tf.test.TestCase, parameterized.TestCase):
+class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
     def assert_same(self, first, second):
         for one, two in zip(*map(_flat, (first, second)), strict=True):
             self.assertAllClose(one, two, rtol=1e-4, atol=1e-4)
@@ -51,20 +52,22 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
     def test_batches_of_any_size_give_the_same(self):
         subject, images = _subject(), tiny.images(11, _SHAPE)
         settings = attrs.evolve(_SETTINGS, distance_images=7, feature_images=9)
-        expected = assessment.assess(
+        expected = measurements.evaluate(
             subject, _batches(images, 11), settings, [_means()]
         )
-        measured = assessment.assess(subject, _batches(images, 4), settings, [_means()])
+        measured = measurements.evaluate(
+            subject, _batches(images, 4), settings, [_means()]
+        )
         self.assert_same(measured, expected)
         self.assertEqual(measured.images_digest, expected.images_digest)
         self.assertEqual(measured.quality.num_images, 11)
         self.assertEqual(measured.quality.distance_images, 7)
         self.assertEqual(measured.features["means"].num_images, 9)
 
-    def test_holds_the_figures_of_evaluate(self):
+    def test_holds_the_figures_that_rank(self):
         subject, batches = _subject(), _batches(tiny.images(6, _SHAPE), 4)
-        measured = assessment.assess(subject, batches, _SETTINGS)
-        expected = quality_lib.measure(subject, batches, importance_samples=2)
+        measured = measurements.evaluate(subject, batches, _SETTINGS)
+        expected = quality_lib.evaluate_quality(subject, batches, importance_samples=2)
         self.assertEqual(measured.quality, expected)
 
     @parameterized.parameters(("bce", 0.0, 1 / 3), ("mse", 50.0, 50 / 1728))
@@ -72,7 +75,9 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
         settings = {"reconstruction": likelihood, "reconstruction_weight": weight}
         model = tiny.model(image_shape=_SHAPE, fact=2.0, **settings)
         batches = _batches(tiny.images(8, _SHAPE), 8)
-        measured = assessment.assess(quality_lib.Subject.of(model), batches, _SETTINGS)
+        measured = measurements.evaluate(
+            subject_lib.Subject.from_model(model), batches, _SETTINGS
+        )
         quality = measured.quality
         self.assertAllClose(measured.reco_loss, scale * quality.reconstruction_nats)
         self.assertAllClose(measured.kl_loss, 2.0 * quality.kl)
@@ -86,7 +91,7 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
     def test_free_bits_are_charged(self):
         subject = _subject(free_bits=100.0, fact=2.0)
         batches = _batches(tiny.images(4, _SHAPE), 4)
-        measured = assessment.assess(subject, batches, _SETTINGS)
+        measured = measurements.evaluate(subject, batches, _SETTINGS)
         self.assertAllClose(measured.kl_loss, 2.0 * 3 * 100.0)
 
     def test_a_perfect_autoencoder(self):
@@ -102,7 +107,7 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
             return np.broadcast_to(shade, (len(z), *_SHAPE))
 
         subject = _known(encode, decode, mode="ae")
-        measured = assessment.assess(subject, _batches(images, 4), _SETTINGS)
+        measured = measurements.evaluate(subject, _batches(images, 4), _SETTINGS)
         self.assertAllClose(measured.explained_variance, 1.0)
         self.assertAllClose(measured.ssim, 1.0)
         self.assertEqual(measured.kl_loss, 0.0)
@@ -122,7 +127,7 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
             return np.repeat(mean[None], len(z), axis=0)
 
         subject = _known(encode, decode)
-        measured = assessment.assess(subject, _batches(images, 4), _SETTINGS)
+        measured = measurements.evaluate(subject, _batches(images, 4), _SETTINGS)
         self.assertAllClose(measured.explained_variance, 0.0, atol=1e-5)
         self.assertEqual(measured.quality.active_units, 0)
         self.assertEqual(measured.quality.kl, 0.0)
@@ -139,7 +144,7 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
             return (0.3 + noise + pattern[..., None]).astype(np.float32)
 
         subject = _known(encode, decode, mode="ae")
-        measured = assessment.assess(subject, _batches(images, 4), _SETTINGS)
+        measured = measurements.evaluate(subject, _batches(images, 4), _SETTINGS)
         two, four = measured.checkerboards
         self.assertEqual((two.period, four.period), (2, 4))
         self.assertGreater(two.excess, 20.0)
@@ -147,13 +152,10 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_samples_in_an_extractors_eyes(self):
         subject, images = _subject(), tiny.images(10, _SHAPE)
-        drawn = []
-        expected = quality_lib.measure(
-            subject,
-            _batches(images, 4),
-            also=[lambda batch: drawn.append(batch.samples(len(batch)))],
-        )
-        measured = assessment.assess(subject, _batches(images, 4), None, [_means()])
+        batches = held_out.batches(subject.codec, _batches(images, 4), seed=1)
+        drawn = [batch.samples(len(batch)) for batch in batches]
+        expected = quality_lib.evaluate_quality(subject, _batches(images, 4))
+        measured = measurements.evaluate(subject, _batches(images, 4), None, [_means()])
         self.assertEqual(measured.quality.sample_distance, expected.sample_distance)
         extractor = _means()
         self.assertEqual(
@@ -167,7 +169,7 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
         subject, images = _subject(), tiny.images(5, _SHAPE)
         other = tiny.images(5, _SHAPE, seed=1)
         digests = [
-            assessment.assess(subject, batches, _SETTINGS).images_digest
+            measurements.evaluate(subject, batches, _SETTINGS).images_digest
             for batches in (
                 _batches(images, 2),
                 _batches(other, 2),
@@ -178,10 +180,10 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLen(set(digests), 4)
 
     def test_progress_is_told(self):
-        told = []
+        counts = []
         batches = _batches(tiny.images(5, _SHAPE), 2)
-        assessment.assess(_subject(), batches, _SETTINGS, (), told.append)
-        self.assertEqual(told, [2, 4, 5])
+        measurements.evaluate(_subject(), batches, _SETTINGS, (), counts.append)
+        self.assertEqual(counts, [2, 4, 5])
 
     def test_refuses_models_that_diverged(self):
         def encode(images):
@@ -189,16 +191,16 @@ class AssessTest(tf.test.TestCase, parameterized.TestCase):
 
         subject = _known(encode, lambda z: np.zeros((len(z), *_SHAPE), "f4"), mode="ae")
         with self.assertRaisesRegex(files.UserError, "gives NaN or infinity"):
-            assessment.assess(subject, _batches(tiny.images(2, _SHAPE), 2))
+            measurements.evaluate(subject, _batches(tiny.images(2, _SHAPE), 2))
 
     def test_refuses_too_few_images_for_features(self):
         batches = _batches(tiny.images(3, _SHAPE), 2)
         with self.assertRaisesRegex(files.UserError, "at least 4 images"):
-            assessment.assess(_subject(), batches, _SETTINGS, [_means()])
+            measurements.evaluate(_subject(), batches, _SETTINGS, [_means()])
 
 
-def _flat(measured: assessment.Assessment) -> list:
-    """Return all numbers of an assessment, in order."""
+def _flat(measured: measurements.Measurements) -> list:
+    """Return all numbers of an evaluation, in order."""
     values = attrs.asdict(measured, filter=lambda a, _: a.name != "images_digest")
     values["settings"] = None
     return [x for x in tf.nest.flatten(values) if x is not None]

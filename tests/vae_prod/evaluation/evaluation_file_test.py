@@ -1,0 +1,51 @@
+import json
+import os
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from pipelines import files as files_lib
+from tests.vae_prod.evaluation import evaluations
+from vae_prod.evaluation import comparability, evaluation_file
+
+
+class EvaluationFileTest(tf.test.TestCase, parameterized.TestCase):
+    def test_figures_are_those_of_the_measurements(self):
+        values = {
+            name: f["value"] for name, f in evaluations.evaluation().figures.items()
+        }
+        quality = evaluations.measured().quality
+        for name in ("psnr", "kl", "elbo", "importance_bound", "active_units"):
+            self.assertEqual(values[name], getattr(quality, name))
+        self.assertEqual(values["sample_distance_8"], quality.sample_distance.mean)
+        self.assertEqual(
+            values["means/fid"], evaluations.measured().features["means"].fid
+        )
+        self.assertIsNone(values["bits_per_dim"])  # Of bce there are none.
+        self.assertIsNone(values["ssim"])  # Of 8x8 neither.
+        self.assertLen(evaluations.evaluation().per_dimension["kl"], 3)
+
+    def test_file_round_trip(self):
+        path = os.path.join(self.create_tempdir().full_path, "test.json")
+        with open(path, "w") as file:
+            file.write(evaluation_file.to_text(evaluations.evaluation()))
+        loaded = evaluation_file.load(path)
+        again = json.loads(evaluation_file.to_text(evaluations.evaluation()))
+        self.assertEqual(json.loads(evaluation_file.to_text(loaded)), again)
+        comparability.check_alike({"one": loaded, "two": evaluations.evaluation()})
+
+    @parameterized.parameters(
+        (None, "No such file"), ("{", "can't be read"), ('{"schema_version": 0}', "0")
+    )
+    def test_files_that_are_none(self, content, message):
+        path = os.path.join(self.create_tempdir().full_path, "test.json")
+        if content is not None:
+            with open(path, "w") as file:
+                file.write(content)
+        with self.assertRaisesRegex(files_lib.UserError, message) as raised:
+            evaluation_file.load(path)
+        self.assertIn(path, str(raised.exception))
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,101 @@
+"""An evaluation as a file: `evaluation/SPLIT.json`, written, read and checked."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from pipelines import files
+from vae_prod import config as config_lib
+from vae_prod.evaluation import extractors as extractors_lib
+from vae_prod.evaluation import figures, protocol, verdict
+from vae_prod.evaluation import measurements as measurements_lib
+
+_SCHEMA_VERSION = 1
+
+
+@attrs.frozen
+class Evaluation:
+    """What is known of one model on one split, as it stands in a file.
+
+    Attributes:
+        model: Which model: where it lies, its weights and its settings.
+        made_by: Versions of the packages.
+        protocols: Name to how figures were taken.
+        figures: Name to `value`, `unit`, `better`, `text`, `section` and `protocol`.
+        per_dimension: Name to one number a latent dimension.
+        posteriors: The table of z against z_mean, see `posterior_table.Table`.
+        verdict: See `verdict.Verdict`.
+        schema_version: Version of this form.
+    """
+
+    model: dict
+    made_by: dict[str, str]
+    protocols: dict[str, dict]
+    figures: dict[str, dict]
+    per_dimension: dict[str, list[float]]
+    posteriors: dict
+    verdict: dict
+    schema_version: int = _SCHEMA_VERSION
+
+
+def from_measurements(
+    measurements: measurements_lib.Measurements,
+    config: config_lib.ModelConfig,
+    images: Mapping,
+    extractors: Sequence[extractors_lib.Extractor],
+    model: dict,
+    made_by: dict[str, str],
+) -> Evaluation:
+    """Put what an evaluation has taken in the form of a file.
+
+    Args:
+        measurements: What was taken.
+        config: What the model computes.
+        images: The data's part of the protocols, such as split, crop and size.
+        extractors: Those that were used.
+        model: Which model.
+        made_by: Versions of the packages.
+    """
+    listed = figures.list_figures(measurements, config)
+    dimensions = measurements.dimensions
+    names = ("kl", "mean", "deviation", "spread", "noise")
+    return Evaluation(
+        model=model,
+        made_by=made_by,
+        protocols=protocol.protocols_of(measurements, images, extractors),
+        figures={
+            figure.name: attrs.asdict(figure, filter=attrs.filters.exclude("name"))
+            for figure in listed
+        },
+        per_dimension={name: getattr(dimensions, name).tolist() for name in names},
+        posteriors=attrs.asdict(measurements.posteriors),
+        verdict=attrs.asdict(verdict.decide(measurements, config)),
+    )
+
+
+def to_text(evaluation: Evaluation) -> str:
+    """Return the file's text."""
+    return json.dumps(attrs.asdict(evaluation), indent=1) + "\n"
+
+
+def load(path: str) -> Evaluation:
+    """Read an evaluation.
+
+    Raises:
+        UserError: There is none, or it can't be read.
+    """
+    try:
+        with open(path) as file:
+            values = json.load(file)
+        if values["schema_version"] == _SCHEMA_VERSION:
+            return Evaluation(**values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise files.UserError(
+            f"Expected an evaluation made by tools.evaluate in {path}, it can't be "
+            f"read: {error}"
+        ) from error
+    raise files.UserError(
+        f"Expected an evaluation of schema version {_SCHEMA_VERSION} in {path}, "
+        f"received version {values['schema_version']}. Evaluate again."
+    )

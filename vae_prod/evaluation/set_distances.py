@@ -1,0 +1,34 @@
+"""Sliced Wasserstein distances of a model's images, as sets, from real ones."""
+
+from vae_prod.evaluation import held_out, wasserstein
+from vae_prod.reporting import plots
+
+
+class SetDistances:
+    """Patches of targets, reconstructions and samples, of the first images alone."""
+
+    def __init__(self, image_shape: tuple[int, int, int], limit: int, seed: int):
+        self._limit = limit
+        self._seed = seed
+        self._targets, self._reconstructions, self._samples = (
+            wasserstein.Patches(image_shape, seed) for _ in range(3)
+        )
+
+    def add(self, batch: held_out.Batch) -> None:
+        """Add a batch, and as many images of random z, all as they would be saved."""
+        size = min(len(batch), self._limit - self._targets.num_images)
+        if size:
+            self._targets.add(plots.to_uint8(batch.targets[:size]))
+            self._reconstructions.add(plots.to_uint8(batch.reconstructions[:size]))
+            self._samples.add(plots.to_uint8(batch.samples(size)))
+
+    def result(self) -> dict:
+        """Return the fields of `Quality` that these are."""
+        return {
+            "distance_images": self._targets.num_images,
+            "sample_distance": self._from_targets(self._samples),
+            "reconstruction_distance": self._from_targets(self._reconstructions),
+        }
+
+    def _from_targets(self, patches: wasserstein.Patches) -> wasserstein.Distance:
+        return wasserstein.distance(patches, self._targets, self._seed)
