@@ -137,7 +137,7 @@ def _fitted(kind, values, trained):
 
 def _reconstructions(values, trained):
     from tools import models
-    from vae_prod.reporting import plots
+    from vae_prod.reporting import image_grids
 
     for split in values.splits:
         count = values.rows * values.columns
@@ -148,10 +148,10 @@ def _reconstructions(values, trained):
         columns = min(values.columns, len(inputs))
         full = len(inputs) // columns * columns
         decoded = trained.codec.decode_many(trained.codec.encode(inputs)["z_mean"])
-        shown = [inputs, plots.to_uint8(decoded)]
+        shown = [inputs, image_grids.to_uint8(decoded)]
         if "target" in chosen:  # The input is corrupted: show the clean image too.
             shown.insert(0, chosen["target"])
-        rows = plots.stacked_rows(columns, *(images[:full] for images in shown))
+        rows = image_grids.stacked_rows(columns, *(images[:full] for images in shown))
         yield f"reconstructions_{split}", rows
 
 
@@ -182,14 +182,14 @@ _DRAW = {
 
 
 def _save(values, out: str, name: str, images) -> list[str]:
-    from vae_prod.reporting import plots
+    from vae_prod.reporting import image_grids
 
     paths = []
     for factor in values.sharpness:
-        shown = images if factor == 1 else plots.sharpen(images, factor)
+        shown = images if factor == 1 else image_grids.sharpen(images, factor)
         suffix = "" if factor == 1 else f"_sharpness_{factor:g}"
         paths.append(os.path.join(out, f"{name}{suffix}.png"))
-        plots.save_png(paths[-1], plots.grid(shown, values.columns))
+        image_grids.save_png(paths[-1], image_grids.grid(shown, values.columns))
     return paths
 
 

@@ -28,7 +28,7 @@ from tools import (
 from vae_prod import config as config_lib
 from vae_prod.latent import sampling
 from vae_prod.model import vae as vae_lib
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 from vae_prod.serving import description, record, replay, versions
 
 _run = train_test.run_program
@@ -121,7 +121,7 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
             temperature=tf.ones([3]),
             sampler=tf.fill([3], "prior"),
         )
-        served = plots.grid(served["image"].numpy(), 3)
+        served = image_grids.grid(served["image"].numpy(), 3)
         # A level: kernels round by the size of a batch.
         self.assertAllClose(served.astype(np.int32), drawn, rtol=0, atol=1)
 

@@ -7,7 +7,8 @@ from pipelines import files
 from tools.search import search_directory, trial_runs
 from tools.search import workers as workers_lib
 from vae_prod.training import stopping
-from vae_prod.tuning import leaderboard, oracles, service, wording, worker
+from vae_prod.tuning import chief as chief_lib
+from vae_prod.tuning import chief_client, leaderboard, oracles, trials_table, worker
 
 
 class Stopped(Exception):
@@ -52,16 +53,16 @@ def work(search: search_directory.Search, timeout: float) -> None:
     address = (
         f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
     )
-    client = service.connect(address, timeout)
+    client = chief_client.connect(address, timeout)
     try:
-        with service.reaching(address):
+        with chief_client.reaching(address):
             worker.work(
                 client,
                 os.environ["KERASTUNER_TUNER_ID"],
                 search.config,
                 search.directory,
                 trial_runs.TrialRuns(search.space, search.base),
-                during=lambda trial: service.beating(client, trial, timeout),
+                during=lambda trial: chief_client.beating(client, trial, timeout),
             )
     except stopping.Stopped as error:
         raise Stopped("a checkpoint is saved") from error
@@ -90,7 +91,7 @@ def lead(
         oracle.release(
             [name for name in oracle.ongoing_trials if name not in local_names]
         )
-    chief = service.Chief(oracle, host, port, timeout)
+    chief = chief_lib.Chief(oracle, host, port, timeout)
     print(f"chief at {host}:{chief.port}", flush=True)
     table = _Table(search, oracle)
     local = None
@@ -147,7 +148,7 @@ class _Table:
         rows, objective = self._search.rows(), self._search.objective
         leaderboard.write(rows, objective, self._search.directory)
         print(f"\n{self._ended} of {self._total} trials have ended")
-        print(wording.table(rows, objective), flush=True)
+        print(trials_table.table(rows, objective), flush=True)
         failed = self._oracle.failed_in_a_row()
         most = self._search.config.max_failed_in_a_row
         if most and failed >= most:

@@ -21,8 +21,18 @@ from pipelines import files, shards
 from tools import flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
-from vae_prod.reporting import plots as pictures
-from vae_prod.tuning import leaderboard, oracles, plots, space, trials, wording
+from vae_prod.reporting import image_grids
+from vae_prod.tuning import (
+    explanation,
+    front_chart,
+    leaderboard,
+    objective_chart,
+    oracles,
+    sample_sheet,
+    search_space,
+    settings_chart,
+    trials,
+)
 
 _PANELS = 4
 
@@ -42,9 +52,9 @@ class Search:
     base: runs.Run
 
     @property
-    def space(self) -> space.Space:
+    def space(self) -> search_space.SearchSpace:
         """What is searched, as KerasTuner asks for it."""
-        return space.Space(self.config, self.base.model, self.base.train)
+        return search_space.SearchSpace(self.config, self.base.model, self.base.train)
 
     @property
     def objective(self) -> leaderboard.Objective:
@@ -146,18 +156,20 @@ class Search:
             if row.status == "completed"
         ]
         sheets = {
-            "objective": plots.objective_over_trials(rows, self.objective),
-            "parallel_coordinates": plots.parallel_coordinates(rows, self.objective),
-            "front": plots.front(rows, self.objective),
+            "objective": objective_chart.objective_over_trials(rows, self.objective),
+            "parallel_coordinates": settings_chart.parallel_coordinates(
+                rows, self.objective
+            ),
+            "front": front_chart.front(rows, self.objective),
         }
         if best:
             shown = best if len(best) <= _PANELS + 1 else [*best[:_PANELS], best[-1]]
             panels = [self._panel(best, row) for row in shown]
-            sheets["samples"] = plots.samples_side_by_side(panels)
+            sheets["samples"] = sample_sheet.samples_side_by_side(panels)
             self._write_best(best[0])
         for name, sheet in sheets.items():
-            pictures.save_png(os.path.join(self.directory, f"{name}.png"), sheet)
-        return wording.reason(rows, self.objective)
+            image_grids.save_png(os.path.join(self.directory, f"{name}.png"), sheet)
+        return explanation.explain(rows, self.objective)
 
     def _panel(self, best, row: leaderboard.Row) -> tuple[str, np.ndarray]:
         folder = trials.directory(self.directory, row.trial)

@@ -16,10 +16,9 @@ from vae_prod.latent import sampling
 from vae_prod.model import codec, likelihoods
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 from vae_prod.training import batch_norm, graphs
-from vae_prod.tuning import space as space_lib
-from vae_prod.tuning import trials
+from vae_prod.tuning import search_space, trials
 
 HELD_OUT = "validation"
 _COLUMNS = 4
@@ -34,7 +33,7 @@ class TrialRuns:
         base: The run that every trial is, but for what is searched.
     """
 
-    def __init__(self, space: space_lib.Space, base: runs.Run):
+    def __init__(self, space: search_space.SearchSpace, base: runs.Run):
         self.space = space
         self.base = base
         self.manifest = shards.load_manifest(base.data_dir)
@@ -84,9 +83,9 @@ class TrialRuns:
             images = codec.from_model(model).decode(
                 sampling.prior(seeds, model.config.z_dim)
             )
-        images = plots.to_uint8(images)
-        plots.save_png(
-            os.path.join(directory, "samples.png"), plots.grid(images, _COLUMNS)
+        images = image_grids.to_uint8(images)
+        image_grids.save_png(
+            os.path.join(directory, "samples.png"), image_grids.grid(images, _COLUMNS)
         )
         with files.open_new(os.path.join(directory, "samples.npy")) as file:
             np.save(file, images)

@@ -10,7 +10,7 @@ from pipelines.reading import dataset
 from tools.studies import encodings, losses, outcome, pictures, published, quality
 from tools.studies import lab as lab_lib
 from vae_prod.latent import sampling, statistics
-from vae_prod.reporting import latent_plots, report
+from vae_prod.reporting import latent_charts, report
 
 _TINY = 1e-5
 # Half the sides of the boxes that random points are drawn from, beside the prior.
@@ -58,7 +58,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 def _radii_parts(radii, opened) -> list[report.Part]:
     z_dim = next(iter(radii.values())).z_dim
     root = float(np.sqrt(z_dim))
-    sheet = latent_plots.radius_histogram(
+    sheet = latent_charts.radius_histogram(
         {name: of_run.counts for name, of_run in radii.items()}, z_dim
     )
     rows = [

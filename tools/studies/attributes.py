@@ -9,7 +9,7 @@ from tools.studies import annotations, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
 from vae_prod.latent import arithmetic, sampling
 from vae_prod.latent import encodings as encodings_lib
-from vae_prod.reporting import plots, report
+from vae_prod.reporting import image_grids, report
 
 # Edited where nothing is asked for and the images have them, held and not held often
 # enough.
@@ -196,7 +196,7 @@ def _picture(
     ]
     decoded = run.codec.decode_many(np.concatenate(changed))
     originals = encodings.images(lab, run, lab.held_out, rows)
-    decoded = plots.to_uint8(decoded).reshape(len(rows), -1, *decoded.shape[1:])
+    decoded = image_grids.to_uint8(decoded).reshape(len(rows), -1, *decoded.shape[1:])
     shown = np.concatenate([originals[:, None], decoded], axis=1)
     multiples = ", ".join(f"{s:g}" for s in strengths)
     return pictures.grid(
@@ -213,7 +213,7 @@ def _interpolation(lab: lab_lib.Lab, run: lab_lib.Opened) -> report.Picture:
     z = run.codec.encode(chosen)["z_mean"]
     paths = sampling.interpolate(z[:pairs], z[pairs : 2 * pairs], steps).numpy()
     decoded = run.codec.decode_many(paths.reshape(-1, z.shape[1]))
-    decoded = plots.to_uint8(decoded).reshape(pairs, steps, *chosen.shape[1:])
+    decoded = image_grids.to_uint8(decoded).reshape(pairs, steps, *chosen.shape[1:])
     ends = chosen[:pairs, None], chosen[pairs : 2 * pairs, None]
     shown = np.concatenate([ends[0], decoded, ends[1]], axis=1)
     return pictures.grid(

@@ -9,7 +9,7 @@ import numpy as np
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality
 from vae_prod.latent import sampling
-from vae_prod.reporting import plots, report
+from vae_prod.reporting import image_grids, report
 
 DECODERS = ("conv2d_transpose", "upsampling")
 # Decibels of a pattern above which it can be made out.
@@ -89,7 +89,7 @@ def _pictures(lab, opened) -> list[report.Part]:
     shown = [chosen.get("target", chosen["image"])]
     for run in opened.values():
         z_mean = run.codec.encode(chosen["image"])["z_mean"]
-        shown.append(plots.to_uint8(run.codec.decode(z_mean)))
+        shown.append(image_grids.to_uint8(run.codec.decode(z_mean)))
     caption = (
         f"Images of the {lab.held_out} split, below them their reconstructions by "
         f"{DECODERS[0]}, below these by {DECODERS[1]}."

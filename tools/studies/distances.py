@@ -7,7 +7,7 @@ import numpy as np
 from tools import progress
 from tools.studies import lab as lab_lib
 from vae_prod.evaluation import wasserstein
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 
 _BATCH = 250
 
@@ -70,7 +70,7 @@ class HeldOut:
         patches = wasserstein.Patches(self._shape, self._seed)
         for images in batches:
             missing = self.num_images - patches.num_images
-            patches.add(plots.to_uint8(images[:missing]))
+            patches.add(image_grids.to_uint8(images[:missing]))
             if len(images) >= missing:
                 break
         return patches

@@ -5,7 +5,7 @@ import numpy as np
 from tools.studies import distances, losses, outcome, pictures
 from tools.studies import lab as lab_lib
 from vae_prod.latent import sampling
-from vae_prod.reporting import charts, plots, report
+from vae_prod.reporting import charts, image_grids, report
 
 _TRAINING = "training images"
 _NORMAL = "normal"
@@ -46,7 +46,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 
 
 def _sharpened(batches, factor: float):
-    return lambda: (plots.sharpen(images, factor) for images in batches())
+    return lambda: (image_grids.sharpen(images, factor) for images in batches())
 
 
 def _first(batches, lab: lab_lib.Lab) -> np.ndarray:

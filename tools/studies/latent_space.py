@@ -7,7 +7,7 @@ from tools import progress
 from tools.studies import annotations, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
 from vae_prod.latent import statistics
-from vae_prod.reporting import latent_plots, plane_plots, projector, report
+from vae_prod.reporting import latent_charts, plane_charts, projector, report
 
 _SPLIT = dataset.TRAIN_SPLIT
 _CLUSTERED = 20_000
@@ -63,7 +63,7 @@ def _radii(lab, encoding) -> tuple[list[report.Part], dict]:
         ["largest", radii.largest],
         ["√z_dim, where N(0, I) has its points", root],
     ]
-    sheet = latent_plots.radius_histogram({"z_mean": radii.counts}, radii.z_dim)
+    sheet = latent_charts.radius_histogram({"z_mean": radii.counts}, radii.z_dim)
     caption = (
         "Points of N(0, I) lie on a thin shell at √z_dim. Of a VAE, z_mean lies "
         "further in, for its noise adds the rest."
@@ -91,7 +91,7 @@ def _coordinates(lab, encoding) -> tuple[list[report.Part], dict]:
         ["largest deviation", figures["largest_deviation"]],
         ["farthest value of all", figures["farthest"]],
     ]
-    sheet = latent_plots.coordinates(coordinates.edges, coordinates.counts)
+    sheet = latent_charts.coordinates(coordinates.edges, coordinates.counts)
     caption = (
         "All coordinates together, and each one: narrow ones at 0 carry nothing about "
         "the image."
@@ -113,7 +113,7 @@ def _components(lab, encoding) -> tuple[list[report.Part], dict]:
         "Variance of z_mean along its principal components: a steep fall means that "
         "few directions tell images apart."
     )
-    sheet = latent_plots.spectrum(variances)
+    sheet = latent_charts.spectrum(variances)
     figures = {
         "largest_variance": float(variances[0]),
         "components_for_90_percent": needed[0.9],
@@ -132,7 +132,7 @@ def _clusters(lab, encoding) -> tuple[list[report.Part], dict]:
         f"Mini-batch k-means of {len(points):,} points, picked at random. Clusters "
         "that images fall into would show as an elbow."
     )
-    sheet = latent_plots.inertia(numbers, inertias, len(points))
+    sheet = latent_charts.inertia(numbers, inertias, len(points))
     values = dict(zip(map(str, numbers), inertias.tolist(), strict=True))
     return [pictures.chart("clusters", sheet, caption)], values
 
@@ -145,7 +145,7 @@ def _tsne(lab, encoding) -> tuple[list[report.Part], dict]:
     for exaggeration, perplexity in _TSNE:
         print(f"t-SNE of {count:,} points, perplexity {perplexity:g}", flush=True)
         placed = statistics.tsne(points, exaggeration, perplexity, seed=lab.train.seed)
-        sheet = plane_plots.scatter(placed, labels, names, ("t-SNE 1", "t-SNE 2"))
+        sheet = plane_charts.scatter(placed, labels, names, ("t-SNE 1", "t-SNE 2"))
         name = f"tsne_{exaggeration:g}_{perplexity:g}"
         caption = f"Early exaggeration {exaggeration:g}, perplexity {perplexity:g}."
         parts.append(pictures.chart(name, sheet, caption))

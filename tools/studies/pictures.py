@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vae_prod.reporting import plots, report
+from vae_prod.reporting import image_grids, report
 
 # Charts have more pixels than they are shown with, to be sharp on phones and paper.
 _CHART_SCALE = 2 / 3
@@ -19,9 +19,9 @@ def grid(name: str, images: np.ndarray, columns: int, caption: str) -> report.Pi
         columns: Images of a row.
         caption: What to see.
     """
-    sheet = plots.grid(images, columns)
+    sheet = image_grids.grid(images, columns)
     scale = max(1, round(_READABLE_HEIGHT / images.shape[1]))
-    return report.Picture(name, plots.png_bytes(sheet), caption, scale=scale)
+    return report.Picture(name, image_grids.png_bytes(sheet), caption, scale=scale)
 
 
 def pairs(name: str, columns: int, caption: str, *sets: np.ndarray) -> report.Picture:
@@ -35,10 +35,14 @@ def pairs(name: str, columns: int, caption: str, *sets: np.ndarray) -> report.Pi
     """
     columns = min(columns, len(sets[0]))
     full = len(sets[0]) // columns * columns
-    rows = plots.stacked_rows(columns, *(plots.to_uint8(s[:full]) for s in sets))
+    rows = image_grids.stacked_rows(
+        columns, *(image_grids.to_uint8(s[:full]) for s in sets)
+    )
     return grid(name, rows, columns, caption)
 
 
 def chart(name: str, sheet: np.ndarray, caption: str) -> report.Picture:
     """Show a chart, uint8 [H, W, 3]."""
-    return report.Picture(name, plots.png_bytes(sheet), caption, scale=_CHART_SCALE)
+    return report.Picture(
+        name, image_grids.png_bytes(sheet), caption, scale=_CHART_SCALE
+    )

@@ -21,7 +21,7 @@ from tools.studies import (
 )
 from tools.studies import lab as lab_lib
 from vae_prod.latent import sampling, statistics
-from vae_prod.reporting import plane_plots, report
+from vae_prod.reporting import plane_charts, report
 
 _POINTS = 5000
 _SIDE = 20
@@ -158,20 +158,20 @@ def _section(lab, name: str, plane: _Plane) -> report.Section:
     where = "the prior's quantiles" if is_vae else "the box that the images span"
     sheets = {
         "scatter": (
-            plane_plots.scatter(*labelled),
+            plane_charts.scatter(*labelled),
             "z_mean of training images, by class.",
         ),
         "p_values": (
-            plane_plots.p_values(*labelled),
+            plane_charts.p_values(*labelled),
             "The same through the normal distribution function: N(0, I) would fill the "
             "square evenly.",
         ),
         "decoded": (
-            plane_plots.decoded_plane(decoded, across, up),
+            plane_charts.decoded_plane(decoded, across, up),
             f"Decoded over {where}.",
         ),
         "samples": (
-            plane_plots.samples(
+            plane_charts.samples(
                 plane.points,
                 samples,
                 plane.run.codec.decode_many(samples),

@@ -2,7 +2,7 @@
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, restoration
-from vae_prod.reporting import plots, report
+from vae_prod.reporting import image_grids, report
 
 
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
@@ -51,6 +51,6 @@ def picture(
     count = (rows or lab.study.rows) * lab.study.columns
     chosen = lab.choose(opened, split, count)["image"]
     z_mean = opened.codec.encode(chosen)["z_mean"]
-    back = plots.to_uint8(opened.codec.decode(z_mean))
+    back = image_grids.to_uint8(opened.codec.decode(z_mean))
     caption = f"Images of the {split} split, each row above its reconstructions."
     return pictures.pairs(name, lab.study.columns, caption, chosen, back)

@@ -7,7 +7,7 @@ from tools.studies import lab as lab_lib
 from tools.studies import pictures
 from vae_prod.evaluation import image_similarity
 from vae_prod.latent import moments as moments_lib
-from vae_prod.reporting import plots, report
+from vae_prod.reporting import image_grids, report
 
 
 @attrs.frozen
@@ -59,7 +59,7 @@ def picture(
     """Show images of a split: clean, as the model was given them, as it gave them."""
     chosen = lab.choose(opened, split, lab.study.rows * lab.study.columns)
     z_mean = opened.codec.encode(chosen["image"])["z_mean"]
-    restored = plots.to_uint8(opened.codec.decode(z_mean))
+    restored = image_grids.to_uint8(opened.codec.decode(z_mean))
     return pictures.pairs(
         name,
         lab.study.columns,

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import files
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 
 WHERE_TO_GET_ONE = (
     "FID, KID, precision and recall need a feature extractor: give --features=PATH, "
@@ -55,7 +55,7 @@ class Extractor:
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images, uint8 or float in [0, 1]: float32 [B, D]."""
-        images = plots.to_uint8(images)
+        images = image_grids.to_uint8(images)
         parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
         return np.concatenate([self.extract(part) for part in parts])
 

@@ -1,7 +1,7 @@
 """Sliced Wasserstein distances of a model's images, as sets, from real ones."""
 
 from vae_prod.evaluation import held_out, wasserstein
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 
 
 class SetDistances:
@@ -18,9 +18,11 @@ class SetDistances:
         """Add a batch, and as many images of random z, all as they would be saved."""
         size = min(len(batch), self._limit - self._targets.num_images)
         if size:
-            self._targets.add(plots.to_uint8(batch.targets[:size]))
-            self._reconstructions.add(plots.to_uint8(batch.reconstructions[:size]))
-            self._samples.add(plots.to_uint8(batch.samples(size)))
+            self._targets.add(image_grids.to_uint8(batch.targets[:size]))
+            self._reconstructions.add(
+                image_grids.to_uint8(batch.reconstructions[:size])
+            )
+            self._samples.add(image_grids.to_uint8(batch.samples(size)))
 
     def result(self) -> dict:
         """Return the fields of `Quality` that these are."""

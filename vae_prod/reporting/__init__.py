@@ -1,1 +1,1 @@
-"""Figures for people: plots, charts, the projector, HTML reports."""
+"""Figures for people: grids of images, charts, the projector, HTML reports."""

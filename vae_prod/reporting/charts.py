@@ -1,4 +1,4 @@
-"""Charts of a few figures: lines and a front, readable with any colour vision.
+"""Charts by Matplotlib: lines, fronts, bars, and what all charts have in common.
 
 Letters are large for the width, for phones, and nothing is told by colour alone.
 """
@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib import figure
 from matplotlib.backends import backend_agg
 
-from vae_prod.reporting import plots
-
+# Okabe & Ito (2008): distinguishable with any colour vision.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 # Beside their colours, so that series can be told apart in grey too.
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -62,7 +62,7 @@ def front(
 
     def draw(sheet):
         axes = sheet.subplots()
-        axes.plot(*zip(*points.values(), strict=True), "o-", color=plots.COLORS[0])
+        axes.plot(*zip(*points.values(), strict=True), "o-", color=COLORS[0])
         for name, place in points.items():
             axes.annotate(name, place, (6, 6), textcoords="offset points", fontsize=11)
         axes.margins(0.15)
@@ -71,9 +71,26 @@ def front(
     return drawn(draw, 4.5)
 
 
+def kl_per_dimension(kl: np.ndarray) -> np.ndarray:
+    """Draw the KL of each latent dimension as bars, largest first.
+
+    Args:
+        kl: float [z_dim], nats, averaged over images.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    sheet = figure.Figure(figsize=(6, 3), dpi=100, layout="constrained")
+    axes = sheet.subplots()
+    axes.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=1.0, color=COLORS[0])
+    axes.set_xlabel("latent dimension, by rank")
+    axes.set_ylabel("KL (nats per image)")
+    return rendered(sheet)
+
+
 def _look(number: int) -> dict:
     return {
-        "color": plots.COLORS[number % len(plots.COLORS)],
+        "color": COLORS[number % len(COLORS)],
         "linestyle": _STYLES[number % len(_STYLES)],
         "marker": _MARKERS[number % len(_MARKERS)],
     }

@@ -16,7 +16,7 @@ from PIL import Image
 from tensorboard.plugins import projector
 
 from pipelines import files
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 
 # The projector reads no larger picture than this many pixels a side.
 _SHEET_SIDE = 8192
@@ -58,7 +58,9 @@ class Points:
             place.sprite.image_path = f"{self.name}_sprite.png"
             sheet, size = sprite(self.images)
             place.sprite.single_image_dim.extend(size)
-            plots.save_png(os.path.join(directory, place.sprite.image_path), sheet)
+            image_grids.save_png(
+                os.path.join(directory, place.sprite.image_path), sheet
+            )
         projector.visualize_embeddings(directory, config)
 
     def _metadata(self) -> Iterator[str]:
@@ -82,8 +84,8 @@ def sprite(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     longest = max(height, width)
     scale = min(1.0, _LARGEST_THUMBNAIL / longest, _SHEET_SIDE / (across * longest))
     size = max(1, int(width * scale)), max(1, int(height * scale))
-    small = np.stack([_resized(image, size) for image in plots.to_uint8(images)])
-    sheet = plots.grid(small, across, gap=0)
+    small = np.stack([_resized(image, size) for image in image_grids.to_uint8(images)])
+    sheet = image_grids.grid(small, across, gap=0)
     full = np.zeros((across * size[1], across * size[0], 3), np.uint8)
     full[: sheet.shape[0], : sheet.shape[1]] = sheet
     return full, size

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from vae_prod.latent import samplers, sampling
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 from vae_prod.serving import functions as functions_lib
 from vae_prod.serving import pictures, replay
 
@@ -108,7 +108,7 @@ def _array(values: np.ndarray) -> np.ndarray:
 def _files(images: np.ndarray, preparation: pictures.Preparation) -> np.ndarray:
     """Encode images as PNG and JPEG files by turns, of sizes that must be prepared."""
     files = []
-    for number, image in enumerate(plots.to_uint8(images)):
+    for number, image in enumerate(image_grids.to_uint8(images)):
         flat = image[..., 0] if image.shape[-1] == 1 else image
         buffer = io.BytesIO()
         kind = ("PNG", "JPEG")[number % 2]

@@ -11,7 +11,7 @@ from vae_prod.model import codec as codec_lib
 from vae_prod.model import kl
 from vae_prod.model.kernels import ops
 from vae_prod.optim import adam
-from vae_prod.reporting import plots
+from vae_prod.reporting import charts, image_grids
 from vae_prod.training import step_counting
 
 _COLUMNS = 7
@@ -128,18 +128,22 @@ class TensorBoard(step_counting.StepCallback):
             tf.summary.histogram("latent/z_log_var", z_log_var, self.step)
             kl = ops.diagonal_gaussian_kl(z_mean, z_log_var).numpy().mean(axis=0)
             tf.summary.histogram("latent/kl_per_dimension", kl, self.step)
-            self._image("latent/kl_by_rank", plots.kl_per_dimension(kl))
+            self._image("latent/kl_by_rank", charts.kl_per_dimension(kl))
 
     def _show_images(self, trained: codec_lib.Codec) -> None:
         count = min(len(self.pictures.inputs), 3 * _COLUMNS) // _COLUMNS * _COLUMNS
         if count:
             inputs = self.pictures.inputs[:count]
             targets = self.pictures.targets[:count]
-            images = plots.to_uint8(trained.decode(trained.encode(inputs)["z_mean"]))
-            rows = plots.stacked_rows(_COLUMNS, targets, images)
-            self._image("images/reconstructions", plots.grid(rows, _COLUMNS))
+            images = image_grids.to_uint8(
+                trained.decode(trained.encode(inputs)["z_mean"])
+            )
+            rows = image_grids.stacked_rows(_COLUMNS, targets, images)
+            self._image("images/reconstructions", image_grids.grid(rows, _COLUMNS))
         z = sampling.prior(tf.range(4 * _COLUMNS), trained.z_dim)
-        self._image("images/prior_samples", plots.grid(trained.decode(z), _COLUMNS))
+        self._image(
+            "images/prior_samples", image_grids.grid(trained.decode(z), _COLUMNS)
+        )
 
     def _image(self, name: str, image: np.ndarray) -> None:
         tf.summary.image(name, image[None], self.step)

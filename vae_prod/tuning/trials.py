@@ -80,12 +80,12 @@ def plan(search_dir: str, trial_id: str, values: Mapping, epochs: int) -> Plan:
         values: KerasTuner's values, with Hyperband's own among them.
         epochs: Epochs where Hyperband says nothing.
     """
-    own = {k: v for k, v in values.items() if not k.startswith(_PRIVATE)}
+    searched = {k: v for k, v in values.items() if not k.startswith(_PRIVATE)}
     previous = values.get(_CONTINUES, "")
     return Plan(
         trial_id,
         directory(search_dir, trial_id),
-        own,
+        searched,
         values.get(_EPOCHS, epochs),
         previous and directory(search_dir, previous),
     )

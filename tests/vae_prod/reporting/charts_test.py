@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.reporting import charts, plots
+from vae_prod.reporting import charts
 
 
 def _has_color(sheet: np.ndarray, color: str) -> bool:
@@ -15,14 +15,14 @@ class ChartsTest(tf.test.TestCase):
         sheet = charts.lines(series, "x", "y")
         self.assertAllEqual(sheet.shape, [600, 900, 3])
         self.assertDTypeEqual(sheet, np.uint8)
-        for color in plots.COLORS[:2]:
+        for color in charts.COLORS[:2]:
             self.assertTrue(_has_color(sheet, color), color)
-        self.assertFalse(_has_color(sheet, plots.COLORS[2]))
+        self.assertFalse(_has_color(sheet, charts.COLORS[2]))
 
     def test_a_line_without_points_is_left_out(self):
         sheet = charts.lines({"a": ([1, 2], [1, 2]), "b": ([], [])}, "x", "y")
-        self.assertTrue(_has_color(sheet, plots.COLORS[0]))
-        self.assertFalse(_has_color(sheet, plots.COLORS[1]))
+        self.assertTrue(_has_color(sheet, charts.COLORS[0]))
+        self.assertFalse(_has_color(sheet, charts.COLORS[1]))
 
     def test_front_names_its_points(self):
         points = {"small": (1.0, 5.0), "large": (4.0, 2.0)}
@@ -30,6 +30,11 @@ class ChartsTest(tf.test.TestCase):
         bare = charts.front({" ": (1.0, 5.0), "  ": (4.0, 2.0)}, "x", "y")
         self.assertAllEqual(named.shape, bare.shape)
         self.assertGreater(np.count_nonzero(named != bare), 100)
+
+    def test_kl_per_dimension_is_a_picture(self):
+        image = charts.kl_per_dimension(np.array([0.1, 2.0, 0.0]))
+        self.assertAllEqual(image.shape, [300, 600, 3])
+        self.assertGreater(image.std(), 1.0)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from vae_prod.reporting import plots, report
+from vae_prod.reporting import image_grids, report
 
 _VOID = {"meta", "img"}
 _HOSTILE = '<script>alert("x")</script> & "so" \'on\''
 
 
 def _png(height=4, width=6) -> bytes:
-    return plots.png_bytes(np.zeros((height, width, 3), np.uint8))
+    return image_grids.png_bytes(np.zeros((height, width, 3), np.uint8))
 
 
 class _Page(html.parser.HTMLParser):

@@ -6,7 +6,7 @@ from absl.testing import parameterized
 from PIL import Image, ImageOps
 
 from tests.vae_prod.serving import tiny_exports
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 from vae_prod.serving import pictures
 
 
@@ -127,8 +127,8 @@ class EncodePngTest(tf.test.TestCase, parameterized.TestCase):
         images = rng.uniform(size=(2, 7, 6, channels)).astype(np.float32)
         files = pictures.encode_png(tf.constant(images), sharpness).numpy()
         got = np.stack([tf.io.decode_png(file) for file in files])
-        expected = images if sharpness == 1 else plots.sharpen(images, sharpness)
-        self.assertAllEqual(got, plots.to_uint8(expected))
+        expected = images if sharpness == 1 else image_grids.sharpen(images, sharpness)
+        self.assertAllEqual(got, image_grids.to_uint8(expected))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
 from vae_prod.latent import sampling
 from vae_prod.model import codec
-from vae_prod.reporting import plots
+from vae_prod.reporting import image_grids
 from vae_prod.serving import functions as functions_lib
 from vae_prod.serving import replay, signatures
 
@@ -104,7 +104,7 @@ class SignaturesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(got["image"], self.codec.decode(z))
 
     def test_files_in_and_out(self):
-        levels = plots.to_uint8(_images(2))
+        levels = image_grids.to_uint8(_images(2))
         files = []
         for image in levels:
             buffer = io.BytesIO()
@@ -116,7 +116,7 @@ class SignaturesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(got, expected)
         got = self.ask("reconstruct_jpeg_png", image_bytes=files)["image_bytes"]
         decoded = np.stack([tf.io.decode_png(file) for file in got])
-        self.assertAllEqual(decoded, plots.to_uint8(expected))
+        self.assertAllEqual(decoded, image_grids.to_uint8(expected))
 
     def test_what_is_refused_names_its_input(self):
         # Every kind of wrong request there is, and each input of each signature.

@@ -2,7 +2,7 @@
 
 All are functions of arrays and return uint8 [height, width, 3], readable with any
 colour vision, for nothing is told by colour alone, and on a phone: letters are large
-for the width. Plots of a plane of points are in `plane_plots`.
+for the width. Plots of a plane of points are in `plane_charts`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from matplotlib import ticker
 from scipy import stats
 
 from vae_prod.latent import statistics
-from vae_prod.reporting import charts, plots
+from vae_prod.reporting import charts
 
 _STYLES = ("-", "--", ":", "-.")
 _GREY = "#555555"
@@ -36,9 +36,9 @@ def radius_histogram(
     def draw(sheet):
         axes = sheet.subplots()
         top = root + 3
-        for number, (name, each) in enumerate(counts.items()):
-            share = 100 * each / each.sum()
-            edges = width * np.arange(len(each) + 1)
+        for number, (name, images) in enumerate(counts.items()):
+            share = 100 * images / images.sum()
+            edges = width * np.arange(len(images) + 1)
             top = max(top, edges[np.searchsorted(np.cumsum(share), 99.9) + 1])
             axes.stairs(share, edges, label=name, **_series(number, len(counts)))
         radius = np.linspace(0, top, 500)
@@ -58,7 +58,7 @@ def radius_histogram(
 
 
 def _series(number: int, in_all: int) -> dict:
-    color = plots.COLORS[number % len(plots.COLORS)]
+    color = charts.COLORS[number % len(charts.COLORS)]
     if in_all == 1:
         return {"color": color, "fill": True, "alpha": 0.6}
     style = _STYLES[number % len(_STYLES)]
@@ -88,7 +88,7 @@ def coordinates(edges: np.ndarray, counts: np.ndarray) -> np.ndarray:
             edges,
             fill=True,
             alpha=0.6,
-            color=plots.COLORS[0],
+            color=charts.COLORS[0],
             label="all coordinates",
         )
         fine = np.linspace(edges[0], edges[-1], 400)
@@ -120,7 +120,7 @@ def inertia(
 
     def draw(sheet):
         axes = sheet.subplots()
-        axes.plot(clusters, inertia, "o-", color=plots.COLORS[0], markersize=5)
+        axes.plot(clusters, inertia, "o-", color=charts.COLORS[0], markersize=5)
         axes.set_ylim(bottom=0)
         distance = "mean squared distance\nfrom the centre (no unit)"
         charts.tidy(axes, f"clusters, of {num_points:,} points", distance)
@@ -135,11 +135,11 @@ def spectrum(variances: np.ndarray) -> np.ndarray:
         variances: float [z_dim], largest first.
     """
     ranks = np.arange(1, len(variances) + 1)
-    held = 100 * np.cumsum(variances) / variances.sum()
+    shares = 100 * np.cumsum(variances) / variances.sum()
 
     def draw(sheet):
         above, below = sheet.subplots(2, sharex=True)
-        line = {"color": plots.COLORS[0], "linewidth": 2}
+        line = {"color": charts.COLORS[0], "linewidth": 2}
         floor = variances.max() * 1e-8
         above.semilogy(ranks, np.maximum(variances, floor), **line)
         above.axhline(1.0, color="black", linestyle="--", linewidth=1.2)
@@ -153,10 +153,10 @@ def spectrum(variances: np.ndarray) -> np.ndarray:
             fontsize=11,
         )
         charts.tidy(above, "", "variance\n(no unit)")
-        below.plot(ranks, held, **line)
+        below.plot(ranks, shares, **line)
         for share in (90, 99):
-            number = int(np.searchsorted(held, share)) + 1
-            below.plot(number, held[number - 1], "o", color="black")
+            number = int(np.searchsorted(shares, share)) + 1
+            below.plot(number, shares[number - 1], "o", color="black")
             left = number <= len(variances) / 2
             below.annotate(
                 f"{share} %: {number}",

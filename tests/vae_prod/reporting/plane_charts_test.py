@@ -4,7 +4,7 @@ from absl.testing import parameterized
 from scipy import stats
 
 from tests.vae_prod import tiny
-from vae_prod.reporting import plane_plots, plots
+from vae_prod.reporting import charts, plane_charts
 
 _POINTS = np.random.default_rng(0).normal(size=(60, 2))
 _LABELS = np.arange(60) % 9
@@ -21,24 +21,24 @@ def _has(picture: np.ndarray, color: str) -> bool:
 
 class ScatterTest(tf.test.TestCase):
     def test_classes_have_colours_of_their_own(self):
-        plain = plane_plots.scatter(_POINTS)
-        classes = plane_plots.scatter(_POINTS, _LABELS, _NAMES)
+        plain = plane_charts.scatter(_POINTS)
+        classes = plane_charts.scatter(_POINTS, _LABELS, _NAMES)
         self.assertEqual((plain.dtype, plain.shape[1:]), (np.uint8, (900, 3)))
-        self.assertTrue(_has(plain, plots.COLORS[0]))
-        self.assertFalse(_has(plain, plots.COLORS[3]))
-        for color in plots.COLORS:
+        self.assertTrue(_has(plain, charts.COLORS[0]))
+        self.assertFalse(_has(plain, charts.COLORS[3]))
+        for color in charts.COLORS:
             self.assertTrue(_has(classes, color), color)
 
     def test_classes_without_points(self):
         labels = np.zeros(60, int)
-        picture = plane_plots.scatter(_POINTS, labels, _NAMES)
-        self.assertFalse(_has(picture, plots.COLORS[1]))
+        picture = plane_charts.scatter(_POINTS, labels, _NAMES)
+        self.assertFalse(_has(picture, charts.COLORS[1]))
 
     def test_p_values_are_the_normal_s_shares(self):
         shares = stats.norm.cdf(_POINTS)
         names = tuple(f"share of N(0, 1) below z {i}" for i in (1, 2))
-        expected = plane_plots.scatter(shares, _LABELS, _NAMES, names)
-        self.assertAllEqual(plane_plots.p_values(_POINTS, _LABELS, _NAMES), expected)
+        expected = plane_charts.scatter(shares, _LABELS, _NAMES, names)
+        self.assertAllEqual(plane_charts.p_values(_POINTS, _LABELS, _NAMES), expected)
 
 
 class DecodedTest(tf.test.TestCase, parameterized.TestCase):
@@ -46,7 +46,7 @@ class DecodedTest(tf.test.TestCase, parameterized.TestCase):
     def test_images_stand_at_their_places(self, channels):
         images = np.zeros((6, 8, 8, channels), np.float32)
         images[2] = 1.0  # The last of the top row: white.
-        picture = plane_plots.decoded_plane(images, [0.0, 1.0, 2.0], [-1.0, 1.0])
+        picture = plane_charts.decoded_plane(images, [0.0, 1.0, 2.0], [-1.0, 1.0])
         black = np.argwhere((picture == 0).all(axis=-1))
         (top, left), (bottom, right) = black.min(axis=0), black.max(axis=0)
         height, width = bottom - top, right - left
@@ -61,7 +61,7 @@ class DecodedTest(tf.test.TestCase, parameterized.TestCase):
     def test_samples_are_shown_with_their_images(self, channels):
         grey = np.full((5, 8, 8, channels), 0.2, np.float32)
         pictures = [
-            plane_plots.samples(_POINTS, _POINTS[:5], images, _LABELS, _NAMES)
+            plane_charts.samples(_POINTS, _POINTS[:5], images, _LABELS, _NAMES)
             for images in (grey, tiny.images(5, (8, 8, channels)))
         ]
         own = (pictures[0] == 51).all(axis=-1)

@@ -1,4 +1,4 @@
-"""The space of a search, between KerasTuner's values and the package's settings."""
+"""The search space: KerasTuner's hyperparameters to the package's settings."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from vae_prod.model import vae as vae_lib
 from vae_prod.training import building
 
 
-class Space(keras_tuner.HyperModel):
+class SearchSpace(keras_tuner.HyperModel):
     """What is searched; everything else stays as the settings say.
 
     Args:

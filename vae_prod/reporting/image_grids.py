@@ -1,4 +1,4 @@
-"""Pictures: grids of images and plots, as uint8 arrays and PNG files."""
+"""Grids of images: laid out, sharpened, as uint8 arrays and PNG files."""
 
 import io
 import os
@@ -7,9 +7,6 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from pipelines import files
-
-# Okabe & Ito (2008): distinguishable with any colour vision.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -87,25 +84,3 @@ def save_png(path: str, image: np.ndarray) -> None:
     """Write uint8 [H, W, 3] as PNG, aside first, then under its name."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     files.write(path, png_bytes(image))
-
-
-def kl_per_dimension(kl: np.ndarray) -> np.ndarray:
-    """Plot the KL of each latent dimension, largest first.
-
-    Args:
-        kl: float [z_dim], nats, averaged over images.
-
-    Returns:
-        uint8 [height, width, 3].
-    """
-    # Matplotlib takes a second to import; only those who plot wait for it.
-    from matplotlib import figure
-
-    sheet = figure.Figure(figsize=(6, 3), dpi=100, layout="constrained")
-    axes = sheet.subplots()
-    axes.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=1.0, color=COLORS[0])
-    axes.set_xlabel("latent dimension, by rank")
-    axes.set_ylabel("KL (nats per image)")
-    buffer = io.BytesIO()
-    sheet.savefig(buffer, format="png")
-    return np.asarray(Image.open(buffer).convert("RGB"))

@@ -1,4 +1,4 @@
-"""Where values stand on an axis and labels in a plot, as shares between 0 and 1."""
+"""Layout of charts: values on an axis and labels of points, as shares from 0 to 1."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import patheffects
 from scipy import stats
 
-from vae_prod.reporting import charts, plots
+from vae_prod.reporting import charts, image_grids
 
 AXES = ("z 1 (no unit)", "z 2 (no unit)")
 _MARKERS = ("o", "^", "s", "v", "D", "P", "X")
@@ -61,13 +61,13 @@ def _scatter(axes, points, labels, names) -> None:
         labels, names = np.zeros(len(points), int), ("",)
     for turn in range(_TURNS):
         for number in range(len(names)):
-            own = points[turn::_TURNS][labels[turn::_TURNS] == number]
+            members = points[turn::_TURNS][labels[turn::_TURNS] == number]
             axes.scatter(
-                *own.T,
+                *members.T,
                 s=size,
                 alpha=0.6,
                 linewidths=0,
-                color=plots.COLORS[number % len(plots.COLORS)],
+                color=charts.COLORS[number % len(charts.COLORS)],
                 # Another one for the same colour.
                 marker=_MARKERS[(number + number // 7) % len(_MARKERS)],
             )
@@ -93,7 +93,7 @@ def decoded_plane(
         up: Values of the second coordinate, from bottom to top.
         axis_labels: What the axes are, with their units.
     """
-    grid = plots.grid(images, len(across), gap=0)
+    grid = image_grids.grid(images, len(across), gap=0)
 
     def draw(sheet):
         axes = sheet.subplots()
@@ -131,7 +131,7 @@ def samples(
         columns: Images of a row.
     """
     rows = -(-len(samples) // columns)
-    shown = plots.to_uint8(np.asarray(images))
+    shown = image_grids.to_uint8(np.asarray(images))
 
     def draw(sheet):
         above, below = sheet.subfigures(2, height_ratios=(_HEIGHT, 1.9 * rows))

@@ -1,4 +1,4 @@
-"""Tests for vae_prod.tuning.service and the worker's loop."""
+"""Tests for vae_prod.tuning.chief, its client and the worker's loop."""
 
 import contextlib
 import os
@@ -12,7 +12,8 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.tuning import oracles, service, trials, worker
+from vae_prod.tuning import chief as chief_lib
+from vae_prod.tuning import chief_client, oracles, trials, worker
 
 _SEARCH = config_lib.SearchConfig(
     tuner="random",
@@ -28,7 +29,7 @@ class _Gone(Exception):
     pass
 
 
-class ServiceTest(tf.test.TestCase):
+class ChiefTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
         self.directory = self.create_tempdir().full_path
@@ -41,7 +42,7 @@ class ServiceTest(tf.test.TestCase):
         return oracles.make(_SEARCH, hp, 1, self.directory)
 
     def _chief(self, timeout=30.0):
-        chief = service.Chief(self._oracle(), "127.0.0.1", 0, timeout)
+        chief = chief_lib.Chief(self._oracle(), "127.0.0.1", 0, timeout)
         self.addCleanup(chief.stop)
         return chief
 
@@ -56,7 +57,7 @@ class ServiceTest(tf.test.TestCase):
             "KERASTUNER_ORACLE_PORT": str(port),
         }
         with mock.patch.dict(os.environ, variables):
-            client = service.connect(f"127.0.0.1:{port}", timeout)
+            client = chief_client.connect(f"127.0.0.1:{port}", timeout)
 
         def work():
             with contextlib.suppress(_Gone):
@@ -66,7 +67,7 @@ class ServiceTest(tf.test.TestCase):
                     _SEARCH,
                     self.directory,
                     run or self._run,
-                    during=lambda trial: service.beating(client, trial, timeout),
+                    during=lambda trial: chief_client.beating(client, trial, timeout),
                 )
 
         thread = threading.Thread(target=work, name=name)
@@ -141,7 +142,7 @@ class ServiceTest(tf.test.TestCase):
     def test_a_port_in_use_is_refused(self):
         chief = self._chief()
         with self.assertRaisesRegex(files.UserError, "in use"):
-            service.Chief(self._oracle(), "127.0.0.1", chief.port, 1.0)
+            chief_lib.Chief(self._oracle(), "127.0.0.1", chief.port, 1.0)
 
     def test_no_chief(self):
         with socket.socket() as free:

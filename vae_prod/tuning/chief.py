@@ -1,23 +1,20 @@
-"""Several workers on one search: KerasTuner's chief and its workers' connection to it.
+"""The chief of a search with several workers: hands out trials over gRPC.
 
 KerasTuner's own chief waits for ever for a worker that is gone. This one listens for
 signs of life: a worker asks for its trial again and again while it runs it, and one
 that falls silent loses the trial to the others.
 """
 
-import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent import futures
 
 import grpc
 from keras_tuner.src import protos
-from keras_tuner.src.distribute import oracle_chief, oracle_client
+from keras_tuner.src.distribute import oracle_chief
 
 from pipelines import files
 
-_BEATS_PER_TIMEOUT = 6
 _POLL_SECONDS = 0.5
 
 
@@ -144,61 +141,3 @@ class Chief:
     def stop(self) -> None:
         """Stop serving."""
         self._server.stop(grace=1.0)
-
-
-def connect(address: str, timeout: float) -> oracle_client.OracleClient:
-    """Connect a worker to the chief that KerasTuner's environment variables name.
-
-    Args:
-        address: The same as host:port, for people.
-        timeout: Seconds to wait for the chief, now and at each later call.
-
-    Raises:
-        UserError: There is no chief.
-    """
-    channel = grpc.insecure_channel(address)
-    try:
-        grpc.channel_ready_future(channel).result(timeout=timeout)
-    except grpc.FutureTimeoutError as error:
-        raise files.UserError(
-            f"Expected a chief at {address}, none answered within {timeout:g} s. Start "
-            "one there (KERASTUNER_TUNER_ID=chief), or mend KERASTUNER_ORACLE_IP and "
-            "KERASTUNER_ORACLE_PORT."
-        ) from error
-    finally:
-        channel.close()
-    oracle_client.TIMEOUT = timeout
-    return oracle_client.OracleClient(None)
-
-
-@contextlib.contextmanager
-def beating(
-    client: oracle_client.OracleClient, trial_id: str, timeout: float
-) -> Iterator[None]:
-    """Give the chief signs of life while a trial runs."""
-    ended = threading.Event()
-
-    def beat():
-        while not ended.wait(timeout / _BEATS_PER_TIMEOUT):
-            # The chief may be away for a while: the trial goes on.
-            with contextlib.suppress(grpc.RpcError):
-                client.get_trial(trial_id)
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-
-
-@contextlib.contextmanager
-def reaching(address: str) -> Iterator[None]:
-    """Turn a chief that no longer answers into a `UserError`."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise files.UserError(
-            f"Expected an answer of the chief at {address}, got {error.code().name}. "
-            "Start it again with the same command, then this worker."
-        ) from error

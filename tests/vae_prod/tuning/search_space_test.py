@@ -1,4 +1,4 @@
-"""Tests for vae_prod.tuning.space."""
+"""Tests for vae_prod.tuning.search_space."""
 
 import keras_tuner
 import tensorflow as tf
@@ -6,7 +6,7 @@ import tensorflow as tf
 from tests.vae_prod import tiny
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
-from vae_prod.tuning import space as space_lib
+from vae_prod.tuning import search_space
 
 
 def _space(**search):
@@ -16,7 +16,7 @@ def _space(**search):
         "search_filters": ("a:4-6", "b:2-4"),
         "search_decoder": ("upsampling", "conv2d_transpose"),
     }
-    return space_lib.Space(
+    return search_space.SearchSpace(
         config_lib.SearchConfig(**settings | search),
         tiny.config(),
         config_lib.TrainConfig(seed=7),

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from vae_prod.reporting import latent_plots
+from vae_prod.reporting import latent_charts
 
 
 def _counts(peak: int) -> np.ndarray:
@@ -13,21 +13,21 @@ def _counts(peak: int) -> np.ndarray:
 
 def _radii(*peaks: int) -> np.ndarray:
     counts = {f"model {peak}": _counts(peak) for peak in peaks}
-    return latent_plots.radius_histogram(counts, z_dim=16)
+    return latent_charts.radius_histogram(counts, z_dim=16)
 
 
 def _coordinates(shift: int) -> np.ndarray:
-    return latent_plots.coordinates(
+    return latent_charts.coordinates(
         np.linspace(-3, 3, 61), np.tile(_counts(shift), (9, 1))
     )
 
 
 def _inertia(scale: float) -> np.ndarray:
-    return latent_plots.inertia((2, 4, 6), scale * np.array([9.0, 3.0, 2.5]), 1000)
+    return latent_charts.inertia((2, 4, 6), scale * np.array([9.0, 3.0, 2.5]), 1000)
 
 
 def _spectrum(scale: float) -> np.ndarray:
-    return latent_plots.spectrum(np.array([4.0, 1.0, 0.1 * scale, 0.0]))
+    return latent_charts.spectrum(np.array([4.0, 1.0, 0.1 * scale, 0.0]))
 
 
 class LatentPlotsTest(tf.test.TestCase, parameterized.TestCase):

@@ -1,0 +1,102 @@
+"""Why the best trial of a search is the best, in sentences, and how sure that is."""
+
+from collections.abc import Iterable, Sequence
+
+from vae_prod.config import figures as figures_lib
+from vae_prod.tuning import leaderboard, trial_text
+
+# What people look at.
+_LOOKED_AT = ("sample_distance", "reconstruction_distance", "psnr")
+# Relative leads that another seed easily turns: of distances, and of figures that are
+# much the same for all models.
+_SMALL_LEADS = (0.02, 0.005)
+
+
+def explain(rows: Iterable[leaderboard.Row], objective: leaderboard.Objective) -> str:
+    """Say in a few sentences why the best trial is the best, and how far to trust it.
+
+    Only what the figures show is said: the lead over other settings, the places in
+    both distances and PSNR, unequal epochs, and a `fact` at an edge of what was tried.
+    """
+    rows = leaderboard.ranked(rows, objective)
+    done = leaderboard.of_status(rows, "completed")
+    if not done:
+        failures = trial_text.failures(rows)
+        return " ".join([f"No trial has a rank: {trial_text.counts(rows)}.", *failures])
+    best = done[0]
+    sentences = [_lead(done, objective), _places(done, objective)]
+    longest = max(done, key=lambda row: row.epochs)
+    if best.epochs < longest.epochs:
+        sentences.append(
+            f"It trained for {trial_text.epochs(best)}, others for {longest.epochs}: "
+            f"they don't compare fairly. Of the longest, {longest.trial} is best, with "
+            f"{objective.name} {trial_text.figure(objective.name, longest, 1)}."
+        )
+    if objective.name == "total_loss":
+        sentences.append(
+            "total_loss falls with fact by construction, so it doesn't rank models of "
+            "different fact; rank them by distance."
+        )
+    else:
+        sentences.append(_edge(rows, best))
+    return " ".join(filter(None, sentences))
+
+
+def _described(row: leaderboard.Row) -> str:
+    values = (
+        f"{name} {leaderboard.text_of(value)}" for name, value in row.settings.items()
+    )
+    return f"{row.trial} ({', '.join((*values, trial_text.epochs(row)))})"
+
+
+def _lead(done: Sequence[leaderboard.Row], objective: leaderboard.Objective) -> str:
+    """Compare the best with the best of other settings: Hyperband repeats settings."""
+    best, name = done[0], objective.name
+    others = [row for row in done if row.settings != best.settings]
+    start, figure = (
+        f"Trial {_described(best)} has",
+        trial_text.figure(name, best, 1),
+    )
+    if not others:
+        return (
+            f"{start} {name} {figure}; no other settings completed, so nothing "
+            "compares with it."
+        )
+    lead = abs(best.figures[name] - others[0].figures[name])
+    lead /= max(abs(best.figures[name]), abs(others[0].figures[name])) or 1.0
+    extreme = "lowest" if objective.minimize else "highest"
+    sentence = (
+        f"{start} the {extreme} {name}, {figure}, {100 * lead:.3g} % ahead of the next "
+        f"settings, {_described(others[0])} with "
+        f"{trial_text.figure(name, others[0], 1)}"
+    )
+    if others[0].epochs < best.epochs:
+        sentence += ", which trained less: part of the lead may be its epochs"
+    if lead < _SMALL_LEADS["distance" not in name]:
+        sentence += "; another seed could turn so small a lead"
+    return f"{sentence}."
+
+
+def _places(done: Sequence[leaderboard.Row], objective: leaderboard.Objective) -> str:
+    """Say where the best trial stands in the figures that people look at."""
+    places = []
+    for name in _LOOKED_AT:
+        key = leaderboard.Objective(name, figures_lib.FIGURES[name].minimize).key
+        keys = [key(row) for row in done if key(row) is not None]
+        if name != objective.name and key(done[0]) is not None and len(keys) > 1:
+            place = 1 + sum(value < key(done[0]) for value in keys)
+            figure = trial_text.figure(name, done[0])
+            places.append(f"number {place} of {len(keys)} in {name} ({figure})")
+    return f"It is {' and '.join(places)}." if places else ""
+
+
+def _edge(rows: Sequence[leaderboard.Row], best: leaderboard.Row) -> str:
+    """Say whether the best `fact` is the lowest or highest of at least three."""
+    tried = sorted({row.settings["fact"] for row in rows if "fact" in row.settings})
+    if len(tried) < 3 or best.settings.get("fact") not in (tried[0], tried[-1]):
+        return ""
+    edge = "lowest" if best.settings["fact"] == tried[0] else "highest"
+    return (
+        f"Its fact is the {edge} that was tried ({leaderboard.text_of(tried[0])} to "
+        f"{leaderboard.text_of(tried[-1])}): widen the range of --search_fact there."
+    )
