@@ -1,1 +1,1 @@
-"""What a trained model is worth, under which protocol, with which verdict."""
+"""Evaluation of a trained model: figures, the protocol they have, the verdict."""

@@ -1,8 +1,8 @@
-"""Plots of latent statistics: radii, coordinates, clusters, principal components.
+"""Charts of latent statistics: radii, coordinates, clusters, principal components.
 
 All are functions of arrays and return uint8 [height, width, 3], readable with any
 colour vision, for nothing is told by colour alone, and on a phone: letters are large
-for the width. Plots of a plane of points are in `plane_charts`.
+for the width. Charts of a plane of points are in `plane_charts`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Plots of points of a plane, and of what a decoder makes of them.
+"""Charts of a latent plane: scatter plots of points, and decoded images in place.
 
 For a latent space of two dimensions, and for more of them placed by t-SNE or by their
 first principal components. All are functions of arrays and return uint8 [height, width,

@@ -1,1 +1,1 @@
-"""The run: devices, callbacks, checkpoints, TensorBoard."""
+"""The training run: devices, callbacks, weights, checkpoints, TensorBoard."""

@@ -1,1 +1,1 @@
-"""The search for settings: KerasTuner's oracles, made to outlive any kill."""
+"""Hyperparameter search: KerasTuner's oracles, made to outlive any kill."""

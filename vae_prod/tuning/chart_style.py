@@ -64,7 +64,7 @@ def outline(text) -> None:
 
 
 def finish(sheet, axes, has_points: bool, grid: bool = True) -> np.ndarray:
-    """Add what all plots have, and draw: uint8 [height, width, 3]."""
+    """Add what all charts have, and draw: uint8 [height, width, 3]."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines["left"].set_visible(grid)
     if not has_points:

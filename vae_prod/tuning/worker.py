@@ -1,4 +1,4 @@
-"""A worker's loop: take a trial, run it, tell how it ended."""
+"""A worker of a search: takes trials from the oracle, runs them, reports their end."""
 
 import contextlib
 import time

@@ -43,10 +43,10 @@ class KernelDistanceTest(tf.test.TestCase):
     def test_by_hand(self):
         # One dimension: k(x, y) = (x y + 1)^3.
         first, second = np.float32([[0.0], [1.0]]), np.float32([[2.0], [-1.0]])
-        own = (0 + 1) ** 3, (-2 + 1) ** 3
+        within = (0 + 1) ** 3, (-2 + 1) ** 3
         across = (1 + 1 + 3**3 + 0) / 4
         measured = feature_distances.kernel_distance(first, second)
-        self.assertAllClose(measured, sum(own) - 2 * across)
+        self.assertAllClose(measured, sum(within) - 2 * across)
 
     def test_is_divided_by_the_dimensions(self):
         first = np.float32([[1.0, 1.0], [1.0, -1.0]])
@@ -77,7 +77,8 @@ class KernelDistanceTest(tf.test.TestCase):
         whole = (first @ first.T / 3 + 1) ** 3
         other = (second @ second.T / 3 + 1) ** 3
         expected = sum(
-            (each.sum() - np.trace(each)) / (1500 * 1499) for each in (whole, other)
+            (kernel.sum() - np.trace(kernel)) / (1500 * 1499)
+            for kernel in (whole, other)
         )
         expected -= 2 * ((first @ second.T / 3 + 1) ** 3).mean()
         measured = feature_distances.kernel_distance(first, second)

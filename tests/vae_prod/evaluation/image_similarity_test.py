@@ -29,9 +29,9 @@ class SsimTest(tf.test.TestCase, parameterized.TestCase):
         images, targets = random.random((2, 11, 11)).astype(np.float32)
         places = np.exp(-np.square(np.arange(-5, 6)) / (2 * 1.5**2))
         weights = np.outer(places, places) / places.sum() ** 2
-        means = [(weights * each).sum() for each in (images, targets)]
+        means = [(weights * array).sum() for array in (images, targets)]
         shifted = images - means[0], targets - means[1]
-        variances = [(weights * each**2).sum() for each in shifted]
+        variances = [(weights * array**2).sum() for array in shifted]
         covariance = (weights * shifted[0] * shifted[1]).sum()
         c1, c2 = 0.01**2, 0.03**2
         expected = (2 * means[0] * means[1] + c1) * (2 * covariance + c2)

@@ -99,8 +99,8 @@ class DistanceTest(tf.test.TestCase, parameterized.TestCase):
         signs = np.where(quantiles < 0.5, -1.0, 1.0)
         flat = np.ones((1, 8, 8, 1), np.float32)
         sets = [
-            _patches((0.5 + 0.1 * each[:, None, None, None] * flat), per_image=2)
-            for each in (normal, signs)
+            _patches((0.5 + 0.1 * shades[:, None, None, None] * flat), per_image=2)
+            for shades in (normal, signs)
         ]
         w = np.abs(normal - signs).mean()
         expected = 1e3 * w * np.sqrt(2 / np.pi)
@@ -142,9 +142,9 @@ class DistanceTest(tf.test.TestCase, parameterized.TestCase):
     def test_seeds_choose_places_and_directions(self):
         first, second = _scenes(20), _scenes(20, seed=1)
         expected = _distance(first, second).mean
-        places = [_patches(each, seed=2) for each in (first, second)]
+        places = [_patches(images, seed=2) for images in (first, second)]
         self.assertNotEqual(wasserstein.distance(*places).mean, expected)
-        same = [_patches(each) for each in (first, second)]
+        same = [_patches(images) for images in (first, second)]
         self.assertNotEqual(wasserstein.distance(*same, seed=2).mean, expected)
 
     def test_types_of_images(self):

@@ -64,9 +64,9 @@ class DecodedTest(tf.test.TestCase, parameterized.TestCase):
             plane_charts.samples(_POINTS, _POINTS[:5], images, _LABELS, _NAMES)
             for images in (grey, tiny.images(5, (8, 8, channels)))
         ]
-        own = (pictures[0] == 51).all(axis=-1)
+        marked = (pictures[0] == 51).all(axis=-1)
         # Five images, each more than a seventh of the width across.
-        self.assertGreater(own.sum(), 5 * 128**2)
+        self.assertGreater(marked.sum(), 5 * 128**2)
         self.assertLess((pictures[1] == 51).all(axis=-1).sum(), 128**2)
 
 

@@ -72,8 +72,8 @@ class ReportTest(tf.test.TestCase, parameterized.TestCase):
     def test_what_stands_in_it_stays_text(self):
         page = _Page(_report(_HOSTILE).html())
         self.assertEmpty(page.all("script"))
-        told = "".join(page.texts)
-        self.assertEqual(told.count(_HOSTILE), 3 + 4 * 8)
+        text = "".join(page.texts)
+        self.assertEqual(text.count(_HOSTILE), 3 + 4 * 8)
         self.assertEqual({i["alt"] for i in page.all("img")}, {_HOSTILE})
 
     def test_is_made_for_phone_and_paper(self):

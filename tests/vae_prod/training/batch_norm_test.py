@@ -9,7 +9,7 @@ class RecomputedTest(tf.test.TestCase):
     def test_gives_the_mean_batch_statistics_then_the_models_own(self):
         model = tiny.model()
         model.fit(tiny.batches(), verbose=0)
-        own = model.get_weights()
+        weights = model.get_weights()
         first = model.encoder.get_layer("down1_conv")
         norm = model.encoder.get_layer("down1_norm")
         means, variances = [], []
@@ -22,23 +22,23 @@ class RecomputedTest(tf.test.TestCase):
             # The division by 1 - momentum costs two digits of float32.
             self.assertAllClose(norm.moving_mean, np.mean(means, 0), atol=1e-4)
             self.assertAllClose(norm.moving_variance, np.mean(variances, 0), atol=1e-4)
-        for before, after in zip(own, model.get_weights(), strict=True):
+        for before, after in zip(weights, model.get_weights(), strict=True):
             self.assertAllEqual(before, after)
 
     def test_leaves_the_noise_of_dropout_alone(self):
         model = tiny.model(dropout=0.1)
-        own = model.get_weights()
+        weights = model.get_weights()
         with batch_norm.recomputed(model, tiny.batches()):
             pass
-        for before, after in zip(own, model.get_weights(), strict=True):
+        for before, after in zip(weights, model.get_weights(), strict=True):
             self.assertAllEqual(before, after)
 
     def test_restores_after_an_error(self):
         model = tiny.model()
-        own = model.get_weights()
+        weights = model.get_weights()
         with self.assertRaises(KeyError), batch_norm.recomputed(model, tiny.batches()):
             raise KeyError
-        for before, after in zip(own, model.get_weights(), strict=True):
+        for before, after in zip(weights, model.get_weights(), strict=True):
             self.assertAllEqual(before, after)
 
 

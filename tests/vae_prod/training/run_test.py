@@ -272,8 +272,8 @@ class RunTest(_RunCase):
 
         with mock.patch.object(checkpoints.Checkpoints, "save", saving):
             model = self._run(epochs=1)
-        each = len(model.means) + 3  # fact, learning rate, skipped steps
-        self.assertEqual(shown, [each * step for step in range(1, _STEPS + 1)])
+        per_step = len(model.means) + 3  # fact, learning rate, skipped steps
+        self.assertEqual(shown, [per_step * step for step in range(1, _STEPS + 1)])
 
     def test_replicas_run_and_resume(self):
         strategy = tiny.mirrored()

@@ -27,7 +27,7 @@ class SpaceTest(tf.test.TestCase):
     def test_declares_ranges_and_choices(self):
         hp = keras_tuner.HyperParameters()
         _space(search_learning_rate=(1e-4, 1e-2)).declare_hyperparameters(hp)
-        kinds = {each.name: each for each in hp.space}
+        kinds = {parameter.name: parameter for parameter in hp.space}
         self.assertEqual(
             list(kinds), ["fact", "learning_rate", "z_dim", "filters", "decoder"]
         )
