@@ -137,7 +137,7 @@ def measure(setting: Setting) -> Figures:
     decode = _milliseconds(lambda: opened.decode(z[:1]), setting.calls)
     encode = _milliseconds(lambda: opened.encode(image[:1]), setting.calls)
     generate = _milliseconds(lambda: opened.generate(seeds), setting.batches)
-    found = opened.encode(image) | {"image": opened.decode(z)}
+    outputs = opened.encode(image) | {"image": opened.decode(z)}
     answers = np.load(os.path.join(setting.folder, _ANSWERS))
     return Figures(
         tuple(np.percentile(decode, [50, 95]).tolist()),
@@ -145,19 +145,19 @@ def measure(setting: Setting) -> Figures:
         setting.batch_size / np.median(generate).item() * 1e3,
         load_seconds,
         sum(map(os.path.getsize, _files(setting))) / 1e6,
-        {name: np.abs(found[name] - answers[name]).max().item() for name in answers},
+        {name: np.abs(outputs[name] - answers[name]).max().item() for name in answers},
     )
 
 
 def _milliseconds(call: Callable[[], object], times: int) -> list[float]:
     """Return how long each call takes, after one that doesn't count."""
     call()
-    found = []
+    durations = []
     for _ in range(times):
         begun = time.perf_counter()
         call()
-        found.append((time.perf_counter() - begun) * 1e3)
-    return found
+        durations.append((time.perf_counter() - begun) * 1e3)
+    return durations
 
 
 def _open(setting: Setting) -> Opened:

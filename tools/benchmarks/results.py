@@ -93,8 +93,8 @@ def save(path: str, values: Mapping[str, Any]) -> None:
     files.write(path, json.dumps(values, indent=1, default=attrs.asdict) + "\n")
 
 
-def save_out(values, machine: Mapping[str, Any], **found) -> None:
-    """Write what was found, with the machine and all flags, where --out says."""
+def save_out(values, machine: Mapping[str, Any], **measured) -> None:
+    """Write what was measured, with the machine and all flags, where --out says."""
     if values.out:
         settings = {name: values[name].value for name in values}
-        save(values.out, {"machine": machine, "settings": settings, **found})
+        save(values.out, {"machine": machine, "settings": settings, **measured})

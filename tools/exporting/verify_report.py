@@ -46,7 +46,7 @@ def text(
         return "\n".join(lines)
     refusals = findings["refusals"]
     sent = sum(map(len, refusals.values()))
-    refused = sum(each[1] for told in refusals.values() for each in told)
+    refused = sum(answer[1] for answers in refusals.values() for answer in answers)
     lines += [
         f"loaded in {findings['load_seconds']:.1f} s by TensorFlow "
         f"{findings['tensorflow']}, without Keras and this package",
@@ -58,8 +58,8 @@ def text(
         "Largest differences: of numbers, absolute or, above 1, in parts of them; of "
         "PNG files 0.0039 is one level.",
     ]
-    told = wrong(findings, tolerance)
-    lines += ["", *(f"WRONG: {each}" for each in told)] if told else []
+    mistakes = wrong(findings, tolerance)
+    lines += ["", *(f"WRONG: {mistake}" for mistake in mistakes)] if mistakes else []
     return "\n".join(lines)
 
 

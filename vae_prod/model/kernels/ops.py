@@ -105,10 +105,11 @@ def diagonal_gaussian_kl(z_mean: tf.Tensor, z_log_var: tf.Tensor) -> tf.Tensor:
 
 
 def _fold(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return size = |l| and rest = |x - [l > 0]|, float32, and where l > 0.
+    """Return size = |l| and residual = |x - [l > 0]|, float32, and where l > 0.
 
     The likelihoods give x at logits l what they give 1 - x at -l. Written for l <= 0
-    alone, in size and rest, they have no difference of large numbers and no overflow.
+    alone, in size and residual, they have no difference of large numbers and no
+    overflow.
     """
     logits = tf.cast(logits, tf.float32)
     positive = logits > 0.0
@@ -116,27 +117,27 @@ def _fold(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
     whole = 255 if targets.dtype == tf.uint8 else 1.0
     if targets.dtype != tf.uint8:
         targets = tf.cast(targets, tf.float32)
-    rest = scale_images(tf.where(positive, whole - targets, targets))
-    return tf.abs(logits), rest, positive
+    residual = scale_images(tf.where(positive, whole - targets, targets))
+    return tf.abs(logits), residual, positive
 
 
 @fusing.fused
 def _partial_sums(value: Callable, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Sum value(size, rest) over all axes from the third on: float32 [B, ...].
+    """Sum value(size, residual) over all axes from the third on: float32 [B, ...].
 
     XLA adds one term after the other; of a whole image, they would lose digits.
     """
-    size, rest, _ = _fold(logits, targets)
-    return tf.reduce_sum(value(size, rest), axis=list(range(2, len(logits.shape))))
+    size, residual, _ = _fold(logits, targets)
+    return tf.reduce_sum(value(size, residual), axis=list(range(2, len(logits.shape))))
 
 
 @fusing.fused
 def _gradient(
     slope: Callable, logits: tf.Tensor, targets: tf.Tensor, upstream: tf.Tensor
 ) -> tf.Tensor:
-    """Return upstream [B] times the derivative of value(size, rest) by the logits."""
-    size, rest, positive = _fold(logits, targets)
-    by_size = slope(size, rest)
+    """Return upstream [B] times the slope of value(size, residual) by the logits."""
+    size, residual, positive = _fold(logits, targets)
+    by_size = slope(size, residual)
     upstream = tf.reshape(upstream, [-1] + [1] * (len(logits.shape) - 1))
     gradient = upstream * tf.where(positive, by_size, -by_size)
     return tf.cast(gradient, logits.dtype)
@@ -148,7 +149,7 @@ def _sum_per_image(
     """Sum a likelihood over each image.
 
     Args:
-        value: Maps size and rest to nats, elementwise.
+        value: Maps size and residual to nats, elementwise.
         slope: Maps them to the derivative of `value` by size.
         logits: [B, ...].
         targets: [B, ...], uint8 or float.
@@ -168,8 +169,8 @@ def _sum_per_image(
     return likelihood(logits, targets)
 
 
-def _bernoulli(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
-    """Return log(1 + exp(-size)) + size * rest.
+def _bernoulli(size: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    """Return log(1 + exp(-size)) + size * residual.
 
     The logarithm is 2 artanh(t), t = exp(-size) / (2 + exp(-size)) <= 1/3. Seven terms
     of its series keep every digit of float32, and take half as long as a log1p.
@@ -180,24 +181,24 @@ def _bernoulli(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
     series = tf.zeros_like(t)
     for power in (13, 11, 9, 7, 5, 3, 1):
         series = series * square + 2.0 / power
-    return series * t + size * rest
+    return series * t + size * residual
 
 
-def _bernoulli_slope(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
-    return rest - tf.sigmoid(-size)
+def _bernoulli_slope(size: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    return residual - tf.sigmoid(-size)
 
 
-def _truncated_exponential(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
-    """Return -log(size exp(-size rest) / (1 - exp(-size))).
+def _truncated_exponential(size: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    """Return -log(size exp(-size residual) / (1 - exp(-size))).
 
     This is what the continuous Bernoulli is on [0, 1].
     """
     size = tf.maximum(size, 1e-30)
-    return size * rest - tf.math.log(size / -tf.math.expm1(-size))
+    return size * residual - tf.math.log(size / -tf.math.expm1(-size))
 
 
-def _truncated_exponential_slope(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
-    """Return rest - mean, mean = 1 / size - 1 / (exp(size) - 1).
+def _truncated_exponential_slope(size: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    """Return residual - mean, mean = 1 / size - 1 / (exp(size) - 1).
 
     Below 1, where the difference loses digits, the mean is its Taylor series.
     """
@@ -206,16 +207,16 @@ def _truncated_exponential_slope(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
     series = 1.0 / 720.0 + square * (-1.0 / 30240.0 + square / 1209600.0)
     series = 0.5 + size * (-1.0 / 12.0 + square * series)
     size = tf.where(near, 1.0, size)
-    return rest - tf.where(near, series, 1.0 / size - 1.0 / tf.math.expm1(size))
+    return residual - tf.where(near, series, 1.0 / size - 1.0 / tf.math.expm1(size))
 
 
-def _square(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
-    return tf.square(rest - tf.sigmoid(-size))
+def _square(size: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    return tf.square(residual - tf.sigmoid(-size))
 
 
-def _square_slope(size: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+def _square_slope(size: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
     mean = tf.sigmoid(-size)
-    return 2.0 * (rest - mean) * (mean * (1.0 - mean))
+    return 2.0 * (residual - mean) * (mean * (1.0 - mean))
 
 
 def bernoulli_nll(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
