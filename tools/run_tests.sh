@@ -9,5 +9,7 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
   "$PYTHON" -m venv --clear .venv
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
-# A file's tests share what they set up: they go to one worker.
-.venv/bin/python -m pytest -n "${TEST_WORKERS:-2}" --dist=loadfile "$@"
+# A class' tests share what they set up: they go to one worker. Taken in the folders'
+# order, the long classes leave no worker alone at the end.
+.venv/bin/python -m pytest -n "${TEST_WORKERS:-2}" --dist=loadscope \
+  --no-loadscope-reorder "$@"

@@ -21,17 +21,26 @@ from vae_prod.model import networks
 from vae_prod.serving import opening
 from vae_prod.training import building
 
-_ROWS = (
-    *({"reconstruction": name} for name in config_lib.LIKELIHOODS),
-    *({"decoder": name} for name in config_lib.DECODERS),
-    *({"fact_schedule": name} for name in config_lib.FACT_SCHEDULES),
+_TABLES = {
+    "reconstruction": tuple(config_lib.LIKELIHOODS),
+    "decoder": tuple(config_lib.DECODERS),
+    "fact_schedule": tuple(config_lib.FACT_SCHEDULES),
+}
+# Walks in which each row of each table comes at least once.
+_WALKS = tuple(
+    {setting: names[number % len(names)] for setting, names in _TABLES.items()}
+    for number in range(max(map(len, _TABLES.values())))
 )
 
 
 class ModelRowsTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(*_ROWS)
-    def test_is_trained_evaluated_exported_and_opened(self, **row):
-        config = tiny.config(**row)
+    def test_every_row_is_walked(self):
+        for setting, names in _TABLES.items():
+            self.assertEqual({walk[setting] for walk in _WALKS}, set(names))
+
+    @parameterized.parameters(*_WALKS)
+    def test_is_trained_evaluated_exported_and_opened(self, **walk):
+        config = tiny.config(**walk)
         model = building.build(config, config_lib.TrainConfig(jit_compile="false"))
         before = [weight.numpy() for weight in model.trainable_weights]
         history = model.fit(tiny.batches(1), verbose=0).history
