@@ -23,6 +23,7 @@ from tools import flags, program
 from tools.studies import catalogue
 from tools.studies import config as studies_config
 from vae_prod import config as config_lib
+from vae_prod.training import compile_cache
 
 _RUN_CONFIGS = (
     config_lib.ModelConfig,
@@ -66,6 +67,7 @@ def main(values):
     _check(values)
     study_config = flags.build(values, studies_config.StudyConfig)
     command = _command(values)
+    compile_cache.use(values.compile_cache)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from tools import runs
     from tools.studies import annotations, provenance

@@ -13,6 +13,7 @@ import sys
 from pipelines import config as data_config_lib
 from tools import flags, program
 from vae_prod import config as config_lib
+from vae_prod.training import compile_cache
 
 _CONFIGS = (
     config_lib.ModelConfig,
@@ -53,6 +54,7 @@ def main(values):
             "--resume continues a run with its own weights, --init_from starts a new "
             "one: received both. Give one of them."
         )
+    compile_cache.use(values.compile_cache)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines import shards
     from pipelines.reading import dataset

@@ -23,6 +23,7 @@ import attrs
 from pipelines import config as data_config_lib
 from tools import flags, program
 from vae_prod import config as config_lib
+from vae_prod.training import compile_cache
 
 _CONFIGS = (
     config_lib.SearchConfig,
@@ -69,6 +70,7 @@ def main(values):
     search_config = flags.build(values, config_lib.SearchConfig)
     data_config = flags.build(values, data_config_lib.DataConfig)
     epochs = search_config.max_epochs or train_config.epochs
+    compile_cache.use(values.compile_cache)
     program.import_tensorflow()
     from pipelines import shards
     from pipelines.reading import dataset

@@ -5,16 +5,21 @@ import csv
 import io
 import json
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
+from pipelines import files
 from tests.pipelines import shard_fixtures
 from tests.vae_prod.serving import tiny_exports
-from tools import encode, export, flags, generate, models, runs, train
+from tools import encode, export, flags, generate, models, runs, study, train, tune
 from tools import program as program_lib
 
 _TINY = (
@@ -66,6 +71,42 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         for text in ("data:", "batch 8, 2 epochs of 2 steps", "parameters", "jit off"):
             self.assertIn(text, self.printed)
         self.assertIn("tensorboard --logdir=", self.printed)
+
+    def test_compiled_steps_are_kept(self):
+        out = self.create_tempdir().full_path
+        cache = os.path.join(out, "cache")
+        argv = self._argv(os.path.join(out, "run"), f"--compile_cache={cache}")
+        # In a process of its own, which reads where the cache is when it begins.
+        command = [sys.executable, "-m", "tools.train", *argv]
+        subprocess.run(
+            [*command, "--epochs=1", "--jit_compile=true"],
+            cwd=pathlib.Path(__file__).parents[2],
+            check=True,
+            capture_output=True,
+        )
+        self.assertNotEmpty(os.listdir(cache))
+
+    @parameterized.parameters(
+        (train, "--run_dir=x"),
+        (tune, "--search_dir=x"),
+        (study, "--study=denoise", "--out=x"),
+    )
+    def test_the_cache_is_known_before_tensorflow(self, program, *argv):
+        seen = []
+
+        def import_tensorflow():
+            seen.append(os.environ["TF_XLA_FLAGS"])
+            raise files.UserError("enough")
+
+        with (
+            mock.patch.object(program_lib, "import_tensorflow", import_tensorflow),
+            mock.patch.dict(os.environ, {"TF_XLA_FLAGS": "--more"}),
+        ):
+            argv = (f"--data_dir={self.data_dir}", "--compile_cache=kept", *argv)
+            _, _, err = run_program(program, *argv)
+        self.assertIn("enough", err)
+        cache = "--tf_xla_persistent_cache_directory=kept"
+        self.assertEqual(seen, [f"--more {cache}"])
 
     def test_flags_file_repeats_the_run(self):
         again = os.path.join(self.create_tempdir().full_path, "again")

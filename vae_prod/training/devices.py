@@ -1,7 +1,5 @@
 """Devices of a run: threads, GPU memory, determinism, XLA (jit), strategy."""
 
-import os
-
 import tensorflow as tf
 
 from pipelines import files
@@ -9,16 +7,11 @@ from vae_prod import config as config_lib
 
 
 def set_up(config: config_lib.TrainConfig) -> None:
-    """Apply threads, memory, determinism and cache, before anything runs.
+    """Apply threads, memory and determinism, before anything runs.
 
     Raises:
         UserError: TensorFlow has already been running in this process.
     """
-    if config.compile_cache:
-        # TensorFlow reads this when it looks for devices, and makes the folder.
-        cache = f"--tf_xla_persistent_cache_directory={config.compile_cache}"
-        flags = os.environ.get("TF_XLA_FLAGS", "")
-        os.environ["TF_XLA_FLAGS"] = f"{flags} {cache}".strip()
     try:
         if config.cpu_only:
             tf.config.set_visible_devices([], "GPU")

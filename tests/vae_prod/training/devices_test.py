@@ -14,10 +14,10 @@ class DevicesTest(tf.test.TestCase, parameterized.TestCase):
         folder = os.path.join(self.create_tempdir().full_path, "cache")
         # In a process of its own: the cache is set up before anything runs.
         program = f"""
+from vae_prod.training import compile_cache
+compile_cache.use({folder!r})
 import tensorflow as tf
-from vae_prod import config
-from vae_prod.training import devices
-devices.set_up(config.TrainConfig(compile_cache={folder!r}))
+tf.config.list_physical_devices()
 tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
 """
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
