@@ -2,7 +2,7 @@
 
 CelebA at 96x96x3 with 170,000 training images, batches of 128 and 24 epochs; and
 Fashion-MNIST padded to 32x32x1, batches of 100. Losses are those of training, in the
-training convention of `objectives`.
+training convention of `model.likelihoods`.
 """
 
 import attrs

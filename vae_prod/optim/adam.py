@@ -1,7 +1,8 @@
 """The optimizer: Adam over several batches, clipped, with an average of the weights.
 
 All of it lives in the optimizer's step, which a batch that is skipped (for float16
-loss scaling, or because its numbers are not finite) never reaches. Keras' own
+loss scaling, or because its numbers are not finite) never reaches, or, where XLA
+compiles the step, goes through with `skip` and leaves as it was. Keras' own
 accumulation fails under `MirroredStrategy`, its own clipping is of each replica's
 gradients there, and its own average overwrites the weights with each `fit`.
 """
