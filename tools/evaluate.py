@@ -89,8 +89,8 @@ def _evaluate(values) -> None:
     from pipelines.reading import dataset
     from tools import runs
     from vae_prod.evaluation import evaluation_file, measurements
-    from vae_prod.evaluation import extractors as extractors_lib
     from vae_prod.evaluation import table as table_lib
+    from vae_prod.evaluation.features import extractors as extractors_lib
 
     source, run, subject = _open(values)
     data_dir, manifest = runs.open_data(run, values.data_dir)
@@ -164,7 +164,7 @@ def _count(manifest, split: str, data_dir: str) -> int:
 
 
 def _extractors(paths: str, image_shape: tuple[int, int, int]) -> list:
-    from vae_prod.evaluation import extractors as extractors_lib
+    from vae_prod.evaluation.features import extractors as extractors_lib
 
     extractors = [
         extractors_lib.load(path, image_shape) for path in paths.split(",") if path

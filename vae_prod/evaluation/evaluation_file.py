@@ -7,9 +7,9 @@ import attrs
 
 from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import figures, protocol, verdict
 from vae_prod.evaluation import measurements as measurements_lib
+from vae_prod.evaluation.features import extractor as extractor_lib
 
 _SCHEMA_VERSION = 1
 
@@ -43,7 +43,7 @@ def from_measurements(
     measurements: measurements_lib.Measurements,
     config: config_lib.ModelConfig,
     images: Mapping,
-    extractors: Sequence[extractors_lib.Extractor],
+    extractors: Sequence[extractor_lib.Extractor],
     model: dict,
     made_by: dict[str, str],
 ) -> Evaluation:

@@ -13,15 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import files
-from vae_prod.evaluation import (
-    checkerboard,
-    feature_distances,
-    held_out,
-    image_similarity,
-)
-from vae_prod.evaluation import extractors as extractors_lib
+from vae_prod.evaluation import checkerboard, held_out, image_similarity
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.evaluation import subject as subject_lib
+from vae_prod.evaluation.features import comparison
+from vae_prod.evaluation.features import distances as distances_lib
+from vae_prod.evaluation.features import extractor as extractor_lib
 from vae_prod.latent import moments as moments_lib
 from vae_prod.latent import per_dimension, posterior_table
 from vae_prod.model import kl as kl_lib
@@ -77,7 +74,7 @@ class Measurements:
     dimensions: per_dimension.Dimensions
     posteriors: posterior_table.Table
     checkerboards: tuple[checkerboard.Checkerboard, ...]
-    features: dict[str, feature_distances.FeatureDistances]
+    features: dict[str, distances_lib.FeatureDistances]
     images_digest: str
 
     @property
@@ -90,7 +87,7 @@ def evaluate(
     subject: subject_lib.Subject,
     batches: Iterable[dict[str, tf.Tensor]],
     settings: Settings | None = None,
-    extractors: Sequence[extractors_lib.Extractor] = (),
+    extractors: Sequence[extractor_lib.Extractor] = (),
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Measurements:
     """Take all figures of a trained model in one pass over held-out images.
@@ -112,7 +109,7 @@ def evaluate(
     pictures = _Pictures(subject)
     posteriors = posterior_table.Posteriors()
     features = {
-        extractor.name: _Features(extractor, settings.feature_images)
+        extractor.name: comparison.Comparison(extractor, settings.feature_images)
         for extractor in extractors
     }
     ranking = quality_lib.QualityFigures(
@@ -191,30 +188,3 @@ class _Pictures:
             "checkerboards": tuple(boards),
             "images_digest": digest.hexdigest(),
         }
-
-
-class _Features:
-    """Features of the first images and of as many samples."""
-
-    def __init__(self, extractor: extractors_lib.Extractor, limit: int):
-        self._extractor = extractor
-        self._limit = limit
-        self._count = 0
-        self._real, self._samples = [], []
-
-    def add(self, batch: held_out.Batch) -> None:
-        size = min(len(batch), self._limit - self._count)
-        if size:
-            self._real.append(self._extractor.features(batch.targets[:size]))
-            self._samples.append(self._extractor.features(batch.samples(size)))
-            self._count += size
-
-    def result(self) -> feature_distances.FeatureDistances:
-        if self._count < feature_distances.FEWEST:
-            raise files.UserError(
-                f"Expected at least {feature_distances.FEWEST} images to compare "
-                f"features, received {self._count}. Evaluate on a larger split, or "
-                "without --features."
-            )
-        samples, real = np.concatenate(self._samples), np.concatenate(self._real)
-        return feature_distances.compare(samples, real)

@@ -8,8 +8,8 @@ batch norm and versions stand beside the figures.
 
 from collections.abc import Mapping, Sequence
 
-from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import measurements as measurements_lib
+from vae_prod.evaluation.features import extractor as extractor_lib
 
 # Of all images; with latent noise; of the first images' sets; of the bound's samples.
 IMAGES, NOISE, DISTANCES, BOUND = "images", "noise", "distances", "bound"
@@ -23,7 +23,7 @@ def features(extractor: str) -> str:
 def protocols_of(
     measurements: measurements_lib.Measurements,
     images: Mapping,
-    extractors: Sequence[extractors_lib.Extractor],
+    extractors: Sequence[extractor_lib.Extractor],
 ) -> dict[str, dict]:
     """Return the protocols that an evaluation's figures were taken under, by name.
 

@@ -6,16 +6,16 @@ import attrs
 
 from tests.vae_prod import tiny
 from vae_prod.evaluation import evaluation_file, measurements
-from vae_prod.evaluation import extractors as extractors_lib
 from vae_prod.evaluation import subject as subject_lib
+from vae_prod.evaluation.features import extractor as extractor_lib
 
 IMAGES = {"data": "faces", "split": "test", "crop": "square", "resample": "lanczos"}
 MODEL = {"recompute_batch_norm": 0, "settings": attrs.asdict(tiny.config())}
 
 
-def extractor(digest: str = "e" * 64) -> extractors_lib.Extractor:
+def extractor(digest: str = "e" * 64) -> extractor_lib.Extractor:
     """Return an extractor of images' mean colours."""
-    return extractors_lib.Extractor(
+    return extractor_lib.Extractor(
         "means", digest, (9, 9), lambda images: images.mean(axis=(1, 2))
     )
 

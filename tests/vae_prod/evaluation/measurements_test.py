@@ -5,9 +5,11 @@ from absl.testing import parameterized
 
 from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.evaluation import extractors, feature_distances, held_out, measurements
+from vae_prod.evaluation import held_out, measurements
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.evaluation import subject as subject_lib
+from vae_prod.evaluation.features import distances as distances_lib
+from vae_prod.evaluation.features import extractor as extractor_lib
 from vae_prod.model import codec as codec_lib
 
 _SHAPE = (24, 24, 3)
@@ -37,11 +39,11 @@ def _known(encode, decode, **changes) -> subject_lib.Subject:
     return subject_lib.Subject(codec, config)
 
 
-def _means() -> extractors.Extractor:
+def _means() -> extractor_lib.Extractor:
     def extract(images):
         return (images.mean(axis=(1, 2)) / 255).astype(np.float32)
 
-    return extractors.Extractor("means", "0" * 64, None, extract)
+    return extractor_lib.Extractor("means", "0" * 64, None, extract)
 
 
 class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
@@ -160,7 +162,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         extractor = _means()
         self.assertEqual(
             measured.features["means"],
-            feature_distances.compare(
+            distances_lib.compare(
                 extractor.features(np.concatenate(drawn)), extractor.features(images)
             ),
         )

@@ -1,4 +1,4 @@
-"""Feature extractors: networks that others trained, loaded from where they lie.
+"""Feature extractors by the place where they lie.
 
 Two kinds are taken:
 
@@ -8,23 +8,18 @@ Two kinds are taken:
     a file      weights of Keras' InceptionV3 without its top, as Keras gives them away;
                 features are its 2,048 pooled ones, of images of 299x299.
 
-Images are rounded to grey levels first, as they would be saved, resized by TensorFlow's
-bicubic filter with antialiasing where another size is wanted, and grey ones repeated
-where three channels are.
+Images are resized by TensorFlow's bicubic filter with antialiasing where another size
+is wanted, and grey ones repeated where three channels are.
 """
 
 import hashlib
 import os
-import warnings
 from collections.abc import Callable
 
-import attrs
-import keras
-import numpy as np
 import tensorflow as tf
 
 from pipelines import files
-from vae_prod.reporting import image_grids
+from vae_prod.evaluation.features import extractor, inception, saved_model
 
 WHERE_TO_GET_ONE = (
     "FID, KID, precision and recall need a feature extractor: give --features=PATH, "
@@ -32,35 +27,9 @@ WHERE_TO_GET_ONE = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/, or a "
     "SavedModel from images in [0, 1] to a vector."
 )
-_INCEPTION_SIZE = 299
-# Images given to an extractor at a time; they bound the memory.
-_BATCH = 32
 
 
-@attrs.frozen
-class Extractor:
-    """A network from images to features.
-
-    Attributes:
-        name: What its figures are called by: its file's name, without the ending.
-        digest: sha256 of its files.
-        size: (height, width) that images are resized to; None: as they are.
-        extract: uint8 [B, H, W, C] to float32 [B, D].
-    """
-
-    name: str
-    digest: str
-    size: tuple[int, int] | None
-    extract: Callable[[np.ndarray], np.ndarray]
-
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """Return the features of images, uint8 or float in [0, 1]: float32 [B, D]."""
-        images = image_grids.to_uint8(images)
-        parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
-        return np.concatenate([self.extract(part) for part in parts])
-
-
-def load(path: str, image_shape: tuple[int, int, int]) -> Extractor:
+def load(path: str, image_shape: tuple[int, int, int]) -> extractor.Extractor:
     """Load a feature extractor and try it on two images.
 
     Args:
@@ -71,9 +40,9 @@ def load(path: str, image_shape: tuple[int, int, int]) -> Extractor:
         UserError: There is none, it can't be read, or it maps images to no features.
     """
     if os.path.isfile(path):
-        network, wanted, dtype = _inception(path)
+        network, wanted, dtype = inception.keras_inception(path)
     elif os.path.isfile(os.path.join(path, "saved_model.pb")):
-        network, wanted, dtype = _saved_model(path)
+        network, wanted, dtype = saved_model.load(path)
     else:
         raise files.UserError(
             f"Expected a feature extractor in {path}, found neither a file nor a "
@@ -101,65 +70,12 @@ def load(path: str, image_shape: tuple[int, int, int]) -> Extractor:
     _try(path, extract, image_shape)
     name = os.path.basename(path.rstrip("/"))
     name = name.removesuffix(".h5").removesuffix(".weights")
-    return Extractor(
+    return extractor.Extractor(
         name,
         _digest(path),
         resized,
         lambda images: extract(tf.constant(images)).numpy(),
     )
-
-
-def _inception(path: str) -> tuple[Callable, tuple, tf.DType]:
-    shape = (_INCEPTION_SIZE, _INCEPTION_SIZE, 3)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # The error says it all.
-            model = keras.applications.InceptionV3(
-                include_top=False, weights=path, input_shape=shape, pooling="avg"
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise files.UserError(
-            "Expected the weights of Keras' InceptionV3 without its top (a file that "
-            f"ends in notop.h5) in {path}, they can't be read: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return lambda images: model(images * 2.0 - 1.0, training=False), shape, tf.float32
-
-
-def _saved_model(path: str) -> tuple[Callable, tuple, tf.DType]:
-    try:
-        loaded = tf.saved_model.load(path)
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise files.UserError(
-            f"Expected a SavedModel in {path}, it can't be read: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    signature = loaded.signatures.get("serving_default")
-    inputs = signature.structured_input_signature[1] if signature else {}
-    outputs = signature.structured_outputs if signature else {}
-    specs = list(inputs.values())
-    if len(inputs) != 1 or len(outputs) != 1 or not _takes_images(specs[0]):
-        raise files.UserError(
-            f"Expected the SavedModel in {path} to have a signature serving_default "
-            "from images, float32 or uint8 [B, H, W, C], to one vector each, received "
-            f"{_described(inputs)} -> {_described(outputs)}."
-        )
-    (input_name,), (output_name,) = inputs, outputs
-
-    def network(images):
-        return signature(**{input_name: images})[output_name]
-
-    # The signature doesn't keep the variables alive by itself.
-    network.loaded = loaded
-    return network, specs[0].shape[1:], specs[0].dtype
-
-
-def _takes_images(spec: tf.TensorSpec) -> bool:
-    return spec.shape.rank == 4 and spec.dtype in (tf.float32, tf.uint8)
-
-
-def _described(specs: dict) -> str:
-    shown = (f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items())
-    return ", ".join(shown) or "nothing"
 
 
 def _try(path: str, extract: Callable, image_shape: tuple[int, int, int]) -> None:

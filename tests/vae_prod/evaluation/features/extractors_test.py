@@ -8,7 +8,7 @@ from absl.testing import parameterized
 
 from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.evaluation import extractors
+from vae_prod.evaluation.features import extractors
 
 _SHAPE = (8, 8, 3)
 

@@ -1,0 +1,69 @@
+import numpy as np
+import tensorflow as tf
+
+from vae_prod.evaluation import resampling
+
+
+class CountsTest(tf.test.TestCase):
+    def test_whatever_the_batches(self):
+        whole = resampling.counts(3, resampling.REAL, 0, 50)
+        parts = [
+            resampling.counts(3, resampling.REAL, first, count)
+            for first, count in ((0, 7), (7, 1), (8, 42))
+        ]
+        self.assertAllEqual(np.concatenate(parts), whole)
+
+    def test_streams_and_seeds_differ(self):
+        drawn = resampling.counts(3, resampling.REAL, 0, 50)
+        for seed, stream in ((4, resampling.REAL), (3, resampling.GENERATED)):
+            other = resampling.counts(seed, stream, 0, 50)
+            correlation = np.corrcoef(drawn.ravel(), other.ravel())[0, 1]
+            self.assertLess(abs(correlation), 0.05)
+
+    def test_poisson(self):
+        drawn = resampling.counts(1, resampling.REAL, 0, 2000)
+        self.assertAllClose(drawn.mean(), 1.0, atol=0.01)
+        self.assertAllClose(drawn.var(), 1.0, atol=0.01)
+        self.assertAllClose((drawn == 0).mean(), np.exp(-1), atol=0.005)
+
+
+class MeanTest(tf.test.TestCase):
+    def _estimate(self, values, seed=1):
+        mean = resampling.Mean()
+        for first in range(0, len(values), 64):
+            batch = values[first : first + 64]
+            counts = resampling.counts(seed, resampling.REAL, first, len(batch))
+            mean.add(batch, counts)
+        return mean.result()
+
+    def test_value_and_standard_error(self):
+        values = np.random.default_rng(1).gamma(2.0, size=1000)
+        estimate = self._estimate(values)
+        self.assertAllClose(estimate.value, values.mean())
+        expected = values.std() / np.sqrt(len(values))
+        self.assertAllClose(estimate.standard_error, expected, rtol=0.15)
+        low, high = estimate.interval
+        self.assertAllClose((low + high) / 2, estimate.value)
+
+    def test_intervals_cover_as_often_as_they_say(self):
+        random, covered = np.random.default_rng(2), []
+        for trial in range(2000):
+            low, high = self._estimate(random.gamma(2.0, size=128), trial).interval
+            covered.append(low <= 2.0 <= high)
+        self.assertBetween(np.mean(covered), 0.93, 0.97)
+
+    def test_what_images_share_cancels_in_differences(self):
+        random = np.random.default_rng(3)
+        hard = random.normal(size=500)
+        first, second = (hard + 0.01 * random.normal(size=500) for _ in range(2))
+        difference = resampling.difference(
+            self._estimate(first + 0.1), self._estimate(second)
+        )
+        self.assertAllClose(difference.value, 0.1, atol=0.005)
+        self.assertGreater(difference.interval[0], 0.0)
+        alone = self._estimate(first).standard_error
+        self.assertLess(difference.standard_error, alone / 20)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,1 @@
+"""What networks make of images, and distances of sets of images by that."""

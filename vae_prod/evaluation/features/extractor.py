@@ -1,0 +1,37 @@
+"""What a feature extractor is: a network that others trained, from images to vectors.
+
+Images are rounded to grey levels first, as they would be saved.
+"""
+
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+
+from vae_prod.reporting import image_grids
+
+# Images given to an extractor at a time; they bound the memory.
+_BATCH = 32
+
+
+@attrs.frozen
+class Extractor:
+    """A network from images to features.
+
+    Attributes:
+        name: What its figures are called by: its file's name, without the ending.
+        digest: sha256 of its files.
+        size: (height, width) that images are resized to; None: as they are.
+        extract: uint8 [B, H, W, C] to float32 [B, D].
+    """
+
+    name: str
+    digest: str
+    size: tuple[int, int] | None
+    extract: Callable[[np.ndarray], np.ndarray]
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of images, uint8 or float in [0, 1]: float32 [B, D]."""
+        images = image_grids.to_uint8(images)
+        parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+        return np.concatenate([self.extract(part) for part in parts])

@@ -1,0 +1,53 @@
+"""A SavedModel of the user's from images to a vector each."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from pipelines import files
+
+
+def load(path: str) -> tuple[Callable, tuple, tf.DType]:
+    """Load a SavedModel whose `serving_default` maps images to vectors.
+
+    Returns:
+        A function from images [B, H, W, C], float32 in [0, 1] or uint8, to what the
+        signature gives, with the shape and dtype of what it takes.
+
+    Raises:
+        UserError: There is none, or it maps something else.
+    """
+    try:
+        loaded = tf.saved_model.load(path)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise files.UserError(
+            f"Expected a SavedModel in {path}, it can't be read: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    signature = loaded.signatures.get("serving_default")
+    inputs = signature.structured_input_signature[1] if signature else {}
+    outputs = signature.structured_outputs if signature else {}
+    specs = list(inputs.values())
+    if len(inputs) != 1 or len(outputs) != 1 or not _takes_images(specs[0]):
+        raise files.UserError(
+            f"Expected the SavedModel in {path} to have a signature serving_default "
+            "from images, float32 or uint8 [B, H, W, C], to one vector each, received "
+            f"{_described(inputs)} -> {_described(outputs)}."
+        )
+    (input_name,), (output_name,) = inputs, outputs
+
+    def network(images):
+        return signature(**{input_name: images})[output_name]
+
+    # The signature doesn't keep the variables alive by itself.
+    network.loaded = loaded
+    return network, specs[0].shape[1:], specs[0].dtype
+
+
+def _takes_images(spec: tf.TensorSpec) -> bool:
+    return spec.shape.rank == 4 and spec.dtype in (tf.float32, tf.uint8)
+
+
+def _described(specs: dict) -> str:
+    shown = (f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items())
+    return ", ".join(shown) or "nothing"
