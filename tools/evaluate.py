@@ -47,7 +47,7 @@ def define(values):
     )
     flags.add(values, "features", "", text)
     text = (
-        "Images whose features are compared, at most (16 KB of memory each, of "
+        "Images whose features are compared, at most (24 KB of memory each, of "
         "InceptionV3)."
     )
     flags.add(values, "feature_images", 10_000, text)
@@ -60,7 +60,7 @@ def main(values):
     flags.require_not_negative(
         values, "recompute_batch_norm", "seed", "importance_samples"
     )
-    for name, least in (("distance_images", 1), ("feature_images", 4)):
+    for name, least in (("distance_images", 1), ("feature_images", 7)):
         if values[name].value < least:
             raise flags.UsageError(
                 f"--{name} must be at least {least}, received {values[name].value}."

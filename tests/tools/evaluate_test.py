@@ -148,9 +148,9 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         extractor = os.path.join(self.create_tempdir().full_path, "means")
         tf.saved_model.save(module, extractor, signatures=module.means)
         argv = (f"--run_dir={self.run_dir}", f"--features={extractor}")
-        written = _load(self._to_file(*argv, "--feature_images=6"))
+        written = _load(self._to_file(*argv, "--feature_images=8"))
         protocol = written["protocols"]["features/means"]
-        self.assertEqual(protocol["feature_images"], 6)
+        self.assertEqual(protocol["feature_images"], 8)
         self.assertLen(protocol["extractor"], 64)
         self.assertGreater(written["figures"]["means/fid"]["value"], 0.0)
         _, err = self._evaluate(f"{argv[0]}", f"{argv[1]},{extractor}", code=2)
@@ -166,7 +166,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         (("--run_dir=/nowhere",), 1, "Expected a run directory with config.json"),
         (("--export_dir={run}",), 1, "made by tools.export"),
         (("--run_dir={run}", "--distance_images=0"), 2, "must be at least 1"),
-        (("--run_dir={run}", "--feature_images=3"), 2, "must be at least 4"),
+        (("--run_dir={run}", "--feature_images=6"), 2, "must be at least 7"),
         (("--run_dir={run}", "--importance_samples=-1"), 2, "must not be negative"),
         (("--compare={run}",), 2, "two or more different files"),
         (("--compare=a,a",), 2, "received a,a"),

@@ -110,6 +110,22 @@ _FEATURES = (
     Kind("kid", "KID", "KID", "", LOWER),
     Kind("precision", "precision", "precision", "", HIGHER),
     Kind("recall", "recall", "recall", "", HIGHER),
+    Kind("density", "density", "density", "", HIGHER),
+    Kind("coverage", "coverage", "coverage", "", HIGHER),
+    Kind(
+        "reconstruction_fid",
+        "reconstructions' FID",
+        "FID of reconstructions",
+        "",
+        LOWER,
+    ),
+    Kind(
+        "reconstruction_kid",
+        "reconstructions' KID",
+        "KID of reconstructions",
+        "",
+        LOWER,
+    ),
 )
 _LATENT = (
     Kind("z_dim", "dimensions", "latent dimensions"),
@@ -127,3 +143,4 @@ _LATENT = (
 )
 _ALL = (*_LOSSES, *_LIKELIHOOD, *_IMAGES, *_CHECKERBOARDS, *_FEATURES, *_LATENT)
 FIGURES = {kind.name: kind for kind in _ALL}
+FEATURES = tuple(kind.name for kind in _FEATURES)

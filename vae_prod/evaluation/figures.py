@@ -49,7 +49,8 @@ def list_figures(
         "checkerboards, against real images": _checkerboards(measurements),
         "images of z ~ N(0, I)": _samples(measurements),
         **{
-            f"the same, by {name}": _features(measurements, name) for name in extractors
+            f"in features of {name}": _features(measurements, name)
+            for name in extractors
         },
         "latent space": _latent(measurements),
     }
@@ -120,9 +121,9 @@ def _samples(measurements) -> Iterator[Figure]:
 
 
 def _features(measurements, extractor: str) -> Iterator[Figure]:
-    for name in ("fid", "kid", "precision", "recall"):
-        value = getattr(measurements.features[extractor], name)
-        figure = _figure(name, value, protocol.features(extractor))
+    for name in kinds.FEATURES:
+        estimate = getattr(measurements.features[extractor], name)
+        figure = _figure(name, estimate.value, protocol.features(extractor))
         yield attrs.evolve(figure, name=f"{extractor}/{name}")
 
 

@@ -61,7 +61,7 @@ class Measurements:
         dimensions: What each latent dimension does.
         posteriors: What separates z from z_mean.
         checkerboards: Artefacts of reconstructions at the decoder's strides.
-        features: Extractor's name to distances of samples.
+        features: Extractor's name to distances of samples and reconstructions.
         images_digest: sha256 of the targets and, where they differ, of the inputs.
     """
 
@@ -93,13 +93,13 @@ def evaluate(
     """Take all figures of a trained model in one pass over held-out images.
 
     See `quality.evaluate_quality` for what batches are and for memory, to which the
-    features add 4 bytes times their size, twice for each of `feature_images`.
+    features add 4 bytes times their size, three times for each of `feature_images`.
 
     Args:
         subject: The trained model.
         batches: Held-out images, each once.
         settings: What to take.
-        extractors: Feature extractors for distances of samples.
+        extractors: Feature extractors for distances of samples and reconstructions.
         on_progress: Called with the number of images done.
 
     Raises:
@@ -109,7 +109,9 @@ def evaluate(
     pictures = _Pictures(subject)
     posteriors = posterior_table.Posteriors()
     features = {
-        extractor.name: comparison.Comparison(extractor, settings.feature_images)
+        extractor.name: comparison.Comparison(
+            extractor, settings.feature_images, settings.seed
+        )
         for extractor in extractors
     }
     ranking = quality_lib.QualityFigures(

@@ -11,6 +11,7 @@ find hard cancels.
 """
 
 import math
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -110,3 +111,23 @@ class Mean:
         drawn = np.maximum(self._counts, 1.0)
         means = np.where(self._counts > 0, self._sums / drawn, mean)
         return Estimate(mean, means)
+
+
+def linear(
+    value: float, influences: Sequence[np.ndarray], counts: Sequence[np.ndarray]
+) -> Estimate:
+    """Return a figure with replicates of its first-order expansion.
+
+    Args:
+        value: Of all images.
+        influences: What each image of each set adds to the figure, where the figure is
+            about its mean over them: [N] for each set. Their own means don't count.
+        counts: How often each replicate draws them, [N, REPLICATES] for each set.
+    """
+    replicates = np.full(REPLICATES, float(value))
+    for influence, drawn in zip(influences, counts, strict=True):
+        mean = Mean()
+        mean.add(influence, drawn)
+        result = mean.result()
+        replicates += result.replicates - result.value
+    return Estimate(float(value), replicates)

@@ -19,7 +19,7 @@ class EvaluationFileTest(tf.test.TestCase, parameterized.TestCase):
             self.assertEqual(values[name], getattr(quality, name))
         self.assertEqual(values["sample_distance_8"], quality.sample_distance.mean)
         self.assertEqual(
-            values["means/fid"], evaluations.measured().features["means"].fid
+            values["means/fid"], evaluations.measured().features["means"].fid.value
         )
         self.assertIsNone(values["bits_per_dim"])  # Of bce there are none.
         self.assertIsNone(values["ssim"])  # Of 8x8 neither.

@@ -5,7 +5,7 @@ from absl.testing import parameterized
 
 from pipelines import files
 from tests.vae_prod import tiny
-from vae_prod.evaluation import held_out, measurements
+from vae_prod.evaluation import held_out, measurements, resampling
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.evaluation import subject as subject_lib
 from vae_prod.evaluation.features import distances as distances_lib
@@ -154,18 +154,25 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_samples_in_an_extractors_eyes(self):
         subject, images = _subject(), tiny.images(10, _SHAPE)
-        batches = held_out.batches(subject.codec, _batches(images, 4), seed=1)
-        drawn = [batch.samples(len(batch)) for batch in batches]
+        batches = list(held_out.batches(subject.codec, _batches(images, 4), seed=1))
+        samples = np.concatenate([batch.samples(len(batch)) for batch in batches])
+        decoded = np.concatenate([batch.reconstructions for batch in batches])
         expected = quality_lib.evaluate_quality(subject, _batches(images, 4))
         measured = measurements.evaluate(subject, _batches(images, 4), None, [_means()])
         self.assertEqual(measured.quality.sample_distance, expected.sample_distance)
-        extractor = _means()
-        self.assertEqual(
-            measured.features["means"],
-            distances_lib.compare(
-                extractor.features(np.concatenate(drawn)), extractor.features(images)
-            ),
+        expected = distances_lib.compare(
+            *map(_means().features, (images, samples, decoded)),
+            [resampling.counts(1, stream, 0, 10) for stream in (0, 1)],
         )
+        self.assertEqual(measured.features["means"].num_images, 10)
+        for one, two in zip(
+            *(
+                tf.nest.flatten(attrs.asdict(each))
+                for each in (measured.features["means"], expected)
+            ),
+            strict=True,
+        ):
+            self.assertAllEqual(one, two)
 
     def test_digest_is_of_targets_and_of_other_inputs(self):
         subject, images = _subject(), tiny.images(5, _SHAPE)
@@ -197,7 +204,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_refuses_too_few_images_for_features(self):
         batches = _batches(tiny.images(3, _SHAPE), 2)
-        with self.assertRaisesRegex(files.UserError, "at least 4 images"):
+        with self.assertRaisesRegex(files.UserError, "at least 7 images"):
             measurements.evaluate(_subject(), batches, _SETTINGS, [_means()])
 
 

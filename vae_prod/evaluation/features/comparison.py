@@ -3,33 +3,37 @@
 import numpy as np
 
 from pipelines import files
-from vae_prod.evaluation import held_out
+from vae_prod.evaluation import held_out, resampling
 from vae_prod.evaluation.features import distances
 from vae_prod.evaluation.features import extractor as extractor_lib
 
 
 class Comparison:
-    """Features of the first images and of as many samples.
+    """Features of the first images, their reconstructions and as many samples.
 
-    Memory: 4 bytes times the features' size, twice for each image.
+    Memory: 4 bytes times the features' size, three times for each image.
 
     Args:
         extractor: The network.
         limit: Images of each kind, at most.
+        seed: Seed of the bootstrap.
     """
 
-    def __init__(self, extractor: extractor_lib.Extractor, limit: int):
+    def __init__(self, extractor: extractor_lib.Extractor, limit: int, seed: int):
         self._extractor = extractor
         self._limit = limit
+        self._seed = seed
         self._count = 0
-        self._real, self._samples = [], []
+        self._real, self._samples, self._reconstructions = [], [], []
 
     def add(self, batch: held_out.Batch) -> None:
-        """Add a batch, and as many images of random z."""
+        """Add a batch, its reconstructions from z_mean, and images of random z."""
         size = min(len(batch), self._limit - self._count)
         if size:
-            self._real.append(self._extractor.features(batch.targets[:size]))
-            self._samples.append(self._extractor.features(batch.samples(size)))
+            features = self._extractor.features
+            self._real.append(features(batch.targets[:size]))
+            self._samples.append(features(batch.samples(size)))
+            self._reconstructions.append(features(batch.reconstructions[:size]))
             self._count += size
 
     def result(self) -> distances.FeatureDistances:
@@ -44,5 +48,9 @@ class Comparison:
                 f"features, received {self._count}. Evaluate on a larger split, or "
                 "without --features."
             )
-        samples, real = np.concatenate(self._samples), np.concatenate(self._real)
-        return distances.compare(samples, real)
+        sets = (self._real, self._samples, self._reconstructions)
+        counts = [
+            resampling.counts(self._seed, stream, 0, self._count)
+            for stream in (resampling.REAL, resampling.GENERATED)
+        ]
+        return distances.compare(*map(np.concatenate, sets), counts)
