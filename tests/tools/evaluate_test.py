@@ -15,6 +15,7 @@ from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
 from tools import evaluate, export, runs
 from vae_prod import config as config_lib
+from vae_prod.evaluation import table
 from vae_prod.model import vae as vae_lib
 
 _ROUNDING = 1e-4  # Of the same sums in another order.
@@ -73,6 +74,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
     def test_prints_and_writes(self):
         out, _ = self._evaluate(f"--run_dir={self.run_dir}")
         path = os.path.join(self.run_dir, "evaluation", "test.json")
+        self.assertRegex(out, r"\n  PSNR +\d+\.\d+ ± \d")
         for words in (
             "9 images of 8x8x3, split test of",
             "ELBO",
@@ -85,6 +87,11 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(written["model"]["weights"], "best")
         self.assertEqual(written["model"]["settings"]["z_dim"], 3)
         self.assertContainsSubset({"tensorflow", "vae_prod"}, written["made_by"])
+        psnr = written["figures"]["psnr"]
+        low, high = psnr["interval"]
+        self.assertAllClose((low + high) / 2, psnr["value"])
+        self.assertGreater(high, low)
+        self.assertLen(written["replicates"]["psnr"], 200)
         images = written["protocols"]["images"]
         self.assertEqual((images["split"], images["num_images"]), ("test", 9))
         self.assertEqual(images["stored"], "lossless")
@@ -116,6 +123,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         out, _ = self._evaluate(f"--compare={','.join(paths)}")
         self.assertIn("unlike: weights: best, None", out)
         self.assertIn(f"2: {paths[1]}", out)
+        self.assertRegex(out, r"PSNR .* ± .* dB, no difference shown\n")
 
     def test_settings_are_kept_and_compared(self):
         run = f"--run_dir={self.run_dir}"
@@ -134,6 +142,12 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertNotEqual(psnr[0], psnr[1])
         out, _ = self._evaluate(f"--compare={paths[0]},{paths[1]}")
         self.assertIn("unlike: weights: best, last", out)
+        difference = table.number(psnr[1] - psnr[0])
+        self.assertRegex(out, rf"PSNR +\S+ +\S+ +{difference} ± \S+ +dB, higher is")
+        again = os.path.join(os.path.dirname(paths[0]), "again.json")
+        shutil.copy(paths[0], again)
+        out, _ = self._evaluate(f"--compare={paths[0]},{paths[1]},{again}")
+        self.assertIn("dB, higher is better, no difference from 1 shown: 3\n", out)
         _, err = self._evaluate(f"--compare={paths[0]},{paths[2]}", code=1)
         self.assertIn("split (test and train), num_images (9 and 12)", err)
         self.assertIn("seed (1 and 2), distance_images (9 and 3)", err)

@@ -33,6 +33,8 @@ class Kind:
         needs: What a model must have for it to have a value: `POSTERIOR`, or the trait
             of its likelihood, `has_nats` or `is_density`, and a posterior too; empty:
             every model has it.
+        has_interval: Whether it is known how sure it is; not of sizes and of extremes,
+            which other images don't spread around.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Kind:
     unit: str = ""
     better: str = NEITHER
     needs: str = ""
+    has_interval: bool = True
 
     @property
     def minimize(self) -> bool:
@@ -128,18 +131,25 @@ _FEATURES = (
     ),
 )
 _LATENT = (
-    Kind("z_dim", "dimensions", "latent dimensions"),
+    Kind("z_dim", "dimensions", "latent dimensions", has_interval=False),
     Kind("active_units", "active units", "active units"),
     Kind("noise_share", "noise's share of variance", "noise's share of variance"),
     Kind("radius", "mean |z_mean|", "mean |z_mean|"),
     Kind("sampled_radius", "mean |z|", "mean |z|"),
-    Kind("prior_radius", "sqrt(z_dim)", "√z_dim, the prior's |z|"),
+    Kind("prior_radius", "sqrt(z_dim)", "√z_dim, the prior's |z|", has_interval=False),
     Kind("z_log_var", "mean z_log_var", "mean z_log_var", needs=POSTERIOR),
     Kind("mean_offset", "|mean of z_j|, mean over j", "mean |mean of z_j|"),
-    Kind("largest_offset", "largest", "largest |mean of z_j|"),
+    Kind("largest_offset", "largest", "largest |mean of z_j|", has_interval=False),
     Kind("mean_deviation", "deviation of z_j, mean", "mean deviation of z_j"),
-    Kind("smallest_deviation", "smallest", "smallest deviation of z_j"),
-    Kind("largest_deviation", "largest", "largest deviation of z_j"),
+    Kind(
+        "smallest_deviation",
+        "smallest",
+        "smallest deviation of z_j",
+        has_interval=False,
+    ),
+    Kind(
+        "largest_deviation", "largest", "largest deviation of z_j", has_interval=False
+    ),
 )
 _ALL = (*_LOSSES, *_LIKELIHOOD, *_IMAGES, *_CHECKERBOARDS, *_FEATURES, *_LATENT)
 FIGURES = {kind.name: kind for kind in _ALL}

@@ -9,13 +9,15 @@ The last level's pattern has the period of its stride, in pixels; that of the le
 before is enlarged with the maps, to the product of both strides; and so on.
 """
 
+import functools
 import itertools
-import math
 from collections.abc import Sequence
 
 import attrs
 import numpy as np
 from scipy import fft, signal
+
+from vae_prod.evaluation import resampling
 
 # In bins of the spectrum. A line in a windowed spectrum reaches to its neighbours; what
 # it is compared with lies around it, up to three bins away.
@@ -38,17 +40,17 @@ class Checkerboard:
     """
 
     period: int
-    energy: float
-    decoded_excess: float
-    real_excess: float
+    energy: resampling.Estimate
+    decoded_excess: resampling.Estimate
+    real_excess: resampling.Estimate
 
     @property
-    def excess(self) -> float:
+    def excess(self) -> resampling.Estimate:
         """Decibels by which the pattern stands out more than in real images.
 
         Blur doesn't change it: 0 without artefacts, above with them.
         """
-        return self.decoded_excess - self.real_excess
+        return resampling.difference(self.decoded_excess, self.real_excess)
 
 
 class Spectrum:
@@ -64,29 +66,35 @@ class Spectrum:
         rows, columns = (signal.windows.hann(n, sym=False) for n in (height, width))
         window = np.outer(rows, columns)
         self._window = (window / np.sqrt(np.square(window).sum())).astype(np.float32)
-        self._count = 0
-        self._sum = 0.0
+        self._half = resampling.Mean()
 
-    def add(self, images: np.ndarray) -> None:
-        """Add a batch, float32 [B, H, W, C] in [0, 1]."""
+    def add(self, images: np.ndarray, counts: np.ndarray) -> None:
+        """Add a batch.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            counts: How often each is drawn, see `resampling.counts`.
+        """
         transformed = fft.rfft2(images * self._window[..., None], axes=(1, 2))
         power = np.square(transformed.real) + np.square(transformed.imag)
-        self._sum = self._sum + power.mean(axis=-1).sum(axis=0, dtype=np.float64)
-        self._count += len(images)
+        self._half.add(power.mean(axis=-1), counts)
 
     @property
-    def power(self) -> np.ndarray:
+    def power(self) -> resampling.Estimate:
         """Mean power over images and channels: float64 [H, W].
 
         White noise has its variance in every bin; bin [i, j] is at i / H and j / W of
         the sampling rate.
         """
-        half = self._sum / self._count  # [H, W // 2 + 1]
+        return resampling.derived(self._whole, self._half.result())
+
+    def _whole(self, half: np.ndarray) -> np.ndarray:
+        """Return both halves of a plane, given [..., H, W // 2 + 1]."""
         height, width = self._window.shape
         # Real images have the same power at opposite frequencies.
         rows = -np.arange(height)[:, None]
-        columns = np.arange(half.shape[1], width)
-        return np.concatenate([half, half[rows, width - columns]], axis=1)
+        columns = np.arange(half.shape[-1], width)
+        return np.concatenate([half, half[..., rows, width - columns]], axis=-1)
 
 
 def periods(strides: Sequence[int], image_shape: tuple[int, int, int]) -> list[int]:
@@ -117,40 +125,56 @@ def compare(
     Returns:
         A comparison for each period.
     """
-    powers = [spectrum.power + _ROUNDING for spectrum in (decoded, real)]
+    powers = [spectrum.power for spectrum in (decoded, real)]
     results = []
     for shorter, period in zip([1, *periods], periods, strict=False):
-        (line, around), (real_line, real_around) = (
-            _energies(power, period, shorter) for power in powers
-        )
+        measure = functools.partial(_energies, period=period, shorter=shorter)
+        energies = [resampling.derived(measure, power) for power in powers]
         results.append(
             Checkerboard(
                 period,
-                _decibels(line / real_line),
-                _decibels(line / around),
-                _decibels(real_line / real_around),
+                resampling.derived(_gain, *energies),
+                *(resampling.derived(_excess, each) for each in energies),
             )
         )
     return results
 
 
-def _energies(power: np.ndarray, period: int, shorter: int) -> tuple[float, float]:
-    """Return the mean power of the lines at a period's frequencies and around them."""
+def _gain(energies: np.ndarray, real: np.ndarray) -> np.ndarray:
+    return _decibels(energies[..., 0] / real[..., 0])
+
+
+def _excess(energies: np.ndarray) -> np.ndarray:
+    return _decibels(energies[..., 0] / energies[..., 1])
+
+
+def _energies(power: np.ndarray, period: int, shorter: int) -> np.ndarray:
+    """Return the mean power of the lines at a period's frequencies and around them.
+
+    Args:
+        power: float64 [..., H, W].
+        period: Pixels.
+        shorter: The period whose frequencies are not this one's.
+
+    Returns:
+        float64 [..., 2].
+    """
+    power = power + _ROUNDING
     reach = np.arange(-_SURROUNDINGS, _SURROUNDINGS + 1)
     distance = np.maximum(np.abs(reach[:, None]), np.abs(reach))
     lines, around = [], []
-    height, width = power.shape
+    height, width = power.shape[-2:]
     for i, j in itertools.product(range(period), repeat=2):
         step = period // shorter
         if i % step == j % step == 0:
             continue  # A shorter period's, or the mean.
         rows = (i * height // period + reach) % height
         columns = (j * width // period + reach) % width
-        near = power[np.ix_(rows, columns)]
-        lines.append(near[distance <= _LINE].mean())
-        around.append(near[distance > _LINE].mean())
-    return float(np.mean(lines)), float(np.mean(around))
+        near = power[..., rows[:, None], columns]
+        lines.append(near[..., distance <= _LINE].mean(axis=-1))
+        around.append(near[..., distance > _LINE].mean(axis=-1))
+    return np.stack([np.mean(lines, axis=0), np.mean(around, axis=0)], axis=-1)
 
 
-def _decibels(ratio: float) -> float:
-    return 10.0 * math.log10(ratio)
+def _decibels(ratio: np.ndarray) -> np.ndarray:
+    return 10.0 * np.log10(ratio)

@@ -11,7 +11,7 @@ import numpy as np
 from vae_prod import config as config_lib
 from vae_prod.config import figures as kinds
 from vae_prod.evaluation import measurements as measurements_lib
-from vae_prod.evaluation import protocol, wasserstein
+from vae_prod.evaluation import protocol, resampling, wasserstein
 
 
 @attrs.frozen
@@ -26,6 +26,9 @@ class Figure:
         unit: Of the value; empty for a plain number.
         better: `higher` or `lower`; empty where neither is.
         protocol: Name of the protocol it was taken under.
+        interval: Lowest and highest that other images would give, with a chance of
+            95 %; None where it isn't known.
+        replicates: Behind it, see `resampling.Estimate`; None where there are none.
     """
 
     name: str
@@ -35,6 +38,10 @@ class Figure:
     unit: str
     better: str
     protocol: str
+    interval: tuple[float, float] | None
+    replicates: np.ndarray | None = attrs.field(
+        eq=attrs.cmp_using(eq=np.array_equal), repr=False
+    )
 
 
 def list_figures(
@@ -62,12 +69,22 @@ def list_figures(
 
 
 def _figure(
-    name: str, value: float | int | None, protocol_name: str, **changes: str
+    name: str,
+    figure: resampling.Estimate | float | int | None,
+    protocol_name: str,
+    **changes: str,
 ) -> Figure:
     """Return a figure as the table of kinds has it, but for what is changed."""
     kind = kinds.FIGURES[name]
     row = {"name": name, "text": kind.text, "unit": kind.unit, "better": kind.better}
-    return Figure(**row | changes, section="", value=value, protocol=protocol_name)
+    known = {"value": figure, "interval": None, "replicates": None}
+    if isinstance(figure, resampling.Estimate):
+        known = {
+            "value": figure.value,
+            "interval": figure.interval,
+            "replicates": figure.replicates,
+        }
+    return Figure(**row | changes, **known, section="", protocol=protocol_name)
 
 
 def _losses(measurements) -> Iterator[Figure]:
@@ -122,26 +139,25 @@ def _samples(measurements) -> Iterator[Figure]:
 
 def _features(measurements, extractor: str) -> Iterator[Figure]:
     for name in kinds.FEATURES:
-        estimate = getattr(measurements.features[extractor], name)
-        figure = _figure(name, estimate.value, protocol.features(extractor))
+        distance = getattr(measurements.features[extractor], name)
+        figure = _figure(name, distance, protocol.features(extractor))
         yield attrs.evolve(figure, name=f"{extractor}/{name}")
 
 
 def _latent(measurements) -> Iterator[Figure]:
-    quality, dimensions = measurements.quality, measurements.dimensions
-    mean, deviation = np.abs(dimensions.mean), dimensions.deviation
-    log_var = measurements.posteriors.z_log_var
+    quality, latent = measurements.quality, measurements.latent
+    offset, deviation = np.abs(latent.dimensions.mean), latent.dimensions.deviation
     values = {
         "z_dim": quality.z_dim,
         "active_units": quality.active_units,
-        "noise_share": dimensions.noise_share,
+        "noise_share": latent.estimate(lambda each: each.noise_share),
         "radius": quality.radius,
         "sampled_radius": quality.sampled_radius,
         "prior_radius": quality.prior_radius,
-        "z_log_var": log_var and log_var.mean,
-        "mean_offset": float(mean.mean()),
-        "largest_offset": float(mean.max()),
-        "mean_deviation": float(deviation.mean()),
+        "z_log_var": measurements.z_log_var,
+        "mean_offset": latent.estimate(lambda each: np.abs(each.mean).mean(axis=-1)),
+        "largest_offset": float(offset.max()),
+        "mean_deviation": latent.estimate(lambda each: each.deviation.mean(axis=-1)),
         "smallest_deviation": float(deviation.min()),
         "largest_deviation": float(deviation.max()),
     }

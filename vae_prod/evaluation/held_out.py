@@ -3,12 +3,14 @@
 Image i of a split draws its noise by (seed, i): whatever the batches, it is the same.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines import files
+from vae_prod.evaluation import resampling
 from vae_prod.latent import sampling
 from vae_prod.model import codec as codec_lib
 from vae_prod.model.kernels import ops
@@ -57,6 +59,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @functools.cached_property
+    def counts(self) -> np.ndarray:
+        """How often each replicate draws each image, see `resampling.counts`."""
+        return resampling.counts(self._seed, resampling.REAL, self.first, len(self))
 
     def samples(self, count: int) -> np.ndarray:
         """Return images of z ~ N(0, I), one for each of the first `count` images.

@@ -5,7 +5,9 @@ losses are, what each latent dimension does, whether z can be told from z_mean, 
 decoder adds to images, and how samples compare in a feature extractor's eyes.
 """
 
+import collections
 import hashlib
+import operator
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
@@ -13,16 +15,24 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import files
-from vae_prod.evaluation import checkerboard, held_out, image_similarity
+from vae_prod.evaluation import (
+    checkerboard,
+    held_out,
+    image_similarity,
+    latent_space,
+    resampling,
+)
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.evaluation import subject as subject_lib
 from vae_prod.evaluation.features import comparison
 from vae_prod.evaluation.features import distances as distances_lib
 from vae_prod.evaluation.features import extractor as extractor_lib
-from vae_prod.latent import moments as moments_lib
 from vae_prod.latent import per_dimension, posterior_table
 from vae_prod.model import kl as kl_lib
 from vae_prod.model import likelihoods
+
+# Variance of pixels, on [0, 1], that is only rounding.
+_ROUNDING = 1e-12
 
 
 @attrs.frozen
@@ -45,7 +55,7 @@ class Settings:
 
 @attrs.frozen(eq=False)
 class Measurements:
-    """Figures of one model on one split.
+    """Figures of one model on one split, with replicates.
 
     Attributes:
         settings: What they were taken with; the number of images may be smaller.
@@ -58,7 +68,8 @@ class Measurements:
         explained_variance: Share of the pixels' variance over the images that
             reconstructions from z_mean give back: 1 - mse / variance. 0 is what the
             mean image gives, below is worse than that.
-        dimensions: What each latent dimension does.
+        latent: What each latent dimension does.
+        z_log_var: Mean over images and dimensions; None of an autoencoder.
         posteriors: What separates z from z_mean.
         checkerboards: Artefacts of reconstructions at the decoder's strides.
         features: Extractor's name to distances of samples and reconstructions.
@@ -67,20 +78,26 @@ class Measurements:
 
     settings: Settings
     quality: quality_lib.Quality
-    reco_loss: float
-    kl_loss: float
-    ssim: float | None
-    explained_variance: float
-    dimensions: per_dimension.Dimensions
+    reco_loss: resampling.Estimate
+    kl_loss: resampling.Estimate
+    ssim: resampling.Estimate | None
+    explained_variance: resampling.Estimate
+    latent: latent_space.LatentSpace
+    z_log_var: resampling.Estimate | None
     posteriors: posterior_table.Table
     checkerboards: tuple[checkerboard.Checkerboard, ...]
     features: dict[str, distances_lib.FeatureDistances]
     images_digest: str
 
     @property
-    def total_loss(self) -> float:
+    def total_loss(self) -> resampling.Estimate:
         """In the training convention, `reco_loss` + `kl_loss`."""
-        return self.reco_loss + self.kl_loss
+        return resampling.derived(operator.add, self.reco_loss, self.kl_loss)
+
+    @property
+    def dimensions(self) -> per_dimension.Dimensions:
+        """What each latent dimension does, of all images."""
+        return self.latent.dimensions
 
 
 def evaluate(
@@ -123,13 +140,13 @@ def evaluate(
         for part in (pictures, *features.values(), ranking):
             part.add(batch)
         on_progress(batch.first + len(batch))
-    quality, dimensions = ranking.result(), ranking.dimensions.result()
+    quality, latent = ranking.result(), ranking.latent.result()
     return Measurements(
         settings=settings,
         quality=quality,
-        **_losses(subject, quality, dimensions),
+        **_losses(subject, quality, latent),
         **pictures.result(quality.mse),
-        dimensions=dimensions,
+        latent=latent,
         posteriors=posteriors.result(),
         features={name: part.result() for name, part in features.items()},
     )
@@ -147,14 +164,22 @@ def _check_finite(batch: held_out.Batch) -> None:
 def _losses(
     subject: subject_lib.Subject,
     quality: quality_lib.Quality,
-    dimensions: per_dimension.Dimensions,
-) -> dict[str, float]:
-    config, kl_loss = subject.config, 0.0
-    reco_loss = quality.reconstruction_nats * likelihoods.training_scale(config)
-    if config.is_vae:
+    latent: latent_space.LatentSpace,
+) -> dict[str, resampling.Estimate]:
+    config = subject.config
+    fact = config.fact if config.is_vae else 0.0
+
+    def kl_loss(dimensions: per_dimension.Dimensions) -> np.ndarray:
         kl = tf.constant(dimensions.kl[None], tf.float32)
-        kl_loss = config.fact * float(kl_lib.charged_kl(config, kl))
-    return {"reco_loss": reco_loss, "kl_loss": kl_loss}
+        return fact * kl_lib.charged_kl(config, kl).numpy().astype(np.float64)
+
+    return {
+        "reco_loss": resampling.derived(
+            lambda nats: likelihoods.training_scale(config) * nats,
+            quality.reconstruction_nats,
+        ),
+        "kl_loss": latent.estimate(kl_loss),
+    }
 
 
 class _Pictures:
@@ -164,29 +189,59 @@ class _Pictures:
         shape = subject.codec.image_shape
         self._periods = checkerboard.periods(subject.config.level_strides, shape)
         self._decoded, self._real = (checkerboard.Spectrum(shape) for _ in range(2))
-        self._pixels, self._ssim = moments_lib.Moments(), moments_lib.Moments()
+        self._means = collections.defaultdict(resampling.Mean)
         self._targets, self._inputs = hashlib.sha256(), hashlib.sha256()
 
     def add(self, batch: held_out.Batch) -> None:
-        self._decoded.add(batch.reconstructions)
-        self._real.add(batch.clean)
-        self._pixels.update(batch.clean)
-        similarity = image_similarity.ssim(batch.reconstructions, batch.clean)
-        if similarity is not None:
-            self._ssim.update(similarity)
+        counts = batch.counts
+        self._decoded.add(batch.reconstructions, counts)
+        self._real.add(batch.clean, counts)
+        # Around the middle of the range float32 is finest.
+        pixels = batch.clean - np.float32(0.5)
+        log_var = batch.z_log_var
+        if log_var is not None:
+            log_var = log_var.mean(axis=1, dtype=np.float64)
+        values = {
+            "pixels": pixels,
+            "squares": np.square(pixels, dtype=np.float64).mean(axis=(1, 2, 3)),
+            "ssim": image_similarity.ssim(batch.reconstructions, batch.clean),
+            "z_log_var": log_var,
+        }
+        for name, value in values.items():
+            if value is not None:
+                self._means[name].add(value, counts)
         self._targets.update(np.ascontiguousarray(batch.targets))
         if batch.images is not batch.targets:
             self._inputs.update(np.ascontiguousarray(batch.images))
 
-    def result(self, mse: float) -> dict:
+    def result(self, mse: resampling.Estimate) -> dict:
         """Return the fields of `Measurements` that these are."""
         boards = checkerboard.compare(self._decoded, self._real, self._periods)
-        variance = float(self._pixels.variance.mean())
+        means = {name: mean.result() for name, mean in self._means.items()}
         digest = self._targets.copy()
         digest.update(self._inputs.digest())
         return {
-            "ssim": float(self._ssim.mean) if self._ssim.count else None,
-            "explained_variance": 1.0 - mse / variance if variance else 0.0,
+            "ssim": means.get("ssim"),
+            "explained_variance": resampling.derived(
+                _explained, mse, means["pixels"], means["squares"]
+            ),
+            "z_log_var": means.get("z_log_var"),
             "checkerboards": tuple(boards),
             "images_digest": digest.hexdigest(),
         }
+
+
+def _explained(mse: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Return the share of the pixels' variance that errors leave.
+
+    Args:
+        mse: float64 [...].
+        mean: Of each pixel, float64 [..., H, W, C].
+        squares: Mean square of all pixels, float64 [...].
+
+    Returns:
+        float64 [...], 0 where the images are all the same.
+    """
+    variance = squares - np.square(mean).mean(axis=(-3, -2, -1))
+    varies = variance > _ROUNDING
+    return np.where(varies, 1.0 - mse / np.where(varies, variance, 1.0), 0.0)

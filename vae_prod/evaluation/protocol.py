@@ -9,6 +9,7 @@ batch norm and versions stand beside the figures.
 from collections.abc import Mapping, Sequence
 
 from vae_prod.evaluation import measurements as measurements_lib
+from vae_prod.evaluation import wasserstein
 from vae_prod.evaluation.features import extractor as extractor_lib
 
 # Of all images; with latent noise; of the first images' sets; of the bound's samples.
@@ -39,7 +40,11 @@ def protocols_of(
     protocols = {
         IMAGES: base,
         NOISE: noise,
-        DISTANCES: {**noise, "distance_images": quality.distance_images},
+        DISTANCES: {
+            **noise,
+            "distance_images": quality.distance_images,
+            "normalised_by": wasserstein.NORMALISED_BY,
+        },
     }
     if quality.importance_bound is not None:
         samples = settings.importance_samples

@@ -9,6 +9,7 @@ evaluates its trials so. `measurements` adds what else there is to know of one m
 import collections
 import functools
 import math
+import operator
 from collections.abc import Iterable
 
 import attrs
@@ -19,19 +20,19 @@ from vae_prod.evaluation import (
     bounds,
     held_out,
     image_similarity,
+    latent_space,
+    resampling,
     set_distances,
     wasserstein,
 )
 from vae_prod.evaluation import nats as nats_lib
 from vae_prod.evaluation import subject as subject_lib
-from vae_prod.latent import moments as moments_lib
-from vae_prod.latent import per_dimension
 from vae_prod.model import likelihoods
 
 
 @attrs.frozen
 class Quality:
-    """Figures of a trained model on held-out images.
+    """Figures of a trained model on held-out images, with replicates.
 
     Attributes:
         num_images: Images behind all figures but the distances.
@@ -70,24 +71,24 @@ class Quality:
     distance_images: int
     sample_distance: wasserstein.Distance
     reconstruction_distance: wasserstein.Distance
-    mse: float
-    psnr: float
-    reconstruction_nats: float
-    kl: float
-    elbo: float | None
-    bits_per_dim: float | None
-    importance_bound: float | None
-    active_units: int
+    mse: resampling.Estimate
+    psnr: resampling.Estimate
+    reconstruction_nats: resampling.Estimate
+    kl: resampling.Estimate
+    elbo: resampling.Estimate | None
+    bits_per_dim: resampling.Estimate | None
+    importance_bound: resampling.Estimate | None
+    active_units: resampling.Estimate
     z_dim: int
-    radius: float
-    sampled_radius: float
+    radius: resampling.Estimate
+    sampled_radius: resampling.Estimate
 
     @property
     def prior_radius(self) -> float:
         """What |z| is close to for z ~ N(0, I), sqrt(z_dim)."""
         return math.sqrt(self.z_dim)
 
-    def distance(self, weight: float = 1.0) -> float:
+    def distance(self, weight: float = 1.0) -> resampling.Estimate:
         """Return what a search minimises by default: both distances, added.
 
         Images of random z alone would be best where reconstructions have lost detail
@@ -108,7 +109,11 @@ class Quality:
         Returns:
             In thousandths of a deviation; lower is better.
         """
-        return self.sample_distance.mean + weight * self.reconstruction_distance.mean
+        return resampling.derived(
+            lambda samples, reconstructions: samples + weight * reconstructions,
+            self.sample_distance.mean,
+            self.reconstruction_distance.mean,
+        )
 
 
 def evaluate_quality(
@@ -155,7 +160,7 @@ class QualityFigures:
         importance_samples: K of the importance-weighted bound; 0: no bound.
 
     Attributes:
-        dimensions: What each latent dimension does, of the same images.
+        latent: What each latent dimension does, of the same images.
     """
 
     def __init__(
@@ -170,8 +175,8 @@ class QualityFigures:
         config = subject.config
         self._has_elbo = config.has_elbo
         self._importance_samples = importance_samples if self._has_elbo else 0
-        self._moments = collections.defaultdict(moments_lib.Moments)
-        self.dimensions = per_dimension.Moments()
+        self._means = collections.defaultdict(resampling.Mean)
+        self.latent = latent_space.Moments()
         self._distances = set_distances.SetDistances(
             subject.codec.image_shape, distance_images, seed
         )
@@ -196,8 +201,8 @@ class QualityFigures:
         if self._importance_samples:
             values["bound"] = self._bound(batch)
         for name, value in values.items():
-            self._moments[name].update(value)
-        self.dimensions.add(batch.z_mean, batch.z_log_var)
+            self._means[name].add(np.asarray(value, np.float64), batch.counts)
+        self.latent.add(batch)
         self._distances.add(batch)
         self._count += len(batch)
 
@@ -216,13 +221,16 @@ class QualityFigures:
 
     def result(self) -> Quality:
         """Return the figures of all images so far, at least one."""
-        means = {name: float(moments.mean) for name, moments in self._moments.items()}
-        dimensions = self.dimensions.result()
-        nats, kl = means["nats"], float(dimensions.kl.sum())
-        elbo = -(nats + kl) if self._has_elbo else None
-        bits = None
-        if self._has_elbo and self._subject.config.likelihood.is_density:
-            bits = likelihoods.bits_per_dim(self._subject.config, -elbo)
+        means = {name: mean.result() for name, mean in self._means.items()}
+        latent, config = self.latent.result(), self._subject.config
+        nats, kl = means["nats"], latent.estimate(lambda each: each.kl.sum(axis=-1))
+        elbo = bits = None
+        if self._has_elbo:
+            cost = resampling.derived(operator.add, nats, kl)
+            elbo = resampling.derived(operator.neg, cost)
+            if config.likelihood.is_density:
+                to_bits = functools.partial(likelihoods.bits_per_dim, config)
+                bits = resampling.derived(to_bits, cost)
         return Quality(
             num_images=self._count,
             **self._distances.result(),
@@ -233,8 +241,8 @@ class QualityFigures:
             elbo=elbo,
             bits_per_dim=bits,
             importance_bound=means.get("bound"),
-            active_units=dimensions.active_units,
-            z_dim=self._subject.config.z_dim,
+            active_units=latent.estimate(lambda each: each.active_units),
+            z_dim=config.z_dim,
             radius=means["radius"],
             sampled_radius=means["sampled_radius"],
         )

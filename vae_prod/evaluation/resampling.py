@@ -11,14 +11,16 @@ find hard cancels.
 """
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
 
 REPLICATES = 200
-# Independent streams of draws under one seed: of real images, of generated ones.
-REAL, GENERATED = range(2)
+# Independent streams of draws under one seed: of real images, of generated ones, of
+# trainings.
+REAL, GENERATED, _TRAININGS = range(3)
 # Of a normal distribution, what holds 95 % of it.
 _DEVIATES = 1.959964
 # One block of Philox gives four numbers of 64 bits.
@@ -45,22 +47,32 @@ def counts(seed: int, stream: int, first: int, count: int) -> np.ndarray:
     return np.searchsorted(_CUMULATED, uniform, side="right").astype(np.float32)
 
 
-@attrs.frozen(eq=False)
+_Value = float | int | np.ndarray
+
+
+@attrs.frozen
 class Estimate:
     """A figure with its replicates.
 
     Attributes:
-        value: Of all images, each once.
-        replicates: float64 [REPLICATES].
+        value: Of all images, each once: a number, or an array [...].
+        replicates: [REPLICATES, ...].
     """
 
-    value: float
-    replicates: np.ndarray
+    value: _Value
+    replicates: np.ndarray = attrs.field(
+        eq=attrs.cmp_using(eq=np.array_equal), repr=False
+    )
 
     @property
     def standard_error(self) -> float:
         """The replicates' deviation."""
         return float(self.replicates.std(ddof=1))
+
+    @property
+    def half_width(self) -> float:
+        """Of the interval of 95 %."""
+        return _DEVIATES * self.standard_error
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -69,48 +81,98 @@ class Estimate:
         Symmetric around the value: replicates of distances are biased, for some of
         their images come twice, but spread as they should.
         """
-        half = _DEVIATES * self.standard_error
-        return self.value - half, self.value + half
+        return self.value - self.half_width, self.value + self.half_width
+
+    def may_be(self, value: float) -> bool:
+        """Say whether the interval contains a value."""
+        low, high = self.interval
+        return low <= value <= high
+
+
+def derived(function: Callable[..., _Value], *estimates: Estimate) -> Estimate:
+    """Return a figure that is computed of others, with its replicates.
+
+    Args:
+        function: Takes the others' values, and as well their replicates, an axis more
+            in front.
+        *estimates: The others, of the same images.
+    """
+    value = function(*(estimate.value for estimate in estimates))
+    replicates = function(*(estimate.replicates for estimate in estimates))
+    return Estimate(value if np.ndim(value) else float(value), replicates)
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
     """Return by how much the first figure is above the second, on the same images."""
-    return Estimate(first.value - second.value, first.replicates - second.replicates)
+    return derived(operator.sub, first, second)
+
+
+def rounded(replicates: np.ndarray) -> list[float]:
+    """Return replicates as files keep them, to six digits."""
+    return [float(f"{value:.6g}") for value in replicates]
+
+
+def over_trainings(trainings: Sequence[Estimate], seed: int) -> Estimate:
+    """Return the mean of a figure over trainings from several seeds.
+
+    The bootstrap of two stages (Davison & Hinkley 1997, section 3.8): replicate r has
+    drawn the trainings anew too, with the same draws for all models that were trained
+    as many times, so that training k of one is compared with training k of another.
+    Drawing E trainings of E spreads too little by (E - 1) / E, which is put right.
+    With two or three trainings the interval is a rough one all the same. Of one, it
+    knows of images alone, and nothing of what another seed would change.
+
+    Args:
+        trainings: The figure of each, of the same images.
+        seed: Of the evaluations.
+    """
+    count = len(trainings)
+    mean = float(np.mean([training.value for training in trainings]))
+    replicates = np.stack([training.replicates for training in trainings], axis=1)
+    means = replicates.mean(axis=1)
+    if count == 1:
+        return Estimate(mean, means)
+    random = np.random.default_rng([seed, _TRAININGS])
+    drawn = random.multinomial(count, np.full(count, 1 / count), REPLICATES)
+    moved = (drawn * (replicates - means[:, None])).mean(axis=1)
+    return Estimate(mean, means + math.sqrt(count / (count - 1)) * moved)
 
 
 class Mean:
-    """The mean over images of a number each, with its replicates.
+    """The mean over images of what each has, with its replicates.
 
-    Images arrive in batches and are not kept.
+    Images arrive in batches and are not kept; the memory is that of `REPLICATES` means.
     """
 
     def __init__(self):
         self._sum, self._count = 0.0, 0
-        self._sums = np.zeros(REPLICATES)
-        self._counts = np.zeros(REPLICATES)
+        self._sums, self._counts = (np.zeros(REPLICATES) for _ in range(2))
 
     def add(self, values: np.ndarray, counts: np.ndarray) -> None:
         """Add a batch.
 
         Args:
-            values: [B].
-            counts: How often each is drawn, [B, REPLICATES], see `counts`.
+            values: float [B, ...]. Sums over a batch have its precision.
+            counts: How often each is drawn, float32 [B, REPLICATES], see `counts`.
         """
-        values = np.asarray(values, np.float64)
-        self._sum += values.sum()
-        self._count += len(values)
-        self._sums += values @ counts
+        if not self._count:
+            self._sums = np.zeros((REPLICATES, *values.shape[1:]))
+        rows = values.reshape(len(values), -1)
+        sums = counts.T.astype(rows.dtype) @ rows
+        self._sums += sums.reshape(self._sums.shape)
         self._counts += counts.sum(axis=0, dtype=np.float64)
+        self._sum = self._sum + values.sum(axis=0, dtype=np.float64)
+        self._count += len(values)
 
     def result(self) -> Estimate:
-        """Return the mean of all so far, at least one.
+        """Return the mean of all so far, at least one: float64 [...].
 
         Replicates that drew no image, as there may be of few, have the mean of all.
         """
         mean = self._sum / self._count
-        drawn = np.maximum(self._counts, 1.0)
-        means = np.where(self._counts > 0, self._sums / drawn, mean)
-        return Estimate(mean, means)
+        counts = self._counts.reshape(-1, *[1] * np.ndim(mean))
+        means = np.where(counts > 0, self._sums / np.maximum(counts, 1.0), mean)
+        return Estimate(mean if np.ndim(mean) else float(mean), means)
 
 
 def linear(
@@ -127,7 +189,7 @@ def linear(
     replicates = np.full(REPLICATES, float(value))
     for influence, drawn in zip(influences, counts, strict=True):
         mean = Mean()
-        mean.add(influence, drawn)
+        mean.add(np.asarray(influence, np.float64), drawn)
         result = mean.result()
         replicates += result.replicates - result.value
     return Estimate(float(value), replicates)

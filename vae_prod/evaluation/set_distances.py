@@ -1,6 +1,6 @@
 """Sliced Wasserstein distances of a model's images, as sets, from real ones."""
 
-from vae_prod.evaluation import held_out, wasserstein
+from vae_prod.evaluation import held_out, resampling, wasserstein
 from vae_prod.reporting import image_grids
 
 
@@ -10,8 +10,9 @@ class SetDistances:
     def __init__(self, image_shape: tuple[int, int, int], limit: int, seed: int):
         self._limit = limit
         self._seed = seed
+        streams = (resampling.REAL, resampling.REAL, resampling.GENERATED)
         self._targets, self._reconstructions, self._samples = (
-            wasserstein.Patches(image_shape, seed) for _ in range(3)
+            wasserstein.Patches(image_shape, seed, stream=stream) for stream in streams
         )
 
     def add(self, batch: held_out.Batch) -> None:
@@ -26,11 +27,11 @@ class SetDistances:
 
     def result(self) -> dict:
         """Return the fields of `Quality` that these are."""
+        sample_distance, reconstruction_distance = wasserstein.distances(
+            [self._samples, self._reconstructions], self._targets, self._seed
+        )
         return {
             "distance_images": self._targets.num_images,
-            "sample_distance": self._from_targets(self._samples),
-            "reconstruction_distance": self._from_targets(self._reconstructions),
+            "sample_distance": sample_distance,
+            "reconstruction_distance": reconstruction_distance,
         }
-
-    def _from_targets(self, patches: wasserstein.Patches) -> wasserstein.Distance:
-        return wasserstein.distance(patches, self._targets, self._seed)

@@ -3,7 +3,8 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from vae_prod.evaluation import comparability, evaluation_file
+from vae_prod.evaluation import comparability, evaluation_file, resampling
+from vae_prod.reporting import uncertainty
 
 _WIDTH = 88
 _EXTENTS = {
@@ -18,7 +19,7 @@ _EXTENTS = {
 
 def text(evaluation: evaluation_file.Evaluation) -> str:
     """Return an evaluation's figures, its table of z against z_mean and its verdict."""
-    lines = _figures([evaluation])
+    lines = _figures(evaluation)
     lines += ["", *_posteriors(evaluation.posteriors)]
     return "\n".join([*lines, "", *_verdict(evaluation.verdict)])
 
@@ -34,10 +35,11 @@ def comparison(evaluations: Mapping[str, evaluation_file.Evaluation]) -> str:
         for number, (path, evaluation) in enumerate(evaluations.items(), 1)
     ]
     lines += [f"unlike: {note}" for note in comparability.notes(evaluations)]
-    lines += ["", *_figures(list(evaluations.values()))]
-    lines.append("")
-    for number, evaluation in enumerate(evaluations.values(), 1):
-        lines.append(f"{number}: {evaluation.verdict['finding']}")
+    lines += ["", *_compared(list(evaluations.values())), ""]
+    for index, evaluation in enumerate(evaluations.values(), 1):
+        lines.append(f"{index}: {evaluation.verdict['finding']}")
+        if evaluation.verdict["uncertain"]:
+            lines.append(f"   not certain: {evaluation.verdict['uncertain']}")
     return "\n".join(lines)
 
 
@@ -50,25 +52,84 @@ def described(evaluation: evaluation_file.Evaluation) -> str:
     return ", ".join([*words, f"z_dim {settings['z_dim']}", settings["decoder"]])
 
 
-def _figures(evaluations: Sequence[evaluation_file.Evaluation]) -> list[str]:
+def _figures(evaluation: evaluation_file.Evaluation) -> list[str]:
+    """Return a line a figure, with its interval."""
+    cells = {}
+    for name, figure in evaluation.figures.items():
+        interval = figure["interval"]
+        half_width = interval and (interval[1] - interval[0]) / 2
+        text = uncertainty.plus_minus(half_width)
+        cells[name] = f"{number(figure['value']):>12} {text:<9}", _meaning(figure)
+    return _lines(evaluation.figures, cells)
+
+
+def _compared(evaluations: Sequence[evaluation_file.Evaluation]) -> list[str]:
+    """Return a line a figure, with a column an evaluation and what intervals show."""
     known = {}
     for evaluation in evaluations:
         known |= evaluation.figures
-    width = max(len(figure["text"]) for figure in known.values()) + 2
-    lines, section = [], ""
-    if len(evaluations) > 1:
-        heads = (f"{number:>12}" for number in range(1, len(evaluations) + 1))
-        lines.append(" " * width + "".join(heads))
+    heads = "".join(f"{index:>12}" for index in range(1, len(evaluations) + 1))
+    if len(evaluations) == 2:
+        heads += f"{'2 - 1':>12}"
+    cells = {"": (heads, "")}
     for name, figure in known.items():
+        rows = [evaluation.figures.get(name, {}) for evaluation in evaluations]
+        values = "".join(f" {number(row.get('value')):>11}" for row in rows)
+        first, *others = (evaluation.estimate(name) for evaluation in evaluations)
+        differences = [
+            first and other and resampling.difference(other, first) for other in others
+        ]
+        if len(others) == 1:
+            values += _difference(differences[0])
+        cells[name] = values, _shown(figure, differences)
+    return _lines(known, cells)
+
+
+def _difference(difference: resampling.Estimate | None) -> str:
+    if difference is None:
+        return " " * 22
+    interval = uncertainty.plus_minus(difference.half_width)
+    return f" {number(difference.value):>11} {interval:<9}"
+
+
+def _shown(figure: dict, differences: Sequence[resampling.Estimate | None]) -> str:
+    """Say what a figure's values mean, and which of them aren't shown to differ."""
+    alike = [
+        str(index)
+        for index, difference in enumerate(differences, 2)
+        if difference and difference.may_be(0.0)
+    ]
+    if not alike:
+        return _meaning(figure)
+    if len(differences) == 1:
+        return ", ".join(filter(None, (figure["unit"], "no difference shown")))
+    shown = f"no difference from 1 shown: {', '.join(alike)}"
+    return ", ".join(filter(None, (_meaning(figure), shown)))
+
+
+def _meaning(figure: dict) -> str:
+    better = figure["better"] and f"{figure['better']} is better"
+    return ", ".join(filter(None, (figure["unit"], better)))
+
+
+def _lines(
+    figures: Mapping[str, dict], cells: Mapping[str, tuple[str, str]]
+) -> list[str]:
+    """Return a line for each figure under its section's heading.
+
+    Args:
+        figures: Name to figure.
+        cells: Name of a figure to its columns and what they mean; "": of the head.
+    """
+    width = max(len(figure["text"]) for figure in figures.values()) + 2
+    lines, section = [], ""
+    if "" in cells:
+        lines.append(" " * width + cells[""][0])
+    for name, figure in figures.items():
         if figure["section"] != section:
             section = figure["section"]
             lines += ["", section]
-        values = (
-            evaluation.figures.get(name, {}).get("value") for evaluation in evaluations
-        )
-        columns = "".join(f" {number(value):>11}" for value in values)
-        better = figure["better"] and f"{figure['better']} is better"
-        meaning = ", ".join(part for part in (figure["unit"], better) if part)
+        columns, meaning = cells[name]
         lines.append(f"  {figure['text']:<{width}}{columns}  {meaning}".rstrip())
     return lines
 
@@ -107,6 +168,8 @@ def _exact(value: float) -> str:
 def _verdict(verdict: dict) -> list[str]:
     lines = [f"verdict: {verdict['finding']}"]
     lines += [f"- {reason}" for reason in verdict["reasons"]]
+    if verdict["uncertain"]:
+        lines.append(f"not certain: {verdict['uncertain']}")
     lines.append(f"What to do: {verdict['advice']}")
     return [
         part

@@ -1,30 +1,24 @@
 """What kind of model the figures of an evaluation show, in words, and what to do.
 
-The thresholds are stated here and told with every verdict. They were chosen on runs of
-the reference VAE over `fact` on faces, so that each kind is told where its pictures
-show it; they are no theory.
+Values decide, by the thresholds of `evidence`, which are told with every verdict. Where
+images drawn anew show another kind, the verdict says so.
 """
 
-from collections.abc import Iterator
+import collections
 
 import attrs
-import numpy as np
 
 from vae_prod import config as config_lib
+from vae_prod.evaluation import evidence as evidence_lib
 from vae_prod.evaluation import measurements as measurements_lib
+from vae_prod.evaluation import resampling
+from vae_prod.reporting import uncertainty
 
-# Nats per image of the posterior from N(0, I), and so at most what z says of an image.
-_COLLAPSED = 1.0
-# Shares of the pixels' variance that reconstructions give back: what is no better than
-# the mean image, and what keeps general features only.
-_NOTHING, _LITTLE = 0.05, 0.6
-# Shares of the posteriors' noise in the variance of z. Below the first, posteriors are
-# points; above the second, dimensions say less than they hide.
-_POINTS, _NOISY = 1e-3, 0.5
-# Root mean square of |z|, over that of N(0, I), that is near enough.
-_NEAR = (0.75, 1.33)
-# Distance of samples from real images, over that of reconstructions, that is far.
-_FAR = 2.0
+_COLLAPSED, _NEAR, _FAR = evidence_lib.COLLAPSED, evidence_lib.NEAR, evidence_lib.FAR
+_NOTHING, _LITTLE = evidence_lib.NOTHING, evidence_lib.LITTLE
+_POINTS, _NOISY = evidence_lib.POINTS, evidence_lib.NOISY
+# Share of the draws of the images that show another kind, from which it is told.
+_DOUBT = 0.025
 
 
 @attrs.frozen
@@ -34,129 +28,159 @@ class Verdict:
     Attributes:
         kind: collapsed, underfitted, autoencoder, over-regularised or healthy.
         finding: The same in words.
-        reasons: The figures behind it, with their thresholds.
+        reasons: The figures behind it, with their intervals and thresholds.
         advice: What to do.
+        uncertain: From which other kinds so many images can't tell it; empty: they can.
     """
 
     kind: str
     finding: str
     reasons: tuple[str, ...]
     advice: str
-
-
-@attrs.frozen
-class _Evidence:
-    """The figures that decide."""
-
-    explained: float
-    kl: float
-    active: int
-    noise: float
-    radius: float
-    gap: float
-
-    @classmethod
-    def from_measurements(
-        cls, measurements: measurements_lib.Measurements
-    ) -> "_Evidence":
-        quality, dimensions = measurements.quality, measurements.dimensions
-        squares = np.square(dimensions.mean) + dimensions.spread + dimensions.noise
-        reconstructions = quality.reconstruction_distance.mean
-        return cls(
-            measurements.explained_variance,
-            quality.kl,
-            quality.active_units,
-            dimensions.noise_share,
-            float(np.sqrt(squares.mean())),
-            quality.sample_distance.mean / max(reconstructions, 1e-9),
-        )
-
-    def against_sampling(self) -> Iterator[str]:
-        """Give the reasons why z ~ N(0, I) is not what the decoder was trained on."""
-        if 0.0 < self.noise < _POINTS:  # An autoencoder has none.
-            yield (
-                f"noise is {self.noise:.2g} of the variance of z (less than {_POINTS})"
-                ": posteriors are points, with nothing learned between them"
-            )
-        if not _NEAR[0] <= self.radius <= _NEAR[1]:
-            yield (
-                f"encoded images are {self.radius:.2f} times as far from the origin as "
-                f"points of N(0, I) (not {_NEAR[0]} to {_NEAR[1]} times)"
-            )
-        if self.gap > _FAR:
-            yield (
-                f"images of z ~ N(0, I) are {self.gap:.1f} times as far from real ones "
-                f"as reconstructions are (more than {_FAR:g} times)"
-            )
-
-    def of_health(self) -> Iterator[str]:
-        yield f"reconstructions explain {self._explained} (at least {_LITTLE:.0%})"
-        yield f"noise is {self.noise:.2g} of the variance of z (at least {_POINTS})"
-        yield (
-            f"encoded images are {self.radius:.2f} times as far from the origin as "
-            f"points of N(0, I) ({_NEAR[0]} to {_NEAR[1]} times)"
-        )
-        yield (
-            f"images of z ~ N(0, I) are {self.gap:.1f} times as far from real ones as "
-            f"reconstructions are (at most {_FAR:g} times)"
-        )
-
-    @property
-    def _explained(self) -> str:
-        return f"{self.explained:.0%} of the pixels' variance"
-
-    def of_reconstructions(self, threshold: float) -> str:
-        return f"reconstructions explain {self._explained} (less than {threshold:.0%})"
+    uncertain: str = ""
 
 
 def decide(
     measurements: measurements_lib.Measurements, config: config_lib.ModelConfig
 ) -> Verdict:
     """Decide what kind a model is by what its evaluation has taken."""
-    evidence = _Evidence.from_measurements(measurements)
-    if config.is_vae and evidence.kl < _COLLAPSED:
-        return _collapsed(evidence, config)
-    if evidence.explained < _LITTLE and evidence.noise > _NOISY:
-        return _over_regularised(evidence, config)
-    if evidence.explained < _NOTHING:
-        return _underfitted(evidence, _NOTHING, config)
-    against = tuple(evidence.against_sampling())
-    if against or not config.is_vae:
-        return _autoencoder(against, config)
-    if evidence.explained < _LITTLE:
-        return _underfitted(evidence, _LITTLE, config)
-    return Verdict(
-        "healthy",
-        "healthy: reconstructions keep what images show, and N(0, I) can be sampled",
-        tuple(evidence.of_health()),
-        "Sample from N(0, I). For more detail lower --fact a little, as long as "
-        "samples keep up with reconstructions.",
+    evidence = evidence_lib.Evidence.from_measurements(measurements)
+    kind = evidence_lib.kind_of(evidence.value, config)
+    finding, reasons, advice = _TOLD[kind](evidence, measurements, config)
+    kinds = collections.Counter(
+        evidence_lib.kind_of(each, config) for each in evidence.replicates
+    )
+    uncertain = _uncertain(kind, kinds, measurements.quality.num_images)
+    return Verdict(kind, finding, tuple(reasons), advice, uncertain)
+
+
+def _uncertain(kind: str, kinds: collections.Counter, num_images: int) -> str:
+    """Say from which kinds the images can't tell a model, given those of replicates."""
+    drawn = {
+        other: count / kinds.total()
+        for other, count in kinds.most_common()
+        if other != kind and count / kinds.total() > _DOUBT
+    }
+    if not drawn:
+        return ""
+    shares = " and ".join(f"{share:.0%} {other}" for other, share in drawn.items())
+    return (
+        f"with {num_images:,} images it can't be told from {' and '.join(drawn)} "
+        f"(of the same images drawn anew, {shares}): evaluate on more images"
     )
 
 
-def _collapsed(evidence: _Evidence, config: config_lib.ModelConfig) -> Verdict:
-    return Verdict(
-        "collapsed",
+def _collapsed(evidence, measurements, config) -> tuple[str, list[str], str]:
+    quality = measurements.quality
+    return (
         "posterior collapse: the decoder ignores z, and all images are alike",
-        (
-            f"z says {evidence.kl:.2g} nats about an image (KL less than "
-            f"{_COLLAPSED:g}), with {evidence.active} of {config.z_dim} units active",
-        ),
+        [
+            f"z says {_told(quality.kl, '.2g')} nats about an image (KL less than "
+            f"{_COLLAPSED:g}), with {quality.active_units.value} of {config.z_dim} "
+            "units active"
+        ],
         f"Lower --fact (now {config.fact:g}), warm it up (--fact_schedule=linear), or "
         "leave some KL free of charge (--free_bits=0.1).",
     )
 
 
-def _underfitted(
-    evidence: _Evidence, threshold: float, config: config_lib.ModelConfig
-) -> Verdict:
-    return Verdict(
-        "underfitted",
+def _underfitted(evidence, measurements, config) -> tuple[str, list[str], str]:
+    threshold = _NOTHING if evidence.value.explained < _NOTHING else _LITTLE
+    return (
         "underfitted: reconstructions keep little of the images, though noise is not "
         "the reason",
-        (evidence.of_reconstructions(threshold),),
+        [f"{_explain(evidence)} (less than {threshold:.0%})"],
         f"{_lag(config)}Train longer, or raise --z_dim (now {config.z_dim}) or "
         "--filters.",
+    )
+
+
+def _autoencoder(evidence, measurements, config) -> tuple[str, list[str], str]:
+    if config.is_vae:
+        reasons, finding = [], "behaves like an autoencoder"
+        advice = f"raise --fact (now {config.fact:g})"
+    else:
+        reasons = ["it was trained without a KL loss"]
+        finding, advice = "is an autoencoder", "train with --mode=vae"
+    numbers = evidence.value
+    if numbers.has_points:
+        reasons.append(
+            f"{_share_of_noise(evidence)} (less than {_POINTS}): posteriors are "
+            "points, with nothing learned between them"
+        )
+    if numbers.is_elsewhere:
+        reasons.append(f"{_distance(evidence)} (not {_NEAR[0]} to {_NEAR[1]} times)")
+    if numbers.samples_fail:
+        reasons.append(f"{_gap(evidence)} (more than {_FAR:g} times)")
+    return (
+        f"{finding}: images of z ~ N(0, I) will fail",
+        reasons,
+        "Sample from a density fitted to the encoded images (tools.fit_sampler), or "
+        f"{advice}.",
+    )
+
+
+def _over_regularised(evidence, measurements, config) -> tuple[str, list[str], str]:
+    return (
+        "over-regularised: z says too little about an image, and everything blurs",
+        [
+            f"{_explain(evidence)} (less than {_LITTLE:.0%})",
+            f"{_share_of_noise(evidence)} (more than {_NOISY})",
+        ],
+        f"{_lag(config)}Lower --fact (now {config.fact:g}), or, if the loss was still "
+        "falling, train longer.",
+    )
+
+
+def _healthy(evidence, measurements, config) -> tuple[str, list[str], str]:
+    return (
+        "healthy: reconstructions keep what images show, and N(0, I) can be sampled",
+        [
+            f"{_explain(evidence)} (at least {_LITTLE:.0%})",
+            f"{_share_of_noise(evidence)} (at least {_POINTS})",
+            f"{_distance(evidence)} ({_NEAR[0]} to {_NEAR[1]} times)",
+            f"{_gap(evidence)} (at most {_FAR:g} times)",
+        ],
+        "Sample from N(0, I). For more detail lower --fact a little, as long as "
+        "samples keep up with reconstructions.",
+    )
+
+
+# What is told of each kind: finding, reasons, advice.
+_TOLD = {
+    "collapsed": _collapsed,
+    "underfitted": _underfitted,
+    "autoencoder": _autoencoder,
+    "over-regularised": _over_regularised,
+    "healthy": _healthy,
+}
+
+
+def _told(figure: resampling.Estimate, form: str) -> str:
+    interval = uncertainty.plus_minus(figure.half_width)
+    return f"{figure.value:{form}} {interval}"
+
+
+def _explain(evidence: evidence_lib.Evidence) -> str:
+    percent = resampling.derived(lambda share: 100.0 * share, evidence.explained)
+    return f"reconstructions explain {_told(percent, '.0f')} % of the pixels' variance"
+
+
+def _share_of_noise(evidence: evidence_lib.Evidence) -> str:
+    return f"noise is {_told(evidence.noise, '.2g')} of the variance of z"
+
+
+def _distance(evidence: evidence_lib.Evidence) -> str:
+    return (
+        f"encoded images are {_told(evidence.radius, '.2f')} times as far from the "
+        "origin as points of N(0, I)"
+    )
+
+
+def _gap(evidence: evidence_lib.Evidence) -> str:
+    return (
+        f"images of z ~ N(0, I) are {_told(evidence.gap, '.1f')} times as far from "
+        "real ones as reconstructions are"
     )
 
 
@@ -166,33 +190,4 @@ def _lag(config: config_lib.ModelConfig) -> str:
     return (
         "After few training steps batch norm's moving statistics lag behind the "
         "weights: see first whether --recompute_batch_norm=10 mends it. "
-    )
-
-
-def _autoencoder(against: tuple[str, ...], config: config_lib.ModelConfig) -> Verdict:
-    if not config.is_vae:
-        reasons = ("it was trained without a KL loss", *against)
-        finding, advice = "is an autoencoder", "train with --mode=vae"
-    else:
-        reasons, finding = against, "behaves like an autoencoder"
-        advice = f"raise --fact (now {config.fact:g})"
-    return Verdict(
-        "autoencoder",
-        f"{finding}: images of z ~ N(0, I) will fail",
-        reasons,
-        "Sample from a density fitted to the encoded images (tools.fit_sampler), or "
-        f"{advice}.",
-    )
-
-
-def _over_regularised(evidence: _Evidence, config: config_lib.ModelConfig) -> Verdict:
-    return Verdict(
-        "over-regularised",
-        "over-regularised: z says too little about an image, and everything blurs",
-        (
-            evidence.of_reconstructions(_LITTLE),
-            f"noise is {evidence.noise:.2g} of the variance of z (more than {_NOISY})",
-        ),
-        f"{_lag(config)}Lower --fact (now {config.fact:g}), or, if the loss was still "
-        "falling, train longer.",
     )

@@ -19,11 +19,15 @@ class Dimensions:
     trained on, and what N(0, I) should resemble. Its moments are exact, not those of
     draws.
 
+    Figures of all dimensions are taken over the last axis: there may be axes in front,
+    of sets of images.
+
     Attributes:
-        kl: float64 [z_dim], nats, of the posteriors from N(0, 1).
-        mean: float64 [z_dim], of the aggregate posterior.
-        spread: float64 [z_dim], variance of z_mean over the images.
-        noise: float64 [z_dim], mean variance of the posteriors; 0 of an autoencoder.
+        kl: float64 [..., z_dim], nats, of the posteriors from N(0, 1).
+        mean: float64 [..., z_dim], of the aggregate posterior.
+        spread: float64 [..., z_dim], variance of z_mean over the images.
+        noise: float64 [..., z_dim], mean variance of the posteriors; 0 of an
+            autoencoder.
     """
 
     kl: np.ndarray
@@ -33,23 +37,26 @@ class Dimensions:
 
     @property
     def deviation(self) -> np.ndarray:
-        """Deviation of the aggregate posterior: float64 [z_dim]."""
+        """Deviation of the aggregate posterior: float64 [..., z_dim]."""
         return np.sqrt(self.spread + self.noise)
 
     @property
-    def active_units(self) -> int:
-        """How many have a z_mean that varies over the images."""
-        return int(np.count_nonzero(self.spread > _ACTIVE_VARIANCE))
+    def active_units(self) -> np.ndarray:
+        """How many have a z_mean that varies over the images: int64 [...]."""
+        return np.count_nonzero(self.spread > _ACTIVE_VARIANCE, axis=-1)
 
     @property
-    def noise_share(self) -> float:
+    def noise_share(self) -> np.ndarray:
         """The posteriors' part of the aggregate posterior's variance, in [0, 1].
+
+        float64 [...], 0 where nothing varies.
 
         Over all dimensions together. Near 0, posteriors are points in the space that
         they share, and the decoder has learned nothing of what lies between them.
         """
-        total = self.spread.sum() + self.noise.sum()
-        return float(self.noise.sum() / total) if total else 0.0
+        noise = self.noise.sum(axis=-1)
+        total = self.spread.sum(axis=-1) + noise
+        return np.where(total > 0, noise / np.where(total > 0, total, 1.0), 0.0)
 
 
 class Moments:
@@ -58,18 +65,26 @@ class Moments:
     def __init__(self):
         self._z_mean, self._kl, self._noise = (moments_lib.Moments() for _ in range(3))
 
-    def add(self, z_mean: np.ndarray, z_log_var: np.ndarray | None) -> None:
-        """Add a batch, each float32 [B, z_dim]; z_log_var None of an autoencoder."""
-        self._z_mean.update(z_mean)
+    def add(
+        self, z_mean: np.ndarray, z_log_var: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add a batch, each float32 [B, z_dim]; z_log_var None of an autoencoder.
+
+        Returns:
+            KL from N(0, 1) and variance of the posteriors, float64 [B, z_dim] each; 0
+            of an autoencoder.
+        """
+        kl = noise = np.zeros(z_mean.shape)
         if z_log_var is not None:
             kl = ops.diagonal_gaussian_kl(tf.constant(z_mean), tf.constant(z_log_var))
-            self._kl.update(kl.numpy())
-            self._noise.update(np.exp(np.asarray(z_log_var, np.float64)))
+            kl = kl.numpy().astype(np.float64)
+            noise = np.exp(np.asarray(z_log_var, np.float64))
+        self._z_mean.update(z_mean)
+        self._kl.update(kl)
+        self._noise.update(noise)
+        return kl, noise
 
     def result(self) -> Dimensions:
         """Return the figures of all images so far, at least one."""
-        spread = self._z_mean.variance
-        kl, noise = (
-            moments.mean + np.zeros_like(spread) for moments in (self._kl, self._noise)
-        )
-        return Dimensions(kl, self._z_mean.mean, spread, noise)
+        points = self._z_mean
+        return Dimensions(self._kl.mean, points.mean, points.variance, self._noise.mean)

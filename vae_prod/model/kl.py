@@ -18,12 +18,13 @@ def charged_kl(config: config_lib.ModelConfig, kl: tf.Tensor) -> tf.Tensor:
 
     Args:
         config: Holds `free_bits`.
-        kl: float32 [B, z_dim], nats.
+        kl: float32 [B, ..., z_dim], nats.
 
     Returns:
-        float32 [], averaged over the batch and summed over the dimensions.
+        float32 [...], averaged over the batch and summed over the dimensions.
     """
-    return tf.reduce_sum(tf.maximum(tf.reduce_mean(kl, axis=0), config.free_bits))
+    charged = tf.maximum(tf.reduce_mean(kl, axis=0), config.free_bits)
+    return tf.reduce_sum(charged, axis=-1)
 
 
 def fact_at(config: config_lib.ModelConfig, step: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ from absl.testing import parameterized
 
 from pipelines import files as files_lib
 from tests.vae_prod.evaluation import evaluations
-from vae_prod.evaluation import comparability, evaluation_file
+from vae_prod.evaluation import comparability, evaluation_file, table
 
 
 class EvaluationFileTest(tf.test.TestCase, parameterized.TestCase):
@@ -16,8 +16,9 @@ class EvaluationFileTest(tf.test.TestCase, parameterized.TestCase):
         }
         quality = evaluations.measured().quality
         for name in ("psnr", "kl", "elbo", "importance_bound", "active_units"):
-            self.assertEqual(values[name], getattr(quality, name))
-        self.assertEqual(values["sample_distance_8"], quality.sample_distance.mean)
+            self.assertEqual(values[name], getattr(quality, name).value)
+        distance = quality.sample_distance.mean
+        self.assertEqual(values["sample_distance_8"], distance.value)
         self.assertEqual(
             values["means/fid"], evaluations.measured().features["means"].fid.value
         )
@@ -33,6 +34,27 @@ class EvaluationFileTest(tf.test.TestCase, parameterized.TestCase):
         again = json.loads(evaluation_file.to_text(evaluations.evaluation()))
         self.assertEqual(json.loads(evaluation_file.to_text(loaded)), again)
         comparability.check_alike({"one": loaded, "two": evaluations.evaluation()})
+        with open(path) as file:
+            self.assertLess(max(map(len, file)), 4000)
+        psnr, kept = evaluations.measured().quality.psnr, loaded.estimate("psnr")
+        self.assertEqual(kept.value, psnr.value)
+        self.assertAllClose(kept.replicates, psnr.replicates, rtol=1e-5)
+        self.assertIsNone(loaded.estimate("z_dim"))
+
+    def test_files_without_intervals_are_read(self):
+        values = json.loads(evaluation_file.to_text(evaluations.evaluation()))
+        del values["replicates"], values["verdict"]["uncertain"]
+        for figure in values["figures"].values():
+            del figure["interval"]
+        path = os.path.join(self.create_tempdir().full_path, "test.json")
+        with open(path, "w") as file:
+            json.dump(values | {"schema_version": 1}, file)
+        loaded = evaluation_file.load(path)
+        self.assertIsNone(loaded.figures["psnr"]["interval"])
+        self.assertIsNone(loaded.estimate("psnr"))
+        self.assertIn("PSNR", table.text(loaded))
+        both = {"one": loaded, "two": evaluations.evaluation()}
+        self.assertNotIn("no difference", table.comparison(both))
 
     @parameterized.parameters(
         (None, "No such file"), ("{", "can't be read"), ('{"schema_version": 0}', "0")

@@ -82,10 +82,14 @@ class CompletenessTest(tf.test.TestCase, parameterized.TestCase):
                 row = written[figure]
                 has_value = kind.exists_for(config)
                 self.assertEqual(row["value"] is not None, has_value, figure)
+                is_sure = has_value and kind.has_interval
+                self.assertEqual(row["interval"] is not None, is_sure, figure)
                 value = table.number(row["value"])
                 shown = rf"\n  {re.escape(row['text'])} +{re.escape(value)}"
-                self.assertRegex(text, rf"{shown}\b")
-                self.assertRegex(beside, rf"{shown} +{re.escape(value)}\b")
+                self.assertRegex(text, rf"{shown} ±" if is_sure else rf"{shown}\b")
+                shown += rf" +{re.escape(value)}"
+                same = " +0.00 ± 0 .*no difference shown"
+                self.assertRegex(beside, shown + (same if is_sure else r"\b"))
                 self.assertEqual(row["better"], kind.better)
         # And none that the table doesn't know.
         self.assertEqual(taken, {figure.name for figure in listed})

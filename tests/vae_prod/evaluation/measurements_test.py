@@ -81,20 +81,23 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
             subject_lib.Subject.from_model(model), batches, _SETTINGS
         )
         quality = measured.quality
-        self.assertAllClose(measured.reco_loss, scale * quality.reconstruction_nats)
-        self.assertAllClose(measured.kl_loss, 2.0 * quality.kl)
+        nats = quality.reconstruction_nats
+        self.assertAllClose(measured.reco_loss.value, scale * nats.value)
+        self.assertAllClose(measured.reco_loss.replicates, scale * nats.replicates)
+        self.assertAllClose(measured.kl_loss.value, 2.0 * quality.kl.value)
+        self.assertAllClose(measured.kl_loss.replicates, 2.0 * quality.kl.replicates)
         logs = model.evaluate(
             tf.data.Dataset.from_tensors(batches[0]), verbose=0, return_dict=True
         )
         # Other draws of the noise.
-        self.assertAllClose(measured.total_loss, logs["total_loss"], rtol=0.01)
-        self.assertAllClose(measured.kl_loss, logs["kl_loss"], rtol=1e-4)
+        self.assertAllClose(measured.total_loss.value, logs["total_loss"], rtol=0.01)
+        self.assertAllClose(measured.kl_loss.value, logs["kl_loss"], rtol=1e-4)
 
     def test_free_bits_are_charged(self):
         subject = _subject(free_bits=100.0, fact=2.0)
         batches = _batches(tiny.images(4, _SHAPE), 4)
         measured = measurements.evaluate(subject, batches, _SETTINGS)
-        self.assertAllClose(measured.kl_loss, 2.0 * 3 * 100.0)
+        self.assertAllClose(measured.kl_loss.interval, (600.0, 600.0))
 
     def test_a_perfect_autoencoder(self):
         # Images of one shade each, which is also their latent point.
@@ -110,10 +113,10 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
 
         subject = _known(encode, decode, mode="ae")
         measured = measurements.evaluate(subject, _batches(images, 4), _SETTINGS)
-        self.assertAllClose(measured.explained_variance, 1.0)
-        self.assertAllClose(measured.ssim, 1.0)
-        self.assertEqual(measured.kl_loss, 0.0)
-        self.assertEqual(measured.quality.psnr, 100.0)
+        self.assertAllClose(measured.explained_variance.value, 1.0)
+        self.assertAllClose(measured.ssim.value, 1.0)
+        self.assertEqual(measured.kl_loss.interval, (0.0, 0.0))
+        self.assertEqual(measured.quality.psnr.interval, (100.0, 100.0))
         self.assertAllClose(measured.dimensions.mean, [0.5, 0.5])
         self.assertIsNone(measured.posteriors.z_log_var)
 
@@ -130,8 +133,12 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
 
         subject = _known(encode, decode)
         measured = measurements.evaluate(subject, _batches(images, 4), _SETTINGS)
-        self.assertAllClose(measured.explained_variance, 0.0, atol=1e-5)
-        self.assertEqual(measured.quality.active_units, 0)
+        explained = measured.explained_variance
+        self.assertAllClose(explained.value, 0.0, atol=1e-5)
+        # Of images drawn anew it is not the mean any more.
+        self.assertLess(explained.replicates.max(), 1e-5)
+        self.assertLess(explained.replicates.mean(), -0.01)
+        self.assertEqual(measured.quality.active_units.interval, (0.0, 0.0))
         self.assertEqual(measured.quality.kl, 0.0)
 
     def test_a_pattern_at_the_stride_is_told(self):
@@ -149,8 +156,8 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         measured = measurements.evaluate(subject, _batches(images, 4), _SETTINGS)
         two, four = measured.checkerboards
         self.assertEqual((two.period, four.period), (2, 4))
-        self.assertGreater(two.excess, 20.0)
-        self.assertLess(abs(four.excess), 3.0)
+        self.assertGreater(two.excess.value, 20.0)
+        self.assertLess(abs(four.excess.value), 3.0)
 
     def test_samples_in_an_extractors_eyes(self):
         subject, images = _subject(), tiny.images(10, _SHAPE)

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from pipelines import files
 from tests.vae_prod import tiny
 from vae_prod import config as config_lib
-from vae_prod.evaluation import quality, wasserstein
+from vae_prod.evaluation import quality, resampling, wasserstein
 from vae_prod.evaluation import subject as subject_lib
 from vae_prod.latent import sampling
 from vae_prod.model import likelihoods
@@ -86,9 +86,9 @@ class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
         first = _evaluate(model, batches, seed=3)
         self.assertEqual(_evaluate(model, batches, seed=3), first)
         other = _evaluate(model, batches, seed=2**40)
-        self.assertNotEqual(other.elbo, first.elbo)
+        self.assertNotEqual(other.elbo.value, first.elbo.value)
         self.assertNotEqual(other.sample_distance, first.sample_distance)
-        self.assertEqual(other.psnr, first.psnr)
+        self.assertEqual(other.psnr.value, first.psnr.value)
 
     @parameterized.parameters(
         *((name, "vae") for name in config_lib.LIKELIHOODS),
@@ -118,20 +118,27 @@ class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
         )
         errors = tf.sigmoid(model.decoder(z_mean)) - images / np.float32(255)
         psnr = -10 * np.log10(np.mean(np.square(errors), axis=(1, 2, 3))).mean()
-        self.assertAllClose(measured.reconstruction_nats, nats, rtol=1e-5)
-        self.assertAllClose(measured.kl, kl, atol=1e-5)
-        self.assertAllClose(measured.psnr, psnr, rtol=1e-5)
-        self.assertAllClose(measured.radius, np.linalg.norm(z_mean, axis=1).mean())
-        sampled = np.linalg.norm(z_mean + shift, axis=1).mean()
-        self.assertAllClose(measured.sampled_radius, sampled)
+        self.assertAllClose(measured.reconstruction_nats.value, nats, rtol=1e-5)
+        self.assertAllClose(measured.kl.value, kl, atol=1e-5)
+        self.assertAllClose(measured.psnr.value, psnr, rtol=1e-5)
+        self.assertAllClose(
+            measured.radius.value, np.linalg.norm(z_mean, axis=1).mean()
+        )
+        sampled = np.linalg.norm(z_mean + shift, axis=1)
+        self.assertAllClose(measured.sampled_radius.value, sampled.mean())
+        # Of six images, drawn anew by the counts of seed 1.
+        counts = resampling.counts(1, resampling.REAL, 0, 6)
+        drawn = (sampled @ counts) / np.maximum(counts.sum(axis=0), 1.0)
+        drawn[counts.sum(axis=0) == 0] = sampled.mean()
+        self.assertAllClose(measured.sampled_radius.replicates, drawn)
         self.assertEqual(measured.elbo is not None, elbo)
         self.assertEqual(measured.importance_bound is not None, elbo)
         self.assertEqual(measured.bits_per_dim is not None, bits)
         if elbo:
-            self.assertAllClose(measured.elbo, -nats - kl, rtol=1e-5)
+            self.assertAllClose(measured.elbo.value, -nats - kl, rtol=1e-5)
         if bits:
             expected = (nats + kl) / (192 * math.log(2)) + 8
-            self.assertAllClose(measured.bits_per_dim, expected, rtol=1e-5)
+            self.assertAllClose(measured.bits_per_dim.value, expected, rtol=1e-5)
 
     def test_no_bound_unless_asked_for(self):
         measured = _evaluate(tiny.model(), _batches(tiny.images(2), 2))
@@ -143,7 +150,7 @@ class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
         model = _with_posteriors(tiny.model(), z_mean, z_log_var)
         batches = _batches(_numbered(20), 8)
         measured = _evaluate(model, batches, importance_samples=20)
-        self.assertGreater(measured.importance_bound, measured.elbo + 1.0)
+        self.assertGreater(measured.importance_bound.value, measured.elbo.value + 1.0)
 
     def test_active_units_of_known_posteriors(self):
         # The first two of four dimensions differ between images, the third too little,
@@ -153,10 +160,10 @@ class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
         z_log_var = np.tile([0.0, 0.0, 0.0, 5.0], (30, 1))
         model = _with_posteriors(tiny.model(z_dim=4), z_mean, z_log_var)
         measured = _evaluate(model, _batches(_numbered(30), 7))
-        self.assertEqual((measured.active_units, measured.z_dim), (2, 4))
+        self.assertEqual((measured.active_units.value, measured.z_dim), (2, 4))
         self.assertEqual(measured.prior_radius, 2.0)
         expected = np.linalg.norm(z_mean, axis=1).mean()
-        self.assertAllClose(measured.radius, expected, rtol=1e-5)
+        self.assertAllClose(measured.radius.value, expected, rtol=1e-5)
 
     def test_perfect_reconstructions(self):
         # The decoder's images are the data, rounded to grey levels.
@@ -168,13 +175,15 @@ class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
         model = _with_posteriors(model, z, np.zeros_like(z))
         measured = _evaluate(model, _batches(images, 5))
         self.assertLess(
-            measured.reconstruction_distance.mean, measured.sample_distance.mean
+            measured.reconstruction_distance.mean.value,
+            measured.sample_distance.mean.value,
         )
         other = _evaluate(model, _batches(_numbered(12), 5))
         self.assertLess(
-            measured.reconstruction_distance.mean, other.reconstruction_distance.mean
+            measured.reconstruction_distance.mean.value,
+            other.reconstruction_distance.mean.value,
         )
-        self.assertGreater(measured.psnr, other.psnr + 5)
+        self.assertGreater(measured.psnr.value, other.psnr.value + 5)
 
     def test_clean_targets_are_what_counts(self):
         model, images = tiny.model(), tiny.images(6)
@@ -182,9 +191,9 @@ class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
         same = _evaluate(model, _batches(noisy, 4, target=noisy))
         self.assert_same_quality(_evaluate(model, _batches(noisy, 4)), same)
         measured = _evaluate(model, _batches(noisy, 4, target=images))
-        self.assertNotEqual(measured.psnr, same.psnr)
+        self.assertNotEqual(measured.psnr.value, same.psnr.value)
         self.assertNotEqual(measured.sample_distance, same.sample_distance)
-        self.assertEqual(measured.kl, same.kl)
+        self.assertEqual(measured.kl.value, same.kl.value)
 
     def test_float_images(self):
         model, images = tiny.model(), tiny.images(6)
@@ -206,19 +215,24 @@ class EvaluateQualityTest(tf.test.TestCase, parameterized.TestCase):
             copy.set_weights(model.get_weights())
         self.assert_same_quality(_evaluate(copy, batches), measured)
         copy.set_weights(trained)
-        self.assertNotEqual(_evaluate(copy, batches).psnr, measured.psnr)
+        self.assertNotEqual(_evaluate(copy, batches).psnr.value, measured.psnr.value)
 
     def test_low_precision_and_models_never_compiled(self):
         model, batches = tiny.model(batch_norm=False), _batches(tiny.images(6), 4)
         expected = _evaluate(model, batches)
         low = _evaluate(model.with_precision("mixed_bfloat16"), batches)
         # Maps of bfloat16 have 8 bits.
-        self.assertAllClose(low.elbo, expected.elbo, rtol=1e-2)
-        self.assertAllClose(low.psnr, expected.psnr, rtol=1e-2)
+        self.assertAllClose(low.elbo.value, expected.elbo.value, rtol=1e-2)
+        self.assertAllClose(low.psnr.value, expected.psnr.value, rtol=1e-2)
 
     def test_no_images(self):
         with self.assertRaisesRegex(files.UserError, "Expected held-out images"):
             _evaluate(tiny.model(), [])
+
+
+def _estimate(value: float) -> resampling.Estimate:
+    """Return a figure that other images don't change."""
+    return resampling.Estimate(value, np.full(resampling.REPLICATES, value))
 
 
 class DistanceTest(tf.test.TestCase, parameterized.TestCase):
@@ -227,10 +241,10 @@ class DistanceTest(tf.test.TestCase, parameterized.TestCase):
         keras.utils.set_random_seed(0)
         measured = attrs.evolve(
             _evaluate(tiny.model(), _batches(tiny.images(4), 4)),
-            sample_distance=wasserstein.Distance({8: 50.0}),
-            reconstruction_distance=wasserstein.Distance({8: 40.0}),
+            sample_distance=wasserstein.Distance({8: _estimate(50.0)}),
+            reconstruction_distance=wasserstein.Distance({8: _estimate(40.0)}),
         )
-        self.assertEqual(measured.distance(weight), expected)
+        self.assertEqual(measured.distance(weight), _estimate(expected))
 
 
 if __name__ == "__main__":

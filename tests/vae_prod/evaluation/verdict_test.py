@@ -1,13 +1,27 @@
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from scipy import special
 
 from tests.vae_prod import tiny
-from vae_prod.evaluation import measurements, verdict, wasserstein
+from vae_prod.evaluation import (
+    latent_space,
+    measurements,
+    resampling,
+    verdict,
+    wasserstein,
+)
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.latent import per_dimension, posterior_table
 
 _Z_DIM = 64
+_REPLICATES = resampling.REPLICATES
+
+
+def _estimate(value: float, error: float = 0.0) -> resampling.Estimate:
+    """Return a figure that other images change by a standard error."""
+    quantiles = (np.arange(_REPLICATES) + 0.5) / _REPLICATES
+    return resampling.Estimate(value, value + error * special.ndtri(quantiles))
 
 
 def _measurements(
@@ -18,36 +32,45 @@ def _measurements(
     noise=0.8,
     samples=110.0,
     reconstructions=100.0,
+    error=0.0,
 ) -> measurements.Measurements:
-    """Return a healthy model's figures but for those that are given."""
+    """Return a healthy model's figures but for those that are given.
+
+    `error` is the standard error of the samples' distance, in thousandths too of the
+    explained variance.
+    """
     rows = [np.full(_Z_DIM, value) for value in (0.5, mean, spread, noise)]
-    dimensions = per_dimension.Dimensions(*rows)
+    latent = latent_space.LatentSpace(
+        per_dimension.Dimensions(*rows),
+        per_dimension.Dimensions(*(np.tile(row, (_REPLICATES, 1)) for row in rows)),
+    )
     quality = quality_lib.Quality(
         num_images=100,
         distance_images=100,
-        sample_distance=wasserstein.Distance({32: samples}),
-        reconstruction_distance=wasserstein.Distance({32: reconstructions}),
-        mse=0.01,
-        psnr=20.0,
-        reconstruction_nats=1e3,
-        kl=kl,
-        elbo=-1032.0,
+        sample_distance=wasserstein.Distance({32: _estimate(samples, error)}),
+        reconstruction_distance=wasserstein.Distance({32: _estimate(reconstructions)}),
+        mse=_estimate(0.01),
+        psnr=_estimate(20.0),
+        reconstruction_nats=_estimate(1e3),
+        kl=_estimate(kl),
+        elbo=_estimate(-1032.0),
         bits_per_dim=None,
         importance_bound=None,
-        active_units=dimensions.active_units,
+        active_units=latent.estimate(lambda each: each.active_units),
         z_dim=_Z_DIM,
-        radius=1.0,
-        sampled_radius=1.0,
+        radius=_estimate(1.0),
+        sampled_radius=_estimate(1.0),
     )
     none = posterior_table.Extent(0.0, 0.0, 0.0)
     return measurements.Measurements(
         settings=measurements.Settings(),
         quality=quality,
-        reco_loss=1e3,
-        kl_loss=160.0,
-        ssim=0.6,
-        explained_variance=explained,
-        dimensions=dimensions,
+        reco_loss=_estimate(1e3),
+        kl_loss=_estimate(160.0),
+        ssim=_estimate(0.6),
+        explained_variance=_estimate(explained, error / 1e3),
+        latent=latent,
+        z_log_var=_estimate(0.0),
         posteriors=posterior_table.Table(100, _Z_DIM, none, none, 0, *[none] * 4),
         checkerboards=(),
         features={},
@@ -109,7 +132,7 @@ class DecideTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLen(decided.reasons, 3)
         for reason, words in zip(
             decided.reasons,
-            ("noise is 1.1e-06 of", "3.00 times as far", "3.0 times as far"),
+            ("noise is 1.1e-06 ±", "3.00 ± 0 times", "3.0 ± 0 times as far"),
             strict=True,
         ):
             self.assertIn(words, reason)
@@ -117,8 +140,28 @@ class DecideTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_healthy_model_is_told_why(self):
         decided = verdict.decide(_measurements(), tiny.config())
         self.assertLen(decided.reasons, 4)
-        self.assertIn("explain 85% of the pixels' variance", decided.reasons[0])
-        self.assertIn("1.00 times as far from the origin", decided.reasons[2])
+        self.assertIn("explain 85 ± 0 % of the pixels' variance", decided.reasons[0])
+        self.assertIn("1.00 ± 0 times as far from the origin", decided.reasons[2])
+        self.assertEqual(decided.uncertain, "")
+
+    def test_what_the_images_cannot_tell_is_told(self):
+        # A normal distribution has 16 % beyond one standard error, 1 % beyond 2.33.
+        for samples, kind, other in (
+            (190.0, "healthy", "autoencoder"),
+            (210.0, "autoencoder", "healthy"),
+        ):
+            figures = _measurements(samples=samples, error=10.0)
+            decided = verdict.decide(figures, tiny.config())
+            self.assertEqual(decided.kind, kind)
+            self.assertStartsWith(
+                decided.uncertain, f"with 100 images it can't be told from {other} ("
+            )
+            self.assertIn(f"16% {other}): evaluate on more", decided.uncertain)
+        figures = _measurements(samples=176.7, error=10.0)
+        self.assertEqual(verdict.decide(figures, tiny.config()).uncertain, "")
+        figures = _measurements(explained=0.63, error=30.0)
+        decided = verdict.decide(figures, tiny.config())
+        self.assertIn("told from over-regularised", decided.uncertain)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""The figures that decide what kind a model is, and their thresholds.
+
+They were chosen on runs of the reference VAE over `fact` on faces, so that each kind is
+told where its pictures show it; they are no theory.
+"""
+
+from collections.abc import Iterator
+
+import attrs
+import numpy as np
+
+from vae_prod import config as config_lib
+from vae_prod.evaluation import measurements as measurements_lib
+from vae_prod.evaluation import resampling
+from vae_prod.latent import per_dimension
+
+# Nats per image of the posterior from N(0, I), and so at most what z says of an image.
+COLLAPSED = 1.0
+# Shares of the pixels' variance that reconstructions give back: what is no better than
+# the mean image, and what keeps general features only.
+NOTHING, LITTLE = 0.05, 0.6
+# Shares of the posteriors' noise in the variance of z. Below the first, posteriors are
+# points; above the second, dimensions say less than they hide.
+POINTS, NOISY = 1e-3, 0.5
+# Root mean square of |z|, over that of N(0, I), that is near enough.
+NEAR = (0.75, 1.33)
+# Distance of samples from real images, over that of reconstructions, that is far.
+FAR = 2.0
+
+
+@attrs.frozen
+class Evidence:
+    """The figures that decide: numbers, or, for what is told of them, estimates."""
+
+    explained: float | resampling.Estimate
+    kl: float | resampling.Estimate
+    noise: float | resampling.Estimate
+    radius: float | resampling.Estimate
+    gap: float | resampling.Estimate
+
+    @classmethod
+    def from_measurements(
+        cls, measurements: measurements_lib.Measurements
+    ) -> "Evidence":
+        """Take the estimates from what an evaluation has taken."""
+        quality, latent = measurements.quality, measurements.latent
+        return cls(
+            measurements.explained_variance,
+            quality.kl,
+            latent.estimate(lambda each: each.noise_share),
+            latent.estimate(_relative_radius),
+            resampling.derived(
+                lambda samples, others: samples / np.maximum(others, 1e-9),
+                quality.sample_distance.mean,
+                quality.reconstruction_distance.mean,
+            ),
+        )
+
+    @property
+    def value(self) -> "Evidence":
+        """Return the numbers of all images."""
+        return Evidence(*(each.value for each in self._estimates))
+
+    @property
+    def replicates(self) -> Iterator["Evidence"]:
+        """Give the numbers of each replicate."""
+        rows = np.stack([each.replicates for each in self._estimates], axis=1)
+        return (Evidence(*row) for row in rows.tolist())
+
+    @property
+    def _estimates(self) -> tuple[resampling.Estimate, ...]:
+        return attrs.astuple(self, recurse=False)
+
+    @property
+    def has_points(self) -> bool:
+        """Whether posteriors are points; an autoencoder has none."""
+        return 0.0 < self.noise < POINTS
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether encoded images are not as far from the origin as N(0, I)."""
+        return not NEAR[0] <= self.radius <= NEAR[1]
+
+    @property
+    def samples_fail(self) -> bool:
+        """Whether images of z ~ N(0, I) are much farther than reconstructions."""
+        return self.gap > FAR
+
+
+def _relative_radius(dimensions: per_dimension.Dimensions) -> np.ndarray:
+    squares = np.square(dimensions.mean) + dimensions.spread + dimensions.noise
+    return np.sqrt(squares.mean(axis=-1))
+
+
+def kind_of(evidence: Evidence, config: config_lib.ModelConfig) -> str:
+    """Return the kind of model that the numbers show, see `verdict.Verdict`."""
+    if config.is_vae and evidence.kl < COLLAPSED:
+        return "collapsed"
+    if evidence.explained < LITTLE and evidence.noise > NOISY:
+        return "over-regularised"
+    if evidence.explained < NOTHING:
+        return "underfitted"
+    fails = evidence.has_points or evidence.is_elsewhere or evidence.samples_fail
+    if fails or not config.is_vae:
+        return "autoencoder"
+    if evidence.explained < LITTLE:
+        return "underfitted"
+    return "healthy"
