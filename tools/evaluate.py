@@ -16,6 +16,7 @@ from importlib import metadata
 
 from pipelines import files
 from tools import flags, program, progress
+from vae_prod import config
 
 _PACKAGES = ("vae_prod", "tensorflow", "keras")
 
@@ -41,11 +42,11 @@ def define(values):
     text = "K of the importance-weighted bound of the log-likelihood; 0: no bound."
     flags.add(values, "importance_samples", 10, text)
     text = (
-        "Feature extractors for FID, KID, precision and recall, with commas: files of "
-        "Keras' InceptionV3 weights without top, or SavedModels from images in [0, 1] "
-        "to vectors."
+        "Feature extractors for FID, KID, precision, recall, density and coverage, "
+        "with commas, each KIND:PATH (or a path alone, of keras or saved_model): "
     )
-    flags.add(values, "features", "", text)
+    kinds = (f"{x.name}, {x.place}: {x.text}" for x in config.EXTRACTORS.values())
+    flags.add(values, "features", "", f"{text}{'; '.join(kinds)}.")
     text = (
         "Images whose features are compared, at most (24 KB of memory each, of "
         "InceptionV3)."

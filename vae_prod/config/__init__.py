@@ -6,6 +6,7 @@ programs generate their flags from the fields. Nothing here imports TensorFlow, 
 """
 
 from vae_prod.config.decoders import DECODERS
+from vae_prod.config.extractors import EXTRACTORS
 from vae_prod.config.likelihoods import LIKELIHOODS
 from vae_prod.config.model import ACTIVATIONS, ModelConfig
 from vae_prod.config.schedules import FACT_SCHEDULES, LEARNING_RATE_SCHEDULES
@@ -20,6 +21,7 @@ from vae_prod.config.train import (
 __all__ = [
     "ACTIVATIONS",
     "DECODERS",
+    "EXTRACTORS",
     "FACT_SCHEDULES",
     "LEARNING_RATE_SCHEDULES",
     "LIKELIHOODS",

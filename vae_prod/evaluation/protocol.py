@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from vae_prod.evaluation import measurements as measurements_lib
 from vae_prod.evaluation import wasserstein
 from vae_prod.evaluation.features import extractor as extractor_lib
+from vae_prod.evaluation.features import neighbourhoods
 
 # Of all images; with latent noise; of the first images' sets; of the bound's samples.
 IMAGES, NOISE, DISTANCES, BOUND = "images", "noise", "distances", "bound"
@@ -54,6 +55,8 @@ def protocols_of(
             **noise,
             "feature_images": measurements.features[extractor.name].num_images,
             "extractor": extractor.digest,
-            "extractor_size": extractor.size and list(extractor.size),
+            "extractor_kind": extractor.kind,
+            "resizing": extractor.resizing,
+            "neighbours": dict(neighbourhoods.NEIGHBOURS),
         }
     return protocols

@@ -43,7 +43,7 @@ def _means() -> extractor_lib.Extractor:
     def extract(images):
         return (images.mean(axis=(1, 2)) / 255).astype(np.float32)
 
-    return extractor_lib.Extractor("means", "0" * 64, None, extract)
+    return extractor_lib.Extractor("means", "0" * 64, "saved_model", "none", extract)
 
 
 class EvaluateTest(tf.test.TestCase, parameterized.TestCase):

@@ -18,6 +18,7 @@ class ProtocolTest(tf.test.TestCase):
         self.assertEqual(protocols["bound"]["importance_samples"], 3)
         self.assertEqual(protocols["features/means"]["extractor"], "e" * 64)
         self.assertEqual(protocols["features/means"]["feature_images"], 8)
+        self.assertEqual(protocols["features/means"]["neighbours"]["coverage"], 5)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,17 @@ class Extractor:
     """A network from images to features.
 
     Attributes:
-        name: What its figures are called by: its file's name, without the ending.
+        name: What its figures are called by.
         digest: sha256 of its files.
-        size: (height, width) that images are resized to; None: as they are.
+        kind: Its row in `config.extractors`.
+        resizing: How images come to the size that its network takes.
         extract: uint8 [B, H, W, C] to float32 [B, D].
     """
 
     name: str
     digest: str
-    size: tuple[int, int] | None
+    kind: str
+    resizing: str
     extract: Callable[[np.ndarray], np.ndarray]
 
     def features(self, images: np.ndarray) -> np.ndarray:

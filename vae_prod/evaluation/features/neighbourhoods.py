@@ -18,7 +18,13 @@ from vae_prod.evaluation import resampling
 
 # k of Kynkäänniemi et al. (2019) and of Naeem et al. (2020).
 SHARE_NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5
-FEWEST = max(SHARE_NEIGHBOURS, DENSITY_NEIGHBOURS) + 2
+NEIGHBOURS = {
+    "precision": SHARE_NEIGHBOURS,
+    "recall": SHARE_NEIGHBOURS,
+    "density": DENSITY_NEIGHBOURS,
+    "coverage": DENSITY_NEIGHBOURS,
+}
+FEWEST = max(NEIGHBOURS.values()) + 2
 
 
 @attrs.frozen(eq=False)

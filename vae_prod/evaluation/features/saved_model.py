@@ -2,17 +2,28 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines import files
+from vae_prod.evaluation.features import fitting
 
 
-def load(path: str) -> tuple[Callable, tuple, tf.DType]:
+def load(
+    path: str, image_shape: tuple[int, int, int]
+) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
     """Load a SavedModel whose `serving_default` maps images to vectors.
 
+    It takes images [B, H, W, C], float32 in [0, 1] or uint8. Where it leaves H and W
+    open, they are given in their own size.
+
+    Args:
+        path: Its folder.
+        image_shape: (height, width, channels) of the images it will be given.
+
     Returns:
-        A function from images [B, H, W, C], float32 in [0, 1] or uint8, to what the
-        signature gives, with the shape and dtype of what it takes.
+        A function from images uint8 [B, H, W, C] to what the signature gives, and how
+        images are resized.
 
     Raises:
         UserError: There is none, or it maps something else.
@@ -41,7 +52,7 @@ def load(path: str) -> tuple[Callable, tuple, tf.DType]:
 
     # The signature doesn't keep the variables alive by itself.
     network.loaded = loaded
-    return network, specs[0].shape[1:], specs[0].dtype
+    return fitting.fitted(path, network, specs[0], image_shape)
 
 
 def _takes_images(spec: tf.TensorSpec) -> bool:

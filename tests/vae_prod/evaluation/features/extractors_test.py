@@ -8,6 +8,7 @@ from absl.testing import parameterized
 
 from pipelines import files
 from tests.vae_prod import tiny
+from vae_prod import config as config_lib
 from vae_prod.evaluation.features import extractors
 
 _SHAPE = (8, 8, 3)
@@ -25,6 +26,11 @@ class _Means(tf.Module):
         return tf.reduce_mean(tf.cast(images, tf.float32), axis=[1, 2])
 
 
+class TableTest(tf.test.TestCase):
+    def test_every_kind_has_a_loader(self):
+        self.assertEqual(list(extractors.LOADERS), list(config_lib.EXTRACTORS))
+
+
 class LoadTest(tf.test.TestCase, parameterized.TestCase):
     def setUp(self):
         super().setUp()
@@ -37,7 +43,8 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_saved_model_in_the_images_own_size(self):
         extractor = extractors.load(self._save((None, None, 3)), _SHAPE)
-        self.assertEqual((extractor.name, extractor.size), ("means", None))
+        self.assertEqual((extractor.name, extractor.kind), ("means", "saved_model"))
+        self.assertEqual(extractor.resizing, "none")
         images = tiny.images(70)  # More than are given to it at a time.
         measured = extractor.features(images)
         self.assertAllClose(measured, (images / 255).mean(axis=(1, 2)), atol=1e-5)
@@ -47,7 +54,7 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
     def test_whole_numbers_in_another_size_and_grey(self):
         path = self._save((16, 12, 3), tf.uint8)
         extractor = extractors.load(path, (8, 8, 1))
-        self.assertEqual(extractor.size, (16, 12))
+        self.assertStartsWith(extractor.resizing, "to 16x12 by TensorFlow's bicubic")
         flat = np.full((2, 8, 8, 1), 77, np.uint8)
         self.assertAllClose(extractor.features(flat), np.full((2, 3), 77.0))
 
@@ -81,9 +88,8 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
             extractor = extractors.load(path, _SHAPE)
         self.assertEqual(build.call_args.kwargs["weights"], path)
         self.assertFalse(build.call_args.kwargs["include_top"])
-        self.assertEqual(
-            (extractor.name, extractor.size), ("weights_notop", (299, 299))
-        )
+        self.assertEqual((extractor.name, extractor.kind), ("keras", "keras"))
+        self.assertStartsWith(extractor.resizing, "to 299x299 by TensorFlow's bicubic")
         flat = np.full((2, *_SHAPE), 255, np.uint8)
         flat[1] = 0
         # It takes images in [-1, 1].
@@ -125,6 +131,8 @@ class LoadTest(tf.test.TestCase, parameterized.TestCase):
     def test_refuses_what_is_not_there_or_damaged(self):
         with self.assertRaisesRegex(files.UserError, "found neither a file nor a"):
             extractors.load("/nowhere", _SHAPE)
+        with self.assertRaisesRegex(files.UserError, "in /nowhere, .* one of ttur, cl"):
+            extractors.load("ttur:/nowhere", _SHAPE)
         path = self._save((8, 8, 3))
         with open(os.path.join(path, "saved_model.pb"), "wb") as file:
             file.write(b"damage")
