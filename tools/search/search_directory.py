@@ -169,7 +169,8 @@ class Search:
             self._write_best(best[0])
         for name, sheet in sheets.items():
             image_grids.save_png(os.path.join(self.directory, f"{name}.png"), sheet)
-        return explanation.explain(rows, self.objective)
+        trainings = self.config.executions_per_trial
+        return explanation.explain(rows, self.objective, trainings)
 
     def _panel(self, best, row: leaderboard.Row) -> tuple[str, np.ndarray]:
         folder = trials.directory(self.directory, row.trial)

@@ -11,6 +11,7 @@ from pipelines.reading import dataset
 from tools import flags, runs
 from vae_prod import config as config_lib
 from vae_prod.evaluation import quality as quality_lib
+from vae_prod.evaluation import resampling
 from vae_prod.evaluation import subject as subject_lib
 from vae_prod.latent import sampling
 from vae_prod.model import codec, likelihoods
@@ -40,11 +41,12 @@ class TrialRuns:
         # Each trial traces functions of its own, which TensorFlow warns of.
         tf.get_logger().setLevel("ERROR")
 
-    def __call__(self, plan: trials.Plan) -> dict[str, float | None]:
+    def __call__(self, plan: trials.Plan) -> trials.Figures:
         """Train a trial, or go on, draw its pictures and evaluate it.
 
         Returns:
-            Its figures, averaged over its trainings.
+            Its figures, averaged over its trainings; their replicates draw both images
+            and trainings anew, see `resampling.over_trainings`.
         """
         figures = []
         graphs.forget()  # Those of the trial before.
@@ -60,9 +62,9 @@ class TrialRuns:
             figures.append(self._evaluate(model, run))
             if not execution:
                 self._draw(model, plan.directory)
-        return _mean(figures)
+        return _mean(figures, self.base.train.seed)
 
-    def _evaluate(self, model: vae_lib.VAE, run: runs.Run) -> dict[str, float | None]:
+    def _evaluate(self, model: vae_lib.VAE, run: runs.Run) -> trials.Figures:
         search, seed = self.space.search, self.base.train.seed
         with adam.averaged(model), runs.reading(run.data_dir):
             if search.measure_batch_norm and run.model.uses_batch_norm:
@@ -100,7 +102,7 @@ def figures_of(
     quality: quality_lib.Quality,
     model: config_lib.ModelConfig,
     search: config_lib.SearchConfig,
-) -> dict[str, float | None]:
+) -> trials.Figures:
     """Return what a trial's row of the leaderboard tells, by name.
 
     `total_loss` is in the training convention, on held-out images, without free bits.
@@ -110,20 +112,27 @@ def figures_of(
         *("importance_bound", "active_units", "radius", "sampled_radius"),
         "prior_radius",
     )
-    total = likelihoods.training_scale(model) * quality.reconstruction_nats
+    scale = likelihoods.training_scale(model)
+    total = resampling.derived(
+        lambda nats, kl: scale * nats + model.fact * kl,
+        quality.reconstruction_nats,
+        quality.kl,
+    )
     return {
         "distance": quality.distance(search.reconstruction_distance_weight),
         "sample_distance": quality.sample_distance.mean,
         "reconstruction_distance": quality.reconstruction_distance.mean,
         **{name: getattr(quality, name) for name in names},
-        "total_loss": total + model.fact * quality.kl,
+        "total_loss": total,
     }
 
 
-def _mean(figures: list[dict]) -> dict[str, float | None]:
+def _mean(trainings: list[trials.Figures], seed: int) -> trials.Figures:
     def mean(values):
-        return None if None in values else float(np.mean(values))
+        if None in values:
+            return None
+        if isinstance(values[0], resampling.Estimate):
+            return resampling.over_trainings(values, seed)
+        return float(np.mean(values))
 
-    return {
-        name: mean([execution[name] for execution in figures]) for name in figures[0]
-    }
+    return {name: mean([each[name] for each in trainings]) for name in trainings[0]}

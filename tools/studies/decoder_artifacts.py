@@ -8,8 +8,9 @@ import numpy as np
 
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality
+from vae_prod.evaluation import resampling
 from vae_prod.latent import sampling
-from vae_prod.reporting import image_grids, report
+from vae_prod.reporting import image_grids, report, uncertainty
 
 DECODERS = ("conv2d_transpose", "upsampling")
 # Decibels of a pattern above which it can be made out.
@@ -34,10 +35,10 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         {
             name: {
                 "excess_db": {
-                    str(board.period): board.excess for board in boards[name]
+                    str(board.period): board.excess.value for board in boards[name]
                 },
                 "energy_db": {
-                    str(board.period): board.energy for board in boards[name]
+                    str(board.period): board.energy.value for board in boards[name]
                 },
                 "quality": evaluated[name].values(),
                 "losses": losses.figures(opened[name]),
@@ -54,9 +55,11 @@ def _parts(lab, boards) -> list[report.Part]:
     for number, period in enumerate(periods):
         pair = [boards[name][number] for name in DECODERS]
         rows.append(
-            [f"{period} pixels: pattern, dB", *(board.excess for board in pair)]
+            [f"{period} pixels: pattern, dB", *(_cell(board.excess) for board in pair)]
         )
-        rows.append([f"{period} pixels: energy, dB", *(board.energy for board in pair)])
+        rows.append(
+            [f"{period} pixels: energy, dB", *(_cell(board.energy) for board in pair)]
+        )
     caption = (
         f"Reconstructions of {lab.num_images(lab.held_out):,} {lab.held_out} images. "
         "Pattern: how much more than in real images the period's frequencies stand out "
@@ -69,8 +72,14 @@ def _parts(lab, boards) -> list[report.Part]:
     ]
 
 
+def _cell(figure: resampling.Estimate) -> uncertainty.Uncertain:
+    return uncertainty.Uncertain(figure.value, figure.half_width)
+
+
 def _verdict(boards) -> str:
-    worst = {name: max(board.excess for board in boards[name]) for name in DECODERS}
+    worst = {
+        name: max(board.excess.value for board in boards[name]) for name in DECODERS
+    }
     one, other = DECODERS
     listed = ", ".join(f"{name} {value:.1f} dB" for name, value in worst.items())
     if max(worst.values()) < _SEEN:

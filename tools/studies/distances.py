@@ -1,15 +1,17 @@
 """Distances of generated images from held-out ones, for any points to decode."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from tools import progress
 from tools.studies import lab as lab_lib
-from vae_prod.evaluation import wasserstein
-from vae_prod.reporting import image_grids
+from vae_prod.evaluation import resampling, wasserstein
+from vae_prod.reporting import image_grids, uncertainty
 
 _BATCH = 250
+_UNKNOWN = resampling.Estimate(math.nan, np.full(resampling.REPLICATES, math.nan))
 
 Sets = Mapping[str, Callable[[], Iterable[np.ndarray]]]
 
@@ -35,7 +37,7 @@ class HeldOut:
         self._shape = opened.codec.image_shape
         self._targets = self._patches(clean(lab, opened, split))
 
-    def measure(self, sets: Sets) -> dict[str, float]:
+    def measure(self, sets: Sets) -> dict[str, resampling.Estimate]:
         """Compare sets of images with the held-out ones.
 
         Args:
@@ -43,15 +45,16 @@ class HeldOut:
                 [B, H, W, C], `num_images` or more in all.
 
         Returns:
-            Name to distance, the mean over the levels; lower is better. NaN where
-            there are too few images.
+            Name to distance, the mean over the levels; lower is better. All are on the
+            same real images, so that their differences are paired. NaN where there are
+            too few images.
         """
         distances = {}
         with progress.Progress("sets of images") as show:
             for name, batches in sets.items():
                 show(len(distances), len(sets))
-                patches = self._patches(batches())
-                distances[name] = float("nan")
+                patches = self._patches(batches(), resampling.GENERATED)
+                distances[name] = _UNKNOWN
                 if patches.num_images == self.num_images:
                     distance = wasserstein.distance(patches, self._targets, self._seed)
                     distances[name] = distance.mean
@@ -66,14 +69,28 @@ class HeldOut:
             opened.codec.decode(z[i : i + _BATCH]) for i in range(0, len(z), _BATCH)
         )
 
-    def _patches(self, batches: Iterable[np.ndarray]) -> wasserstein.Patches:
-        patches = wasserstein.Patches(self._shape, self._seed)
+    def _patches(
+        self, batches: Iterable[np.ndarray], stream: int = resampling.REAL
+    ) -> wasserstein.Patches:
+        patches = wasserstein.Patches(self._shape, self._seed, stream=stream)
         for images in batches:
             missing = self.num_images - patches.num_images
             patches.add(image_grids.to_uint8(images[:missing]))
             if len(images) >= missing:
                 break
         return patches
+
+
+def cell(distance: resampling.Estimate) -> uncertainty.Uncertain | float:
+    """Return a distance with its interval, as a table shows it."""
+    if math.isnan(distance.value):
+        return distance.value
+    return uncertainty.Uncertain(distance.value, distance.half_width)
+
+
+def values(measured: Mapping[str, resampling.Estimate]) -> dict[str, float]:
+    """Return distances without their intervals."""
+    return {name: distance.value for name, distance in measured.items()}
 
 
 def clean(lab: lab_lib.Lab, opened: lab_lib.Opened, split: str) -> Iterator[np.ndarray]:

@@ -5,8 +5,9 @@ import numpy as np
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, reconstruction
 from vae_prod.config import figures as kinds
+from vae_prod.evaluation import resampling
 from vae_prod.latent import sampling
-from vae_prod.reporting import charts, report
+from vae_prod.reporting import charts, report, uncertainty
 
 
 def study(lab: lab_lib.Lab) -> outcome.Outcome:
@@ -46,16 +47,24 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 
 
 def _parts(lab, evaluated) -> list[report.Part]:
-    best = min(evaluated, key=lambda name: evaluated[name].quality.distance())
-    least = evaluated[best].quality.distance()
+    distances = {name: run.quality.distance() for name, run in evaluated.items()}
+    best = min(distances, key=lambda name: distances[name].value)
+    least = distances[best]
+    alike = [
+        name.replace("_", " ")
+        for name, distance in distances.items()
+        if name != best and resampling.difference(distance, least).may_be(0.0)
+    ]
+    shown = f", no difference shown from {' and '.join(alike)}" if alike else ""
     sentence = (
-        f"Both distances together are least with {best.replace('_', ' ')} ({least:.0f})"
-        ". Look at the pictures before you believe it."
+        f"Both distances together are least with {best.replace('_', ' ')} "
+        f"({least.value:.0f} {uncertainty.plus_minus(least.half_width)}){shown}. Look "
+        "at the pictures before you believe it."
     )
     points = {
         name.removeprefix("fact_"): (
-            run.quality.reconstruction_distance.mean,
-            run.quality.sample_distance.mean,
+            run.quality.reconstruction_distance.mean.value,
+            run.quality.sample_distance.mean.value,
         )
         for name, run in evaluated.items()
     }

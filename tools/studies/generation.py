@@ -38,7 +38,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         ],
         {
             "images": held_out.num_images,
-            "distances": measured,
+            "distances": distances.values(measured),
             "losses": losses.figures(run),
         },
         {"run": run},
@@ -56,12 +56,13 @@ def _first(batches, lab: lab_lib.Lab) -> np.ndarray:
 
 def _normal_parts(lab, measured, grids) -> list[report.Part]:
     rows = [
-        ["images of z ~ N(0, I)", measured[_NORMAL]],
-        [_TRAINING, measured[_TRAINING]],
+        ["images of z ~ N(0, I)", distances.cell(measured[_NORMAL])],
+        [_TRAINING, distances.cell(measured[_TRAINING])],
     ]
     sentence = (
-        f"Images of random z are at distance {measured[_NORMAL]:.0f} from held-out "
-        f"ones, training images at {measured[_TRAINING]:.0f}: what a perfect sampler "
+        f"Images of random z are at distance {measured[_NORMAL].value:.0f} from "
+        f"held-out ones, training images at {measured[_TRAINING].value:.0f}: what a "
+        "perfect sampler "
         "comes to. Where they don't look like training images, raise fact, train for "
         "longer, or draw from a fitted density (--study=samplers)."
     )
@@ -75,7 +76,7 @@ def _normal_parts(lab, measured, grids) -> list[report.Part]:
 
 def _uniform_parts(lab, measured, grids) -> list[report.Part]:
     limits = lab.study.limits
-    values = [measured[f"uniform_{limit:g}"] for limit in limits]
+    values = [measured[f"uniform_{limit:g}"].value for limit in limits]
     sheet = charts.lines(
         {"uniform": (limits, values)},
         "R, half the side of the box",
@@ -93,7 +94,7 @@ def _uniform_parts(lab, measured, grids) -> list[report.Part]:
         name = f"uniform_{limit:g}"
         caption = (
             f"Each coordinate uniform in [-{limit:g}, {limit:g}]: distance "
-            f"{measured[name]:.0f}."
+            f"{measured[name].value:.0f}."
         )
         parts.append(pictures.grid(name, grids[name], lab.study.columns, caption))
     return parts
@@ -109,6 +110,6 @@ def _sharpened_parts(lab, measured, grids) -> list[report.Part]:
     ]
     for factor in lab.study.sharpness:
         name = f"sharpened_{factor:g}"
-        caption = f"Sharpened by {factor:g}: distance {measured[name]:.0f}."
+        caption = f"Sharpened by {factor:g}: distance {measured[name].value:.0f}."
         parts.append(pictures.grid(name, grids[name], lab.study.columns, caption))
     return parts

@@ -50,7 +50,18 @@ class Evaluated:
             "num_images": quality.num_images,
             "distance_images": quality.distance_images,
         }
-        return {**plain, **counted, "verdict": self.verdict.kind}
+        intervals = {
+            name: figure.interval
+            for name, figure in self.figures.items()
+            if figure.interval
+        }
+        return {
+            **plain,
+            **counted,
+            "intervals": intervals,
+            "verdict": self.verdict.kind,
+            "uncertain": self.verdict.uncertain,
+        }
 
 
 def evaluate(
@@ -86,13 +97,13 @@ def table(lab: lab_lib.Lab, evaluated: Mapping[str, Evaluated]) -> report.Table:
     rows = []
     for name in _SHOWN:
         figures = [run.figures[name] for run in evaluated.values()]
-        values = [figure.value for figure in figures]
-        if any(value is not None for value in values):
-            rows.append([_label(figures[-1]), *values])
+        if any(figure.value is not None for figure in figures):
+            rows.append([_label(figures[-1]), *(figure.cell for figure in figures)])
     quality = next(iter(evaluated.values())).quality
     caption = (
         f"On {quality.num_images:,} {lab.held_out} images; sliced Wasserstein "
-        f"distances from {quality.distance_images:,} of them."
+        f"distances from {quality.distance_images:,} of them. ± holds 95 % of what "
+        "other images as many would give."
     )
     return report.Table(["figure", *evaluated], rows, caption)
 
@@ -115,6 +126,8 @@ def verdicts(evaluated: Mapping[str, Evaluated]) -> list[report.Part]:
             report.Verdict(f"{name}: {verdict.finding}. {verdict.advice}"),
             report.Text(f"Why: {'; '.join(verdict.reasons)}."),
         ]
+        if verdict.uncertain:
+            parts.append(report.Text(f"Not certain: {verdict.uncertain}."))
     return parts
 
 

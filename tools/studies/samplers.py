@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.reading import dataset
 from tools.studies import distances, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
+from vae_prod.evaluation import resampling
 from vae_prod.latent import densities, samplers, sampling
 from vae_prod.latent import encodings as encodings_lib
 from vae_prod.reporting import report
@@ -69,7 +70,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         ],
         {
             "images": held_out.num_images,
-            "distances": measured,
+            "distances": distances.values(measured),
             "log_densities": {
                 name: {_LABELS[k]: list(pair) for k, pair in fit.log_densities.items()}
                 for name, fit in fitted.items()
@@ -135,11 +136,13 @@ def _distance_parts(lab, fitted, measured, held_out) -> list[report.Part]:
         run: {label: measured[_label(run, name)] for name, label in _LABELS.items()}
         for run in fitted
     }
-    rows = [[run, *distances.values()] for run, distances in by_run.items()]
+    rows = [
+        [run, *map(distances.cell, of_run.values())] for run, of_run in by_run.items()
+    ]
     caption = (
         f"Sliced Wasserstein distance of {held_out.num_images:,} decoded points from "
         f"as many {lab.held_out} images, lower is better; training images are at "
-        f"{report.format_value(measured['training images'])}."
+        f"{distances.cell(measured['training images'])}."
     )
     return [
         report.Verdict(" ".join(_best(*item) for item in by_run.items())),
@@ -147,15 +150,19 @@ def _distance_parts(lab, fitted, measured, held_out) -> list[report.Part]:
     ]
 
 
-def _best(run: str, distances: Mapping[str, float]) -> str:
+def _best(run: str, measured: Mapping[str, resampling.Estimate]) -> str:
     """Say which sampler is best, given the distance of each by its label."""
-    best, prior = min(distances, key=distances.get), _LABELS[samplers.PRIOR]
+    values, prior = distances.values(measured), _LABELS[samplers.PRIOR]
+    best = min(values, key=values.get)
     if best == prior:
         return f"{run}: {prior} is as good as any; no fitted density is needed."
-    share = 1 - distances[best] / distances[prior]
+    told = f"({values[best]:.0f} against {values[prior]:.0f})"
+    if resampling.difference(measured[best], measured[prior]).may_be(0.0):
+        return f"{run}: no difference shown between {best} and {prior} {told}."
+    share = 1 - values[best] / values[prior]
     return (
         f"{run}: {best} is best, at a distance {share:.0%} below that of {prior} "
-        f"({distances[best]:.0f} against {distances[prior]:.0f})."
+        f"{told}."
     )
 
 
@@ -163,7 +170,7 @@ def _grids(lab, grids, measured) -> list[report.Part]:
     parts = []
     for (run, sampler), images in grids.items():
         label = _label(run, sampler)
-        caption = f"{label}: distance {measured[label]:.0f}."
+        caption = f"{label}: distance {measured[label].value:.0f}."
         name = f"{run}_{sampler}"
         parts.append(pictures.grid(name, images, lab.study.columns, caption))
     return parts

@@ -12,6 +12,7 @@ from vae_prod import config as config_lib
 from vae_prod.config import figures as kinds
 from vae_prod.evaluation import measurements as measurements_lib
 from vae_prod.evaluation import protocol, resampling, wasserstein
+from vae_prod.reporting import uncertainty
 
 
 @attrs.frozen
@@ -42,6 +43,14 @@ class Figure:
     replicates: np.ndarray | None = attrs.field(
         eq=attrs.cmp_using(eq=np.array_equal), repr=False
     )
+
+    @property
+    def cell(self) -> float | int | uncertainty.Uncertain | None:
+        """The value with its interval, as a report's table shows it."""
+        if self.interval is None:
+            return self.value
+        low, high = self.interval
+        return uncertainty.Uncertain(self.value, (high - low) / 2)
 
 
 def list_figures(

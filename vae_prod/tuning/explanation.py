@@ -3,20 +3,28 @@
 from collections.abc import Iterable, Sequence
 
 from vae_prod.config import figures as figures_lib
+from vae_prod.evaluation import resampling
+from vae_prod.reporting import uncertainty
 from vae_prod.tuning import leaderboard, trial_text
 
 # What people look at.
 _LOOKED_AT = ("sample_distance", "reconstruction_distance", "psnr")
-# Relative leads that another seed easily turns: of distances, and of figures that are
-# much the same for all models.
-_SMALL_LEADS = (0.02, 0.005)
 
 
-def explain(rows: Iterable[leaderboard.Row], objective: leaderboard.Objective) -> str:
+def explain(
+    rows: Iterable[leaderboard.Row],
+    objective: leaderboard.Objective,
+    trainings: int = 1,
+) -> str:
     """Say in a few sentences why the best trial is the best, and how far to trust it.
 
     Only what the figures show is said: the lead over other settings, the places in
     both distances and PSNR, unequal epochs, and a `fact` at an edge of what was tried.
+
+    Args:
+        rows: All trials.
+        objective: What ranks them.
+        trainings: Of each trial, from other seeds.
     """
     rows = leaderboard.ranked(rows, objective)
     done = leaderboard.of_status(rows, "completed")
@@ -24,7 +32,7 @@ def explain(rows: Iterable[leaderboard.Row], objective: leaderboard.Objective) -
         failures = trial_text.failures(rows)
         return " ".join([f"No trial has a rank: {trial_text.counts(rows)}.", *failures])
     best = done[0]
-    sentences = [_lead(done, objective), _places(done, objective)]
+    sentences = [_lead(done, objective, trainings), _places(done, objective)]
     longest = max(done, key=lambda row: row.epochs)
     if best.epochs < longest.epochs:
         sentences.append(
@@ -49,13 +57,15 @@ def _described(row: leaderboard.Row) -> str:
     return f"{row.trial} ({', '.join((*values, trial_text.epochs(row)))})"
 
 
-def _lead(done: Sequence[leaderboard.Row], objective: leaderboard.Objective) -> str:
+def _lead(
+    done: Sequence[leaderboard.Row], objective: leaderboard.Objective, trainings: int
+) -> str:
     """Compare the best with the best of other settings: Hyperband repeats settings."""
     best, name = done[0], objective.name
     others = [row for row in done if row.settings != best.settings]
     start, figure = (
         f"Trial {_described(best)} has",
-        trial_text.figure(name, best, 1),
+        trial_text.objective(name, best),
     )
     if not others:
         return (
@@ -68,13 +78,26 @@ def _lead(done: Sequence[leaderboard.Row], objective: leaderboard.Objective) -> 
     sentence = (
         f"{start} the {extreme} {name}, {figure}, {100 * lead:.3g} % ahead of the next "
         f"settings, {_described(others[0])} with "
-        f"{trial_text.figure(name, others[0], 1)}"
+        f"{trial_text.objective(name, others[0])}"
     )
     if others[0].epochs < best.epochs:
         sentence += ", which trained less: part of the lead may be its epochs"
-    if lead < _SMALL_LEADS["distance" not in name]:
-        sentence += "; another seed could turn so small a lead"
-    return f"{sentence}."
+    sure = _sureness(leaderboard.lead(best, others[0], objective), trainings)
+    return f"{sentence}. {sure}".rstrip()
+
+
+def _sureness(lead: resampling.Estimate | None, trainings: int) -> str:
+    """Say how sure the lead of one trial over another is."""
+    if lead is None:
+        return ""
+    told = f"the lead is {lead.value:.3g} {uncertainty.plus_minus(lead.half_width)}"
+    drawn = "images" if trainings == 1 else f"images and {trainings} trainings"
+    shown = f"No difference shown between them: {told} over {drawn}."
+    if not lead.may_be(0.0):
+        shown = f"{told.capitalize()} over {drawn}."
+    if trainings > 1:
+        return shown
+    return f"{shown} What another seed changes isn't in it (--executions_per_trial)."
 
 
 def _places(done: Sequence[leaderboard.Row], objective: leaderboard.Objective) -> str:

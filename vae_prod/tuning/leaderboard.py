@@ -11,10 +11,12 @@ import os
 from collections.abc import Iterable
 
 import attrs
+import numpy as np
 
 from pipelines import files
+from vae_prod.evaluation import resampling
 
-_COLUMNS = ("rank", "trial", "status", "epochs", "seconds")
+_COLUMNS = ("rank", "trial", "status", "epochs", "seconds", "low", "high", "alike")
 STATUSES = ("completed", "running", "failed")
 
 
@@ -50,6 +52,8 @@ class Row:
             completed, None where a figure has no meaning.
         message: Why it failed.
         continues: The trial that it goes on from, empty for none.
+        replicates: Name of a figure to its replicates, see `resampling.Estimate`, the
+            same draws for all trials.
     """
 
     trial: str
@@ -60,6 +64,13 @@ class Row:
     figures: dict[str, float | None]
     message: str = ""
     continues: str = ""
+    replicates: dict[str, list[float]] = attrs.field(factory=dict, repr=False)
+
+    def estimate(self, name: str) -> resampling.Estimate | None:
+        """Return a figure with its replicates; None where it has none."""
+        if name not in self.replicates:
+            return None
+        return resampling.Estimate(self.figures[name], np.array(self.replicates[name]))
 
 
 def ranked(rows: Iterable[Row], objective: Objective) -> list[Row]:
@@ -82,6 +93,25 @@ def ranked(rows: Iterable[Row], objective: Objective) -> list[Row]:
 def completed(rows: Iterable[Row], objective: Objective) -> list[Row]:
     """Return the trials that have a rank, best first."""
     return of_status(ranked(rows, objective), "completed")
+
+
+def lead(row: Row, other: Row, objective: Objective) -> resampling.Estimate | None:
+    """Return by how much a trial's objective is better, on the same images.
+
+    None where that isn't known, for trials without replicates.
+    """
+    estimates = [each.estimate(objective.name) for each in (row, other)]
+    if None in estimates:
+        return None
+    return resampling.difference(
+        *(estimates[::-1] if objective.minimize else estimates)
+    )
+
+
+def is_alike(row: Row, other: Row, objective: Objective) -> bool:
+    """Say whether intervals show no difference between two trials' objectives."""
+    difference = lead(row, other, objective)
+    return difference is not None and difference.may_be(0.0)
 
 
 def pareto_optimal(rows: Iterable[Row]) -> list[Row]:
@@ -116,9 +146,11 @@ def write(rows: Iterable[Row], objective: Objective, directory: str) -> None:
     """Write `leaderboard.csv` and `leaderboard.json`, in the order of `ranked`.
 
     Figures that are None or not finite are empty in the one and null in the other.
+    `low` and `high` are the objective's interval, and `alike` says of which trials no
+    difference from the best is shown.
     """
     rows = ranked(rows, objective)
-    lines = [_line(rank, row) for rank, row in enumerate(rows, 1)]
+    lines = [_line(rank, row, rows[0], objective) for rank, row in enumerate(rows, 1)]
     value = {
         "objective": objective.name,
         "direction": "min" if objective.minimize else "max",
@@ -161,10 +193,15 @@ def _with_objective(row: Row, objective: Objective) -> Row:
     return attrs.evolve(row, status="failed", message=message)
 
 
-def _line(rank: int, row: Row) -> dict:
+def _line(rank: int, row: Row, best: Row, objective: Objective) -> dict:
+    values = attrs.asdict(row, filter=attrs.filters.exclude("replicates"))
     figures = {name: finite(value) for name, value in row.figures.items()}
     ranks = {"rank": rank if row.status == "completed" else None}
-    return ranks | attrs.asdict(row) | {"figures": figures}
+    estimate = row.estimate(objective.name)
+    low, high = estimate.interval if estimate else (None, None)
+    alike = row is not best and is_alike(best, row, objective)
+    sure = {"low": low, "high": high, "alike": alike if estimate else None}
+    return ranks | values | {"figures": figures} | sure
 
 
 def _flat(line: dict) -> dict:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
+from vae_prod.reporting import uncertainty
 from vae_prod.tuning import leaderboard
 
 # Characters of a line, at most.
@@ -34,6 +35,13 @@ def figure(name: str, row: leaderboard.Row, more: int = 0) -> str:
     """Write a figure with the decimals of its kind, and some more."""
     value = leaderboard.finite(row.figures.get(name))
     return "n/a" if value is None else f"{value:.{_DECIMALS.get(name, 1) + more}f}"
+
+
+def objective(name: str, row: leaderboard.Row) -> str:
+    """Write the figure that ranks a trial, with its interval where it is known."""
+    estimate = row.estimate(name)
+    interval = uncertainty.plus_minus(estimate and estimate.half_width)
+    return f"{figure(name, row, 1)} {interval}".rstrip()
 
 
 def failures(rows: Sequence[leaderboard.Row]) -> list[str]:

@@ -19,8 +19,11 @@ import tensorflow as tf
 
 from pipelines import files
 from vae_prod.core import errors
+from vae_prod.evaluation import resampling
 from vae_prod.tuning import leaderboard, oracles
 
+# A trial's figures by name; None where one has no meaning.
+Figures = Mapping[str, resampling.Estimate | float | None]
 # KerasTuner's names for what Hyperband tells a trial.
 _CONTINUES, _EPOCHS, _PRIVATE = "tuner/trial_id", "tuner/epochs", "tuner/"
 
@@ -64,11 +67,14 @@ class Result:
         figures: By name; None where a figure has no meaning. Empty if it failed.
         seconds: Spent by the process that ended it.
         message: Why it failed; empty otherwise.
+        replicates: Name of a figure to its replicates, see `resampling.Estimate`;
+            searches of earlier versions have none.
     """
 
     figures: dict[str, float | None]
     seconds: float
     message: str = ""
+    replicates: dict[str, list[float]] = attrs.field(factory=dict, repr=False)
 
 
 def plan(search_dir: str, trial_id: str, values: Mapping, epochs: int) -> Plan:
@@ -98,7 +104,7 @@ def directory(search_dir: str, trial_id: str) -> str:
 
 def finish(
     plan: Plan,
-    run: Callable[[Plan], Mapping[str, float | None]],
+    run: Callable[[Plan], Figures],
     objective: str,
 ) -> Result:
     """Run a trial to its end, unless it has been there already.
@@ -116,20 +122,30 @@ def finish(
     with files.locked(os.path.join(plan.directory, "lock")):
         if os.path.isfile(path):
             return _read_result(path)
-        begun, figures, message = time.monotonic(), {}, ""
+        begun, measured, message = time.monotonic(), {}, ""
         try:
-            figures = dict(run(plan))
+            measured = run(plan)
         except errors.DivergedError as error:
             message = str(error)
         except tf.errors.ResourceExhaustedError as error:
             message = f"out of memory: {str(error).splitlines()[0]}"
+        figures = {name: _value(figure) for name, figure in measured.items()}
         value = figures.get(objective)
         if not message and (value is None or not math.isfinite(value)):
             message = f"{objective} is {value}, not a finite number"
-            figures = {}
-        result = Result(figures, time.monotonic() - begun, message)
+            figures = measured = {}
+        replicates = {
+            name: resampling.rounded(figure.replicates)
+            for name, figure in measured.items()
+            if isinstance(figure, resampling.Estimate)
+        }
+        result = Result(figures, time.monotonic() - begun, message, replicates)
         oracles.write_json(path, attrs.asdict(result))
         return result
+
+
+def _value(figure: resampling.Estimate | float | None) -> float | None:
+    return figure.value if isinstance(figure, resampling.Estimate) else figure
 
 
 def _read_result(path: str) -> Result:
@@ -162,6 +178,7 @@ def _row(path: str) -> leaderboard.Row:
         result.figures,
         result.message,
         values.get(_CONTINUES, ""),
+        result.replicates,
     )
 
 

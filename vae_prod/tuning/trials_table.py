@@ -51,6 +51,8 @@ def table(
     ]
     if best or running:
         lines += _aligned(_columns(best[:top], running, objective))
+    if any(_alike(best, row, objective) for row in best[:top]):
+        lines.append(f"=: no difference from trial {best[0].trial} shown")
     if len(best) > top:
         lines.append(f"and {len(best) - top} more completed")
     return "\n".join(lines + trial_text.failures(rows))
@@ -63,7 +65,10 @@ def _columns(
 ) -> list[list[str]]:
     """Return the table's columns, each its heading and a cell a row, as many as fit."""
     rows = [*done, *running]
-    ranks = [str(rank) for rank in range(1, len(done) + 1)]
+    ranks = [
+        f"{rank}{' =' * _alike(done, row, objective)}"
+        for rank, row in enumerate(done, 1)
+    ]
     columns = [
         ["rank", *ranks, *[""] * len(running)],
         ["trial", *(row.trial for row in rows)],
@@ -72,7 +77,7 @@ def _columns(
     for name in dict.fromkeys(name for row in rows for name in row.settings):
         cells = [leaderboard.text_of(row.settings.get(name, "")) for row in rows]
         columns.append([_SHORT.get(cell, cell) for cell in (name, *cells)])
-    figures = [trial_text.figure(objective.name, row, 1) for row in done]
+    figures = [trial_text.objective(objective.name, row) for row in done]
     columns.append([_heading(objective.name), *figures, *["running"] * len(running)])
     for name in _FIGURES:
         figures = [trial_text.figure(name, row) for row in done]
@@ -80,6 +85,15 @@ def _columns(
         if name != objective.name and _width([*columns, column]) <= trial_text.WIDTH:
             columns.append(column)
     return columns
+
+
+def _alike(
+    done: Sequence[leaderboard.Row],
+    row: leaderboard.Row,
+    objective: leaderboard.Objective,
+) -> bool:
+    """Say whether no difference of a trial from the best one is shown."""
+    return row is not done[0] and leaderboard.is_alike(done[0], row, objective)
 
 
 def _heading(name: str) -> str:

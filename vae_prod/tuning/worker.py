@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import keras_tuner
 
@@ -18,7 +18,7 @@ def work(
     name: str,
     search: config_lib.SearchConfig,
     search_dir: str,
-    run: Callable[[trials.Plan], Mapping[str, float | None]],
+    run: Callable[[trials.Plan], trials.Figures],
     *,
     on_end: Callable[[], None] = lambda: None,
     during: Callable[[str], contextlib.AbstractContextManager] = lambda trial: (

@@ -52,7 +52,7 @@ class ComparabilityTest(tf.test.TestCase, parameterized.TestCase):
         text = table.comparison(both)
         self.assertIn("2: b.json (vae, bce, fact 5, z_dim 3, conv2d_transpose)", text)
         self.assertIn("unlike: weights: best, last", text)
-        (fid,) = (line for line in text.splitlines() if "FID" in line)
+        (fid,) = (line for line in text.splitlines() if "  FID" in line)
         self.assertRegex(fid, r"\d +n/a +lower is better")
         (psnr,) = (line for line in text.splitlines() if "PSNR" in line)
         self.assertRegex(psnr, r"PSNR +([\d.]+) +\1 +0.00 ± 0 +dB, no difference shown")

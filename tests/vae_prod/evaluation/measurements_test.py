@@ -139,7 +139,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLess(explained.replicates.max(), 1e-5)
         self.assertLess(explained.replicates.mean(), -0.01)
         self.assertEqual(measured.quality.active_units.interval, (0.0, 0.0))
-        self.assertEqual(measured.quality.kl, 0.0)
+        self.assertEqual(measured.quality.kl.interval, (0.0, 0.0))
 
     def test_a_pattern_at_the_stride_is_told(self):
         images = tiny.images(6, _SHAPE)

@@ -64,6 +64,63 @@ class MeanTest(tf.test.TestCase):
         alone = self._estimate(first).standard_error
         self.assertLess(difference.standard_error, alone / 20)
 
+    def test_means_of_arrays(self):
+        values = np.random.default_rng(4).normal(size=(70, 2, 3))
+        estimate = self._estimate(values)
+        self.assertAllClose(estimate.value, values.mean(axis=0))
+        for place in np.ndindex(2, 3):
+            alone = self._estimate(values[:, *place])
+            self.assertAllClose(estimate.replicates[:, *place], alone.replicates)
+
+
+class DerivedTest(tf.test.TestCase):
+    def test_is_computed_of_values_and_of_replicates(self):
+        replicates = np.arange(resampling.REPLICATES) + 1.0
+        first = resampling.Estimate(3.0, replicates)
+        second = resampling.Estimate(2.0, replicates**2)
+        ratio = resampling.derived(lambda one, two: one / two, first, second)
+        self.assertEqual(ratio, resampling.Estimate(1.5, 1 / replicates))
+
+    def test_what_an_interval_may_be(self):
+        replicates = np.random.default_rng(0).normal(5.0, 1.0, resampling.REPLICATES)
+        estimate = resampling.Estimate(5.0, replicates)
+        for value, may_be in ((4.0, True), (6.0, True), (2.0, False), (8.0, False)):
+            self.assertEqual(estimate.may_be(value), may_be)
+
+
+class OverTrainingsTest(tf.test.TestCase):
+    def _trainings(self, random, count, between=1.0, within=0.5):
+        """Return a figure of trainings, on images that all of them share."""
+        images = random.normal(0.0, within, resampling.REPLICATES + 1)
+        return [
+            resampling.Estimate(moved[0], moved[0] - images[0] + images[1:])
+            for moved in (images + random.normal(0.0, between) for _ in range(count))
+        ]
+
+    def test_one_training_knows_of_images_alone(self):
+        (only,) = self._trainings(np.random.default_rng(0), 1)
+        self.assertEqual(resampling.over_trainings([only], 1), only)
+
+    def test_spreads_as_other_trainings_on_other_images(self):
+        random, values, variances = np.random.default_rng(1), [], []
+        for seed in range(500):
+            trainings = self._trainings(random, 3)
+            estimate = resampling.over_trainings(trainings, seed)
+            values.append(estimate.value)
+            variances.append(estimate.standard_error**2)
+        self.assertAllClose(np.mean(variances), np.var(values), rtol=0.15)
+
+    def test_draws_are_the_same_for_all_models(self):
+        trainings = self._trainings(np.random.default_rng(2), 4)
+        better = [
+            resampling.derived(lambda value: value + 0.1, each) for each in trainings
+        ]
+        difference = resampling.difference(
+            resampling.over_trainings(better, 5),
+            resampling.over_trainings(trainings, 5),
+        )
+        self.assertAllClose(difference.interval, (0.1, 0.1))
+
 
 if __name__ == "__main__":
     tf.test.main()

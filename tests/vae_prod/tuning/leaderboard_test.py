@@ -103,6 +103,20 @@ class WriteTest(tf.test.TestCase):
         self.assertIsNone(first["figures"]["elbo"])
         self.assertIsNone(first["figures"]["psnr"])
 
+    def test_intervals_of_the_objective(self):
+        value, lines = self._write(
+            made.row(0, error=1.0),
+            made.row(1, 61.0, error=1.0),
+            made.row(2, 70.0, error=1.0),
+            made.row(3, 80.0),
+        )
+        rows = value["rows"]
+        self.assertEqual([row["alike"] for row in rows], [False, True, False, None])
+        self.assertAllClose((rows[0]["low"], rows[0]["high"]), (98.04, 101.96))
+        self.assertIsNone(rows[3]["low"])
+        self.assertNotIn("replicates", rows[0])
+        self.assertEqual([line["alike"] for line in lines][1:], ["True", "False", ""])
+
     def test_is_written_over_whole(self):
         self._write(made.row(0), made.row(1), made.row(2))
         value, lines = self._write(made.row(0))

@@ -31,6 +31,15 @@ class TableTest(tf.test.TestCase):
         ]
         self.assertEqual(ends, ends[:1] * 3)
 
+    def test_marks_what_is_not_shown_to_differ(self):
+        rows = [made.row(i, sample=60.0 + i**2, error=1.0) for i in range(4)]
+        lines = trials_table.table(rows, made.DISTANCE).split("\n")
+        cells = [" ".join(line.split()[:2]) for line in lines[2:]]
+        expected = ["1 0000", "2 =", "3 0002", "4 0003", "=: no"]
+        self.assertEqual(cells, expected)
+        self.assertIn("  101.00 ± 2  ", lines[3])
+        self.assertEqual(lines[-1], "=: no difference from trial 0000 shown")
+
     def test_keeps_its_width(self):
         long = {"learning_rate": 0.000123456, "filters": "32-64-128-256"}
         settings = {**made.row(0).settings, **long}

@@ -4,11 +4,13 @@ import json
 import os
 import threading
 
+import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import files
 from vae_prod.core import errors
+from vae_prod.evaluation import resampling
 from vae_prod.tuning import trials
 
 
@@ -67,6 +69,27 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
             self.assertEqual(result.figures, _figures())
             self.assertEqual(result.message, "")
         self.assertLen(runs, 1)
+
+    def test_keeps_replicates(self):
+        replicates = np.arange(200.0) / 7
+        figures = _figures(distance=resampling.Estimate(2.0, replicates))
+        for _ in range(2):
+            result = trials.finish(self._write("00"), lambda plan: figures, "distance")
+            self.assertEqual(result.figures, _figures())
+            self.assertEqual(set(result.replicates), {"distance"})
+        (row,) = trials.rows(self.search_dir)
+        estimate = row.estimate("distance")
+        self.assertEqual(estimate.value, 2.0)
+        self.assertAllClose(estimate.replicates, replicates, rtol=1e-5)
+        self.assertIsNone(row.estimate("psnr"))
+
+    def test_results_without_replicates_are_read(self):
+        plan = self._write("00")
+        with open(os.path.join(plan.directory, "result.json"), "w") as file:
+            json.dump({"figures": _figures(), "seconds": 1.0, "message": ""}, file)
+        (row,) = trials.rows(self.search_dir)
+        self.assertEqual(row.figures, _figures())
+        self.assertIsNone(row.estimate("distance"))
 
     @parameterized.parameters(
         (errors.DivergedError("not finite"), "not finite"),
