@@ -41,12 +41,18 @@ def define(values):
     flags.add(values, "distance_images", 1000, text)
     text = "K of the importance-weighted bound of the log-likelihood; 0: no bound."
     flags.add(values, "importance_samples", 10, text)
+    flags.add(values, "judge", "auto", config.JUDGE_HELP)
     text = (
-        "Feature extractors for FID, KID, precision, recall, density and coverage, "
-        "with commas, each KIND:PATH (or a path alone, of keras or saved_model): "
+        "What says whether an image shows its subject: faces (a face detector, the "
+        "extra faces), a SavedModel's folder (from images to a probability each), "
+        "none; auto: faces where --judge=auto would be faces, else none."
     )
-    kinds = (f"{x.name}, {x.place}: {x.text}" for x in config.EXTRACTORS.values())
-    flags.add(values, "features", "", f"{text}{'; '.join(kinds)}.")
+    flags.add(values, "recognise", "auto", text)
+    text = (
+        "More feature extractors, with commas, each as --judge takes them: FID, KID, "
+        "precision, recall, density and coverage by each."
+    )
+    flags.add(values, "features", "", text)
     text = (
         "Images whose features are compared, at most (24 KB of memory each, of "
         "InceptionV3)."
@@ -61,7 +67,7 @@ def main(values):
     flags.require_not_negative(
         values, "recompute_batch_norm", "seed", "importance_samples"
     )
-    for name, least in (("distance_images", 1), ("feature_images", 7)):
+    for name, least in (("distance_images", 7), ("feature_images", 7)):
         if values[name].value < least:
             raise flags.UsageError(
                 f"--{name} must be at least {least}, received {values[name].value}."
@@ -88,15 +94,22 @@ def _compare(paths: list[str]) -> None:
 def _evaluate(values) -> None:
     program.import_tensorflow()
     from pipelines.reading import dataset
-    from tools import runs
-    from vae_prod.evaluation import evaluation_file, measurements
+    from tools import models, runs
+    from vae_prod.evaluation import evaluation_file, measurements, recognition
     from vae_prod.evaluation import table as table_lib
     from vae_prod.evaluation.features import extractors as extractors_lib
 
     source, run, subject = _open(values)
     data_dir, manifest = runs.open_data(run, values.data_dir)
     count = _count(manifest, values.split, data_dir)
-    extractors = _extractors(values.features, run.model.image_shape)
+    choice = models.choose_judge(
+        run, data_dir, values.split, values.judge, values.recognise
+    )
+    shape = run.model.image_shape
+    judge, *others = _extractors([choice.judge, *_listed(values.features)], shape)
+    recogniser = None
+    if choice.recogniser != "none":
+        recogniser = recognition.load(choice.recogniser, shape)
     out = _out(values)
     settings = measurements.Settings(
         values.seed,
@@ -107,20 +120,26 @@ def _evaluate(values) -> None:
     batches = dataset.eval_batches(data_dir, manifest, values.split, run.data)
     with runs.reading(data_dir), progress.Progress() as show:
         measured = measurements.evaluate(
-            subject, batches, settings, extractors, lambda done: show(done, count)
+            subject,
+            batches,
+            settings,
+            judge=judge,
+            extractors=others,
+            recogniser=recogniser,
+            on_progress=lambda done: show(done, count),
         )
     evaluation = evaluation_file.from_measurements(
         measured,
         run.model,
         _images(manifest, values.split, run),
-        extractors,
+        others,
         source,
         {name: metadata.version(name) for name in _PACKAGES},
     )
     files.write(out, evaluation_file.to_text(evaluation))
     print(_head(evaluation, data_dir))
     print(table_lib.text(evaluation))
-    if not extractors:
+    if not others:
         sentence = extractors_lib.WHERE_TO_GET_ONE
         print("", *textwrap.wrap(sentence, 88, break_long_words=False), sep="\n")
     print(f"\nwritten: {out}")
@@ -164,17 +183,19 @@ def _count(manifest, split: str, data_dir: str) -> int:
     return count
 
 
-def _extractors(paths: str, image_shape: tuple[int, int, int]) -> list:
+def _listed(text: str) -> list[str]:
+    return [item for item in text.split(",") if item]
+
+
+def _extractors(given: list[str], image_shape: tuple[int, int, int]) -> list:
     from vae_prod.evaluation.features import extractors as extractors_lib
 
-    extractors = [
-        extractors_lib.load(path, image_shape) for path in paths.split(",") if path
-    ]
+    extractors = [extractors_lib.load(each, image_shape) for each in given]
     names = [extractor.name for extractor in extractors]
     if len(set(names)) < len(names):
         raise flags.UsageError(
-            "--features takes extractors of different names, for their figures are "
-            f"called by them, received {', '.join(names)}."
+            "--judge and --features take extractors of different names, for their "
+            f"figures are called by them, received {', '.join(names)}."
         )
     return extractors
 

@@ -8,6 +8,7 @@ import numpy as np
 from pipelines import files as files_lib
 from pipelines.reading import dataset
 from tools import flags, runs
+from vae_prod.evaluation import judge as judge_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description, opening
@@ -82,6 +83,26 @@ def open_trained(values: flags.flags.FlagValues) -> Trained:
     codec = opening.open_export(export_dir)
     settings = os.path.join(export_dir, description.EXTRA)
     return Trained("", runs.load(settings), codec)
+
+
+def choose_judge(
+    run: runs.Run, data_dir: str, split: str, judge: str, recogniser: str = "none"
+) -> judge_lib.Choice:
+    """Decide who judges a model's images, and print why; see `evaluation.judge`.
+
+    Args:
+        run: Whose data it is.
+        data_dir: Where it lies.
+        split: Of the real images to look at.
+        judge: As --judge has it.
+        recogniser: As --recognise has it.
+    """
+    images = choose_images(run, data_dir, split, judge_lib.NUM_IMAGES, seed=1)
+    real = images.get("target", images["image"])
+    choice = judge_lib.choose(judge, recogniser, real)
+    if choice.reason:
+        print(choice.reason, flush=True)
+    return choice
 
 
 def choose_images(

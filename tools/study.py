@@ -173,7 +173,7 @@ def _lab(values, study_config: studies_config.StudyConfig):
         study=study_config,
         weights=values.weights,
         run_dir=values.run_dir,
-    )
+    ).with_judge()
 
 
 def _title(study: catalogue.Study, run_dir: str) -> str:

@@ -74,8 +74,8 @@ def main(values):
     program.import_tensorflow()
     from pipelines import shards
     from pipelines.reading import dataset
-    from tools import runs
-    from tools.search import roles, search_directory
+    from tools import models, runs
+    from tools.search import roles, search_directory, trial_runs
     from vae_prod.training import devices
 
     # A chief leaves the accelerators to its workers.
@@ -94,10 +94,13 @@ def main(values):
         os.path.abspath(values.data_dir),
         manifest.digest(),
     )
-    search_config = attrs.evolve(search_config, max_epochs=epochs)
-    search = search_directory.Search(
-        os.path.abspath(values.search_dir), search_config, base
+    directory = os.path.abspath(values.search_dir)
+    judge = (
+        search_directory.judge_of(directory)
+        or models.choose_judge(base, "", trial_runs.HELD_OUT, search_config.judge).judge
     )
+    search_config = attrs.evolve(search_config, max_epochs=epochs, judge=judge)
+    search = search_directory.Search(directory, search_config, base)
     search.check()
     try:
         if role == "worker":

@@ -79,7 +79,8 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
             "9 images of 8x8x3, split test of",
             "ELBO",
             "verdict: ",
-            "give --features=PATH",
+            "give --features=ttur:PATH",
+            "judged by gradients: ",
             f"written: {path}",
         ):
             self.assertIn(words, out)
@@ -130,7 +131,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         paths = [
             self._to_file(run, "--importance_samples=0"),
             self._to_file(run, "--weights=last", "--recompute_batch_norm=1"),
-            self._to_file(run, "--seed=2", "--distance_images=3", "--split=train"),
+            self._to_file(run, "--seed=2", "--distance_images=8", "--split=train"),
         ]
         files = [_load(path) for path in paths]
         self.assertEqual(files[1]["model"]["recompute_batch_norm"], 1)
@@ -150,7 +151,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("dB, higher is better, no difference from 1 shown: 3\n", out)
         _, err = self._evaluate(f"--compare={paths[0]},{paths[2]}", code=1)
         self.assertIn("split (test and train), num_images (9 and 12)", err)
-        self.assertIn("seed (1 and 2), distance_images (9 and 3)", err)
+        self.assertIn("seed (1 and 2), distance_images (9 and 8)", err)
         self.assertLen(err.strip().splitlines(), 1)
 
     def test_features_of_samples(self):
@@ -179,7 +180,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         (("--run_dir={run}", "--out={run}/config.json/x"), 1, "Expected to write"),
         (("--run_dir=/nowhere",), 1, "Expected a run directory with config.json"),
         (("--export_dir={run}",), 1, "made by tools.export"),
-        (("--run_dir={run}", "--distance_images=0"), 2, "must be at least 1"),
+        (("--run_dir={run}", "--distance_images=6"), 2, "must be at least 7"),
         (("--run_dir={run}", "--feature_images=6"), 2, "must be at least 7"),
         (("--run_dir={run}", "--importance_samples=-1"), 2, "must not be negative"),
         (("--compare={run}",), 2, "two or more different files"),

@@ -17,7 +17,7 @@ from pipelines import shards
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tools import runs, study
-from tools.studies import catalogue, published
+from tools.studies import battery, catalogue, published
 from tools.studies import config as studies_config
 from tools.studies import lab as lab_lib
 from vae_prod import config as config_lib
@@ -40,6 +40,7 @@ _SMALL_PICTURES = (
     "--clusters=4",
     "--components=2",
     "--measured_images=8",
+    "--repeats=1",
 )
 _MODES = ("vae", "ae")
 # The runs that a study trains, by name.
@@ -49,6 +50,7 @@ _TRAINED = {
     "ae_vs_vae": {"ae", "tiny_kl", "vae"},
     "plane": {"vae", "ae"},
     "fact_sweep": {"fact_1", "fact_5"},
+    "measures": set(battery.MODELS),
     "denoise": {"noise", "pixel_dropout"},
     "recolour": {"recolour"},
 }

@@ -38,7 +38,7 @@ _TINY = (
     "--hyperband_factor=2",
     "--max_epochs=2",
 )
-_SIZES = {"train": (12, 8), "validation": (6,), "test": (2,)}
+_SIZES = {"train": (12, 8), "validation": (8,), "test": (2,)}
 
 
 def _write_data(path, **more):
@@ -89,11 +89,11 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
     def test_every_trial_has_its_row(self):
         rows = self._table(self.search_dir)
         self.assertEqual({row["trial"] for row in rows}, {"0", "1", "2"})
-        values = [float(row["distance"]) for row in rows]
+        values = [float(row["frechet"]) for row in rows]
         self.assertEqual(values, sorted(values))
         for row in rows:
-            parts = row["sample_distance"], row["reconstruction_distance"]
-            self.assertAlmostEqual(sum(map(float, parts)), float(row["distance"]), 4)
+            parts = row["sample_frechet"], row["reconstruction_frechet"]
+            self.assertAlmostEqual(sum(map(float, parts)), float(row["frechet"]), 4)
             for name in (
                 "psnr",
                 "elbo",
@@ -111,8 +111,8 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         first = rows[last["continues"]]
         self.assertEqual((first["epochs"], last["epochs"]), ("1", "2"))
         self.assertLessEqual(
-            float(first["distance"]),
-            min(float(rows[trial]["distance"]) for trial in "01"),
+            float(first["frechet"]),
+            min(float(rows[trial]["frechet"]) for trial in "01"),
         )
         histories = [
             _losses(os.path.join(trials.directory(self.search_dir, trial), "run_0"))
@@ -179,7 +179,7 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         ("--search_fact=1,5", r"--search_fact is \(0.5, 5.0\) in .*received \(1.0"),
         ("--search_z_dim=2,4", "--search_z_dim is"),
         ("--activation=relu", "--activation is leaky_relu in .*received relu"),
-        ("--objective=psnr", "--objective is distance"),
+        ("--objective=psnr", "--objective is frechet"),
         ("--max_epochs=4", "--max_epochs is 2"),
     )
     def test_another_search_in_its_directory_is_refused(self, flag, message):

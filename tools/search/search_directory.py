@@ -4,6 +4,7 @@ search.json, flags.txt   what is searched, and the flags it was started with
 trials/                  a directory a trial, and KerasTuner's oracle.json
 workers/                 what workers print
 leaderboard.{csv,json}   the trials by rank
+front.json               the trials that no other beats in samples and reconstructions
 best.flags               the best trial, for tools.train --flagfile
 *.png                    plots
 """
@@ -21,6 +22,7 @@ from pipelines import files, shards
 from tools import flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
+from vae_prod.evaluation.features import distances
 from vae_prod.reporting import image_grids
 from vae_prod.tuning import (
     explanation,
@@ -28,6 +30,7 @@ from vae_prod.tuning import (
     leaderboard,
     objective_chart,
     oracles,
+    pareto,
     sample_sheet,
     search_space,
     settings_chart,
@@ -80,10 +83,11 @@ class Search:
             UserError: There are no held-out images.
         """
         split = shards.load_manifest(self.base.data_dir).split(trial_runs.HELD_OUT)
-        if not split.num_examples:
+        if split.num_examples < distances.FEWEST:
             raise files.UserError(
-                f"Expected held-out images to measure trials on, the validation split "
-                f"of --data_dir={self.base.data_dir} is empty. Convert with one."
+                f"Expected at least {distances.FEWEST} held-out images to measure "
+                f"trials on, the validation split of --data_dir={self.base.data_dir} "
+                f"has {split.num_examples}. Convert with more."
             )
         try:
             config_lib.check_space(self.config, self.base.model)
@@ -136,7 +140,9 @@ class Search:
         try:
             with open(path) as file:
                 values = json.load(file)
-            old = config_lib.SearchConfig(**values["search"])
+            # Searches made before there was one.
+            judge = {"judge": self.config.judge}
+            old = config_lib.SearchConfig(**judge | values["search"])
             base = runs.from_values(values["base"])
         except (ValueError, KeyError, TypeError) as error:
             raise files.UserError(
@@ -167,6 +173,8 @@ class Search:
             panels = [self._panel(best, row) for row in shown]
             sheets["samples"] = sample_sheet.samples_side_by_side(panels)
             self._write_best(best[0])
+        text = json.dumps(pareto.summary(rows), indent=1)
+        files.write(os.path.join(self.directory, "front.json"), f"{text}\n")
         for name, sheet in sheets.items():
             image_grids.save_png(os.path.join(self.directory, f"{name}.png"), sheet)
         trainings = self.config.executions_per_trial
@@ -189,3 +197,15 @@ class Search:
         text = flags.from_configs(*trial_runs.configs(run), data_dir=run.data_dir)
         path = os.path.join(self.directory, "best.flags")
         files.write(path, head + text)
+
+
+def judge_of(directory: str) -> str:
+    """Return who judges the search in a directory; empty where there is none yet."""
+    path = os.path.join(directory, "search.json")
+    if not os.path.isfile(path):
+        return ""
+    try:
+        with open(path) as file:
+            return json.load(file)["search"].get("judge", "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""  # What is wrong with the file is told when it is checked.

@@ -13,6 +13,7 @@ from vae_prod import config as config_lib
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.evaluation import resampling
 from vae_prod.evaluation import subject as subject_lib
+from vae_prod.evaluation.features import extractors
 from vae_prod.latent import sampling
 from vae_prod.model import codec, likelihoods
 from vae_prod.model import vae as vae_lib
@@ -38,6 +39,7 @@ class TrialRuns:
         self.space = space
         self.base = base
         self.manifest = shards.load_manifest(base.data_dir)
+        self._judge = extractors.load(space.search.judge, base.model.image_shape)
         # Each trial traces functions of its own, which TensorFlow warns of.
         tf.get_logger().setLevel("ERROR")
 
@@ -73,6 +75,7 @@ class TrialRuns:
             quality = quality_lib.evaluate_quality(
                 subject_lib.Subject.from_model(model),
                 dataset.eval_batches(run.data_dir, self.manifest, HELD_OUT, run.data),
+                self._judge,
                 seed,
                 search.distance_images,
                 search.importance_samples,
@@ -118,8 +121,14 @@ def figures_of(
         quality.reconstruction_nats,
         quality.kl,
     )
+    weight, judged = search.reconstruction_distance_weight, quality.judged
     return {
-        "distance": quality.distance(search.reconstruction_distance_weight),
+        "frechet": quality.frechet(weight),
+        "sample_frechet": judged.fid,
+        "reconstruction_frechet": judged.reconstruction_fid,
+        "density": judged.density,
+        "coverage": judged.coverage,
+        "distance": quality.distance(weight),
         "sample_distance": quality.sample_distance.mean,
         "reconstruction_distance": quality.reconstruction_distance.mean,
         **{name: getattr(quality, name) for name in names},

@@ -124,6 +124,14 @@ _ALL = (
         settings=("facts",),
     ),
     Study(
+        name="measures",
+        module="measures",
+        title="Measures",
+        description="which measures of sets of images agree with the eye",
+        runs=SEVERAL_RUNS,
+        settings=("repeats",),
+    ),
+    Study(
         name="denoise",
         module="denoise",
         title="Denoising",

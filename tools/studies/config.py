@@ -4,6 +4,7 @@ import attrs
 from attrs import validators
 
 from pipelines import settings
+from vae_prod.config import extractors
 
 _all_positive = validators.deep_iterable(validators.gt(0))
 _none_negative = validators.deep_iterable(validators.ge(0))
@@ -22,6 +23,12 @@ class StudyConfig:
         "Held-out images behind distances between sets of images, at most: the first "
         "ones. Only distances of as many images compare.",
         validators.ge(2),
+    )
+    judge: str = settings.setting("auto", extractors.JUDGE_HELP)
+    repeats: int = settings.setting(
+        3,
+        "Times that all random numbers are drawn anew, for the range over seeds.",
+        settings.positive,
     )
     limits: tuple[float, ...] = settings.setting(
         (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 8.0),

@@ -7,8 +7,9 @@ import numpy as np
 
 from tools import progress
 from tools.studies import lab as lab_lib
-from vae_prod.evaluation import resampling, wasserstein
-from vae_prod.reporting import image_grids, uncertainty
+from vae_prod.evaluation import resampling
+from vae_prod.evaluation.features import frechet, scaling
+from vae_prod.reporting import uncertainty
 
 _BATCH = 250
 _UNKNOWN = resampling.Estimate(math.nan, np.full(resampling.REPLICATES, math.nan))
@@ -19,8 +20,7 @@ Sets = Mapping[str, Callable[[], Iterable[np.ndarray]]]
 class HeldOut:
     """Held-out images that sets of as many others are compared with.
 
-    Holds patches, not images: of 500 images of 96x96x3 a ninth of a GB, and as much for
-    the set that is compared.
+    Holds features, not images.
 
     Args:
         lab: The study's data and settings.
@@ -28,14 +28,20 @@ class HeldOut:
 
     Attributes:
         num_images: Images behind each distance.
+        judge: The feature extractor.
     """
 
     def __init__(self, lab: lab_lib.Lab, opened: lab_lib.Opened):
         limit, split = lab.study.measured_images, lab.held_out
         self.num_images = min(limit, lab.num_images(split))
-        self._seed = lab.train.seed
-        self._shape = opened.codec.image_shape
-        self._targets = self._patches(clean(lab, opened, split))
+        self.judge = lab.judge(opened)
+        self._counts = [
+            resampling.counts(lab.train.seed, stream, 0, self.num_images)
+            for stream in (resampling.GENERATED, resampling.REAL)
+        ]
+        real = self._features(clean(lab, opened, split))
+        self._weights = scaling.weights(real, self.judge.groups)
+        self._real = real * self._weights
 
     def measure(self, sets: Sets) -> dict[str, resampling.Estimate]:
         """Compare sets of images with the held-out ones.
@@ -45,19 +51,20 @@ class HeldOut:
                 [B, H, W, C], `num_images` or more in all.
 
         Returns:
-            Name to distance, the mean over the levels; lower is better. All are on the
-            same real images, so that their differences are paired. NaN where there are
-            too few images.
+            Name to the Fréchet distance in the judge's features; lower is better. All
+            are from the same real images, so that their differences are paired. NaN
+            where there are too few images.
         """
         distances = {}
         with progress.Progress("sets of images") as show:
             for name, batches in sets.items():
                 show(len(distances), len(sets))
-                patches = self._patches(batches(), resampling.GENERATED)
+                features = self._features(batches())
                 distances[name] = _UNKNOWN
-                if patches.num_images == self.num_images:
-                    distance = wasserstein.distance(patches, self._targets, self._seed)
-                    distances[name] = distance.mean
+                if len(features) == self.num_images:
+                    distances[name] = frechet.frechet_distance(
+                        features * self._weights, self._real, self._counts
+                    )
             show(len(distances), len(sets))
         return distances
 
@@ -69,16 +76,14 @@ class HeldOut:
             opened.codec.decode(z[i : i + _BATCH]) for i in range(0, len(z), _BATCH)
         )
 
-    def _patches(
-        self, batches: Iterable[np.ndarray], stream: int = resampling.REAL
-    ) -> wasserstein.Patches:
-        patches = wasserstein.Patches(self._shape, self._seed, stream=stream)
+    def _features(self, batches: Iterable[np.ndarray]) -> np.ndarray:
+        parts, missing = [], self.num_images
         for images in batches:
-            missing = self.num_images - patches.num_images
-            patches.add(image_grids.to_uint8(images[:missing]))
-            if len(images) >= missing:
+            parts.append(self.judge.features(images[:missing]))
+            missing -= len(parts[-1])
+            if not missing:
                 break
-        return patches
+        return np.concatenate(parts)
 
 
 def cell(distance: resampling.Estimate) -> uncertainty.Uncertain | float:

@@ -47,7 +47,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
 
 
 def _parts(lab, evaluated) -> list[report.Part]:
-    distances = {name: run.quality.distance() for name, run in evaluated.items()}
+    distances = {name: run.quality.frechet() for name, run in evaluated.items()}
     best = min(distances, key=lambda name: distances[name].value)
     least = distances[best]
     alike = [
@@ -58,20 +58,20 @@ def _parts(lab, evaluated) -> list[report.Part]:
     shown = f", no difference shown from {' and '.join(alike)}" if alike else ""
     sentence = (
         f"Both distances together are least with {best.replace('_', ' ')} "
-        f"({least.value:.0f} {uncertainty.plus_minus(least.half_width)}){shown}. Look "
+        f"({least.value:.3g} {uncertainty.plus_minus(least.half_width)}){shown}. Look "
         "at the pictures before you believe it."
     )
     points = {
         name.removeprefix("fact_"): (
-            run.quality.reconstruction_distance.mean.value,
-            run.quality.sample_distance.mean.value,
+            run.quality.judged.reconstruction_fid.value,
+            run.quality.judged.fid.value,
         )
         for name, run in evaluated.items()
     }
-    axes = map(_axis, ("reconstruction_distance", "sample_distance"))
+    axes = map(_axis, ("reconstruction_frechet", "sample_frechet"))
     sheet = charts.front(points, *axes)
     caption = (
-        "Distance of images of z ~ N(0, I) from held-out images over that of "
+        "Fréchet distance of images of z ~ N(0, I) from held-out images over that of "
         "reconstructions; each point is a fact."
     )
     return [

@@ -28,8 +28,8 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     measured = held_out.measure(sets)
     return outcome.Outcome(
         "Images decoded from random points of the latent space, and how far they are, "
-        f"as a set, from {held_out.num_images:,} {lab.held_out} images (sliced "
-        "Wasserstein distance over pyramid patches; lower is better).",
+        f"as a set, from {held_out.num_images:,} {lab.held_out} images (Fréchet "
+        f"distance in features of {lab.study.judge}; lower is better).",
         [
             report.Section("Normal", _normal_parts(lab, measured, grids)),
             report.Section("Uniform in a box", _uniform_parts(lab, measured, grids)),
@@ -60,8 +60,8 @@ def _normal_parts(lab, measured, grids) -> list[report.Part]:
         [_TRAINING, distances.cell(measured[_TRAINING])],
     ]
     sentence = (
-        f"Images of random z are at distance {measured[_NORMAL].value:.0f} from "
-        f"held-out ones, training images at {measured[_TRAINING].value:.0f}: what a "
+        f"Images of random z are at distance {measured[_NORMAL].value:.3g} from "
+        f"held-out ones, training images at {measured[_TRAINING].value:.3g}: what a "
         "perfect sampler "
         "comes to. Where they don't look like training images, raise fact, train for "
         "longer, or draw from a fitted density (--study=samplers)."
@@ -94,7 +94,7 @@ def _uniform_parts(lab, measured, grids) -> list[report.Part]:
         name = f"uniform_{limit:g}"
         caption = (
             f"Each coordinate uniform in [-{limit:g}, {limit:g}]: distance "
-            f"{measured[name].value:.0f}."
+            f"{measured[name].value:.3g}."
         )
         parts.append(pictures.grid(name, grids[name], lab.study.columns, caption))
     return parts
@@ -110,6 +110,6 @@ def _sharpened_parts(lab, measured, grids) -> list[report.Part]:
     ]
     for factor in lab.study.sharpness:
         name = f"sharpened_{factor:g}"
-        caption = f"Sharpened by {factor:g}: distance {measured[name].value:.0f}."
+        caption = f"Sharpened by {factor:g}: distance {measured[name].value:.3g}."
         parts.append(pictures.grid(name, grids[name], lab.study.columns, caption))
     return parts

@@ -13,6 +13,7 @@ from pipelines.reading import dataset
 from tools import flags, models, runs
 from tools.studies import config as studies_config
 from vae_prod import config as config_lib
+from vae_prod.evaluation.features import extractor, extractors
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.training import history
@@ -73,6 +74,18 @@ class Lab:
     study: studies_config.StudyConfig
     weights: str = "last"
     run_dir: str = ""
+
+    def with_judge(self) -> "Lab":
+        """Decide who judges images, where --judge leaves it open."""
+        run = runs.load(self.run_dir) if self.run_dir else self._planned()
+        judge = models.choose_judge(
+            run, self.data_dir, self.held_out, self.study.judge
+        ).judge
+        return attrs.evolve(self, study=attrs.evolve(self.study, judge=judge))
+
+    def judge(self, opened: Opened) -> extractor.Extractor:
+        """Load the feature extractor that judges a run's images."""
+        return extractors.load(self.study.judge, opened.codec.image_shape)
 
     def train_runs(self, plans: Mapping[str, Mapping]) -> dict[str, str]:
         """Train a run for each plan, under `runs/NAME`; finished ones stay as they are.

@@ -17,7 +17,8 @@ from vae_prod.reporting import report
 # What tables show, by the figures' names.
 _SHOWN = (
     *("psnr", "ssim", "explained_variance", "reconstruction_nats", "kl", "elbo"),
-    *("bits_per_dim", "importance_bound", "reconstruction_distance"),
+    *("bits_per_dim", "importance_bound", "reconstruction_frechet"),
+    *("sample_frechet", "density", "coverage", "reconstruction_distance"),
     *("sample_distance", "active_units", "noise_share", "sampled_radius"),
     "prior_radius",
 )
@@ -85,6 +86,7 @@ def evaluate(
             subject_lib.Subject.from_model(opened.model),
             lab.batches(opened, split),
             settings,
+            judge=lab.judge(opened),
             on_progress=lambda done: show(done, count),
         )
     listed = figures_lib.list_figures(measurements, config)
@@ -101,9 +103,10 @@ def table(lab: lab_lib.Lab, evaluated: Mapping[str, Evaluated]) -> report.Table:
             rows.append([_label(figures[-1]), *(figure.cell for figure in figures)])
     quality = next(iter(evaluated.values())).quality
     caption = (
-        f"On {quality.num_images:,} {lab.held_out} images; sliced Wasserstein "
-        f"distances from {quality.distance_images:,} of them. ± holds 95 % of what "
-        "other images as many would give."
+        f"On {quality.num_images:,} {lab.held_out} images, distances from "
+        f"{quality.distance_images:,} of them: Fréchet distances, density and coverage "
+        f"in features of {lab.study.judge}, and sliced Wasserstein distances. ± holds "
+        "95 % of what other images as many would give."
     )
     return report.Table(["figure", *evaluated], rows, caption)
 

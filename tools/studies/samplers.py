@@ -140,7 +140,8 @@ def _distance_parts(lab, fitted, measured, held_out) -> list[report.Part]:
         [run, *map(distances.cell, of_run.values())] for run, of_run in by_run.items()
     ]
     caption = (
-        f"Sliced Wasserstein distance of {held_out.num_images:,} decoded points from "
+        f"Fréchet distance, in features of {lab.study.judge}, of "
+        f"{held_out.num_images:,} decoded points from "
         f"as many {lab.held_out} images, lower is better; training images are at "
         f"{distances.cell(measured['training images'])}."
     )
@@ -156,7 +157,7 @@ def _best(run: str, measured: Mapping[str, resampling.Estimate]) -> str:
     best = min(values, key=values.get)
     if best == prior:
         return f"{run}: {prior} is as good as any; no fitted density is needed."
-    told = f"({values[best]:.0f} against {values[prior]:.0f})"
+    told = f"({values[best]:.3g} against {values[prior]:.3g})"
     if resampling.difference(measured[best], measured[prior]).may_be(0.0):
         return f"{run}: no difference shown between {best} and {prior} {told}."
     share = 1 - values[best] / values[prior]
@@ -170,7 +171,7 @@ def _grids(lab, grids, measured) -> list[report.Part]:
     parts = []
     for (run, sampler), images in grids.items():
         label = _label(run, sampler)
-        caption = f"{label}: distance {measured[label].value:.0f}."
+        caption = f"{label}: distance {measured[label].value:.3g}."
         name = f"{run}_{sampler}"
         parts.append(pictures.grid(name, images, lab.study.columns, caption))
     return parts

@@ -6,7 +6,7 @@ programs generate their flags from the fields. Nothing here imports TensorFlow, 
 """
 
 from vae_prod.config.decoders import DECODERS
-from vae_prod.config.extractors import EXTRACTORS
+from vae_prod.config.extractors import EXTRACTORS, JUDGE_HELP
 from vae_prod.config.likelihoods import LIKELIHOODS
 from vae_prod.config.model import ACTIVATIONS, ModelConfig
 from vae_prod.config.schedules import FACT_SCHEDULES, LEARNING_RATE_SCHEDULES
@@ -23,6 +23,7 @@ __all__ = [
     "DECODERS",
     "EXTRACTORS",
     "FACT_SCHEDULES",
+    "JUDGE_HELP",
     "LEARNING_RATE_SCHEDULES",
     "LIKELIHOODS",
     "OBJECTIVES",

@@ -12,7 +12,7 @@ class Kind:
 
     Attributes:
         name: As --features has it, before the colon.
-        place: What lies at the path after it.
+        place: What lies at the path after it; empty: it takes no path.
         text: What its features are, for help.
         names_figures: Whether figures are called by the kind, which has one network, or
             by the path.
@@ -25,6 +25,16 @@ class Kind:
 
 
 _ALL = (
+    Kind(
+        "gradients",
+        "",
+        "orientations of gradients, and colours, without weights",
+    ),
+    Kind(
+        "faces",
+        "",
+        "what a face detector knows, and colours (the extra faces)",
+    ),
     Kind(
         "ttur",
         "classify_image_graph_def.pb",
@@ -50,3 +60,11 @@ _ALL = (
     ),
 )
 EXTRACTORS = {kind.name: kind for kind in _ALL}
+_KINDS = "; ".join(
+    f"{kind.name}{kind.place and f':PATH ({kind.place})'}: {kind.text}" for kind in _ALL
+)
+JUDGE_HELP = (
+    "Feature extractor by which distances rank models (a path alone is one of keras or "
+    f"saved_model). {_KINDS}; auto: faces where the extra is installed and real images "
+    "show faces, else gradients."
+)

@@ -101,6 +101,41 @@ _IMAGES = (
         LOWER,
     ),
     Kind("distance", "distance", "both distances, weighted", "1/1000", LOWER),
+    Kind(
+        "sample_frechet",
+        "Fréchet distance",
+        "Fréchet distance of images of random z",
+        "",
+        LOWER,
+    ),
+    Kind(
+        "reconstruction_frechet",
+        "Fréchet distance",
+        "Fréchet distance of reconstructions",
+        "",
+        LOWER,
+    ),
+    Kind("frechet", "Fréchet", "both Fréchet distances, weighted", "", LOWER),
+)
+# Of samples and of reconstructions, mean differences from real images, see
+# `evaluation.pixel_statistics`.
+_STATISTICS = (
+    Kind("brightness", "brightness, above real images'", "brightness above real"),
+    Kind("contrast", "contrast, above real images'", "contrast above real"),
+    Kind("saturation", "saturation, above real images'", "saturation above real"),
+    Kind("detail", "detail, above real images'", "detail above real", "dB"),
+)
+# See `evaluation.recognition`.
+_RECOGNISED = (
+    Kind("samples_recognised", "recognised", "samples recognised", "", HIGHER),
+    Kind(
+        "reconstructions_recognised",
+        "recognised",
+        "reconstructions recognised",
+        "",
+        HIGHER,
+    ),
+    Kind("real_recognised", "of real images", "real images recognised"),
 )
 # Of each period, see `evaluation.checkerboard`.
 _CHECKERBOARDS = (
@@ -151,6 +186,15 @@ _LATENT = (
         "largest_deviation", "largest", "largest deviation of z_j", has_interval=False
     ),
 )
-_ALL = (*_LOSSES, *_LIKELIHOOD, *_IMAGES, *_CHECKERBOARDS, *_FEATURES, *_LATENT)
+_ALL = (
+    *_LOSSES,
+    *_LIKELIHOOD,
+    *_IMAGES,
+    *_STATISTICS,
+    *_RECOGNISED,
+    *_CHECKERBOARDS,
+    *_FEATURES,
+    *_LATENT,
+)
 FIGURES = {kind.name: kind for kind in _ALL}
 FEATURES = tuple(kind.name for kind in _FEATURES)

@@ -6,13 +6,14 @@ import attrs
 from attrs import validators
 
 from pipelines import settings
-from vae_prod.config import decoders, figures
+from vae_prod.config import decoders, extractors, figures
 from vae_prod.config import likelihoods as likelihoods_lib
 from vae_prod.config import model as model_lib
 
 # Figures that a search can rank by.
 OBJECTIVES = (
-    *("distance", "sample_distance", "reconstruction_distance", "psnr"),
+    *("frechet", "sample_frechet", "reconstruction_frechet", "psnr"),
+    *("distance", "sample_distance", "reconstruction_distance"),
     *("reconstruction_nats", "elbo", "bits_per_dim", "importance_bound"),
     "total_loss",
 )
@@ -38,17 +39,20 @@ class SearchConfig:
         validators.in_(("hyperband", "bayesian", "random")),
     )
     objective: str = settings.setting(
-        "distance",
-        "What ranks the trials, measured on the validation split. distance: "
-        "sample_distance + reconstruction_distance_weight x reconstruction_distance; "
+        "frechet",
+        "What ranks the trials, measured on the validation split. frechet: "
+        "sample_frechet + reconstruction_distance_weight x reconstruction_frechet, "
+        "distances in the features of --judge; distance: the same of sliced "
+        "Wasserstein distances, which take noise and hard contrasts for detail; "
         "total_loss falls with fact by construction, so it can't compare models of "
         "different fact.",
         validators.in_(OBJECTIVES),
     )
+    judge: str = settings.setting("auto", extractors.JUDGE_HELP)
     reconstruction_distance_weight: float = settings.setting(
         1.0,
-        "Weight of the reconstructions in the objective distance; above 1, detail of "
-        "reconstructions counts for more than random samples.",
+        "Weight of the reconstructions in the objectives frechet and distance; above "
+        "1, detail of reconstructions counts for more than random samples.",
         settings.not_negative,
     )
     max_trials: int = settings.setting(
@@ -111,7 +115,7 @@ class SearchConfig:
     )
     distance_images: int = settings.setting(
         2000,
-        "Validation images behind each distance, the same number for all trials; all "
+        "Validation images behind distances, the same number for all trials; all "
         "if there are fewer.",
         settings.positive,
     )
@@ -257,6 +261,6 @@ def _check_objective(search: SearchConfig, model: model_lib.ModelConfig) -> None
     if compared and len(likelihoods) > 1:
         raise ValueError(
             f"'objective' must mean the same for every trial: {search.objective} "
-            "doesn't between several likelihoods. Take distance, sample_distance, "
-            "reconstruction_distance or psnr, or leave 'search_reconstruction' empty."
+            "doesn't between several likelihoods. Take frechet or psnr, or leave "
+            "'search_reconstruction' empty."
         )

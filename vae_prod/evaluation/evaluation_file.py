@@ -70,7 +70,7 @@ def from_measurements(
         measurements: What was taken.
         config: What the model computes.
         images: The data's part of the protocols, such as split, crop and size.
-        extractors: Those that were used.
+        extractors: Those that were used, but for the judge.
         model: Which model.
         made_by: Versions of the packages.
     """

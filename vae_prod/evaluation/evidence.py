@@ -51,8 +51,8 @@ class Evidence:
             latent.estimate(_relative_radius),
             resampling.derived(
                 lambda samples, others: samples / np.maximum(others, 1e-9),
-                quality.sample_distance.mean,
-                quality.reconstruction_distance.mean,
+                quality.judged.fid,
+                quality.judged.reconstruction_fid,
             ),
         )
 

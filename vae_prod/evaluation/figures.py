@@ -11,7 +11,7 @@ import numpy as np
 from vae_prod import config as config_lib
 from vae_prod.config import figures as kinds
 from vae_prod.evaluation import measurements as measurements_lib
-from vae_prod.evaluation import protocol, resampling, wasserstein
+from vae_prod.evaluation import pixel_statistics, protocol, resampling, wasserstein
 from vae_prod.reporting import uncertainty
 
 
@@ -123,6 +123,9 @@ def _reconstructions(measurements) -> Iterator[Figure]:
     yield _figure("ssim", measurements.ssim, protocol.IMAGES)
     explained = measurements.explained_variance
     yield _figure("explained_variance", explained, protocol.IMAGES)
+    yield _judged(measurements, "reconstruction_frechet", "reconstruction_fid")
+    yield from _recognised(measurements, "reconstructions")
+    yield from _statistics(measurements, "reconstruction")
     yield from _distance("reconstruction_distance", quality.reconstruction_distance)
 
 
@@ -143,7 +146,30 @@ def _checkerboards(measurements) -> Iterator[Figure]:
 
 
 def _samples(measurements) -> Iterator[Figure]:
+    yield _judged(measurements, "sample_frechet", "fid")
+    for name in ("precision", "recall", "density", "coverage"):
+        yield _judged(measurements, name, name)
+    yield from _recognised(measurements, "samples", "real")
+    yield from _statistics(measurements, "sample")
     yield from _distance("sample_distance", measurements.quality.sample_distance)
+
+
+def _judged(measurements, name: str, distance: str) -> Figure:
+    judged = measurements.quality.judged
+    return _figure(name, getattr(judged, distance), protocol.JUDGE)
+
+
+def _recognised(measurements, *which: str) -> Iterator[Figure]:
+    for name in which if measurements.recognised else ():
+        share = getattr(measurements.recognised, name)
+        yield _figure(f"{name}_recognised", share, protocol.RECOGNITION)
+
+
+def _statistics(measurements, of: str) -> Iterator[Figure]:
+    for name in pixel_statistics.STATISTICS:
+        value = measurements.pixel_statistics[f"{of}_{name}"]
+        figure = _figure(name, value, protocol.DISTANCES)
+        yield attrs.evolve(figure, name=f"{of}_{name}")
 
 
 def _features(measurements, extractor: str) -> Iterator[Figure]:

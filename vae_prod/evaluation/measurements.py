@@ -8,7 +8,7 @@ decoder adds to images, and how samples compare in a feature extractor's eyes.
 import collections
 import hashlib
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -20,11 +20,13 @@ from vae_prod.evaluation import (
     held_out,
     image_similarity,
     latent_space,
+    pixel_statistics,
+    recognition,
     resampling,
 )
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.evaluation import subject as subject_lib
-from vae_prod.evaluation.features import comparison
+from vae_prod.evaluation.features import built_in, comparison
 from vae_prod.evaluation.features import distances as distances_lib
 from vae_prod.evaluation.features import extractor as extractor_lib
 from vae_prod.latent import per_dimension, posterior_table
@@ -59,6 +61,7 @@ class Measurements:
 
     Attributes:
         settings: What they were taken with; the number of images may be smaller.
+        judge: The feature extractor of `quality.judged`.
         quality: The figures that rank models.
         reco_loss: In the training convention.
         kl_loss: In the training convention, with the final fact and, of free bits, the
@@ -72,11 +75,16 @@ class Measurements:
         z_log_var: Mean over images and dimensions; None of an autoencoder.
         posteriors: What separates z from z_mean.
         checkerboards: Artefacts of reconstructions at the decoder's strides.
-        features: Extractor's name to distances of samples and reconstructions.
+        features: Extractor's name to distances of samples and reconstructions, of
+            others than the judge.
+        recognised: Shares of images that show their subject; None where nothing was
+            there to say so.
+        pixel_statistics: See `pixel_statistics.PixelStatistics`.
         images_digest: sha256 of the targets and, where they differ, of the inputs.
     """
 
     settings: Settings
+    judge: extractor_lib.Extractor
     quality: quality_lib.Quality
     reco_loss: resampling.Estimate
     kl_loss: resampling.Estimate
@@ -87,6 +95,8 @@ class Measurements:
     posteriors: posterior_table.Table
     checkerboards: tuple[checkerboard.Checkerboard, ...]
     features: dict[str, distances_lib.FeatureDistances]
+    recognised: recognition.Recognised | None
+    pixel_statistics: Mapping[str, resampling.Estimate]
     images_digest: str
 
     @property
@@ -104,7 +114,10 @@ def evaluate(
     subject: subject_lib.Subject,
     batches: Iterable[dict[str, tf.Tensor]],
     settings: Settings | None = None,
+    *,
+    judge: extractor_lib.Extractor | None = None,
     extractors: Sequence[extractor_lib.Extractor] = (),
+    recogniser: recognition.Recogniser | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Measurements:
     """Take all figures of a trained model in one pass over held-out images.
@@ -116,11 +129,14 @@ def evaluate(
         subject: The trained model.
         batches: Held-out images, each once.
         settings: What to take.
-        extractors: Feature extractors for distances of samples and reconstructions.
+        judge: The feature extractor that models are ranked by; None: the one that needs
+            no weights.
+        extractors: Others for distances of samples and reconstructions.
+        recogniser: What says whether images show their subject; None: nothing does.
         on_progress: Called with the number of images done.
 
     Raises:
-        UserError: There is no image, or the figures aren't finite.
+        UserError: There are too few images, or the figures aren't finite.
     """
     settings = settings or Settings()
     pictures = _Pictures(subject)
@@ -131,24 +147,37 @@ def evaluate(
         )
         for extractor in extractors
     }
+    first = settings.distance_images, settings.seed
+    statistics = pixel_statistics.PixelStatistics(*first)
+    parts = [pictures, *features.values(), statistics]
+    recognised = None
+    if recogniser:
+        recognised = recognition.Recognition(recogniser, *first)
+        parts.append(recognised)
+    judge = judge or built_in.load_gradients(subject.codec.image_shape)
     ranking = quality_lib.QualityFigures(
-        subject, settings.seed, settings.distance_images, settings.importance_samples
+        *(subject, judge, settings.seed),
+        settings.distance_images,
+        settings.importance_samples,
     )
     for batch in held_out.batches(subject.codec, batches, settings.seed):
         _check_finite(batch)
         posteriors.add(batch.z_mean, batch.z_log_var, batch.z)
-        for part in (pictures, *features.values(), ranking):
+        for part in (*parts, ranking):
             part.add(batch)
         on_progress(batch.first + len(batch))
     quality, latent = ranking.result(), ranking.latent.result()
     return Measurements(
         settings=settings,
+        judge=judge,
         quality=quality,
         **_losses(subject, quality, latent),
         **pictures.result(quality.mse),
         latent=latent,
         posteriors=posteriors.result(),
         features={name: part.result() for name, part in features.items()},
+        recognised=recognised and recognised.result(),
+        pixel_statistics=statistics.result(),
     )
 
 

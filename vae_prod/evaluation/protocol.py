@@ -13,8 +13,10 @@ from vae_prod.evaluation import wasserstein
 from vae_prod.evaluation.features import extractor as extractor_lib
 from vae_prod.evaluation.features import neighbourhoods
 
-# Of all images; with latent noise; of the first images' sets; of the bound's samples.
+# Of all images; with latent noise; of the first images' sets; of the bound's samples;
+# of the first images, by the judge and by what recognises them.
 IMAGES, NOISE, DISTANCES, BOUND = "images", "noise", "distances", "bound"
+JUDGE, RECOGNITION = "judge", "recognition"
 
 
 def features(extractor: str) -> str:
@@ -32,7 +34,7 @@ def protocols_of(
     Args:
         measurements: What was taken.
         images: The data's part, such as split, crop and size.
-        extractors: The feature extractors that were used.
+        extractors: The feature extractors that were used, but for the judge.
     """
     settings, quality = measurements.settings, measurements.quality
     counted = {"num_images": quality.num_images, "images": measurements.images_digest}
@@ -50,10 +52,20 @@ def protocols_of(
     if quality.importance_bound is not None:
         samples = settings.importance_samples
         protocols[BOUND] = {**noise, "importance_samples": samples}
-    for extractor in extractors:
-        protocols[features(extractor.name)] = {
+    if recognised := measurements.recognised:
+        protocols[RECOGNITION] = {
             **noise,
-            "feature_images": measurements.features[extractor.name].num_images,
+            "recognised_images": recognised.num_images,
+            "recogniser": recognised.digest,
+        }
+    compared = {JUDGE: (measurements.judge, quality.judged)}
+    for extractor in extractors:
+        taken = measurements.features[extractor.name]
+        compared[features(extractor.name)] = (extractor, taken)
+    for name, (extractor, taken) in compared.items():
+        protocols[name] = {
+            **noise,
+            "feature_images": taken.num_images,
             "extractor": extractor.digest,
             "extractor_kind": extractor.kind,
             "resizing": extractor.resizing,

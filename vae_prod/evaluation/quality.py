@@ -27,6 +27,9 @@ from vae_prod.evaluation import (
 )
 from vae_prod.evaluation import nats as nats_lib
 from vae_prod.evaluation import subject as subject_lib
+from vae_prod.evaluation.features import built_in, comparison
+from vae_prod.evaluation.features import distances as distances_lib
+from vae_prod.evaluation.features import extractor as extractor_lib
 from vae_prod.model import likelihoods
 
 
@@ -38,6 +41,8 @@ class Quality:
         num_images: Images behind all figures but the distances.
         distance_images: Images behind each distance; only distances between as many
             images compare.
+        judged: Distances of images of z ~ N(0, I) and of reconstructions from the
+            targets, in the features of the judge.
         sample_distance: Sliced Wasserstein distance of images of z ~ N(0, I) from the
             targets, in thousandths of a deviation; lower is better.
         reconstruction_distance: The same of reconstructions from z_mean; lower is
@@ -71,6 +76,7 @@ class Quality:
     distance_images: int
     sample_distance: wasserstein.Distance
     reconstruction_distance: wasserstein.Distance
+    judged: distances_lib.FeatureDistances
     mse: resampling.Estimate
     psnr: resampling.Estimate
     reconstruction_nats: resampling.Estimate
@@ -88,37 +94,45 @@ class Quality:
         """What |z| is close to for z ~ N(0, I), sqrt(z_dim)."""
         return math.sqrt(self.z_dim)
 
-    def distance(self, weight: float = 1.0) -> resampling.Estimate:
-        """Return what a search minimises by default: both distances, added.
+    def frechet(self, weight: float = 1.0) -> resampling.Estimate:
+        """Return what a search minimises by default: two Fréchet distances, added.
 
         Images of random z alone would be best where reconstructions have lost detail
         already, reconstructions alone at `fact` = 0, where random z fail. Both
-        distances are of one kind and have one unit (thousandths of a deviation of the
-        patches' pixels), are 0 for equal sets and at the same floor for other images of
-        the same kind, so they add without a factor.
+        distances have one unit, are 0 for equal sets and at the same floor for other
+        images of the same kind, so they add without a factor.
 
         PSNR isn't in the sum: in decibels, or as an error of pixels, it has no common
         scale with a distance, and rewards blur. It belongs beside the sum, for
-        distances of sets see neither whether each reconstruction is of its own image
-        nor contrast that all have lost.
+        distances of sets don't see whether each reconstruction is of its own image.
 
         Args:
             weight: What a unit of the reconstructions' distance is worth in units of
                 the samples'; above 1, detail of reconstructions counts for more.
 
         Returns:
-            In thousandths of a deviation; lower is better.
+            In the judge's units; lower is better.
         """
-        return resampling.derived(
-            lambda samples, reconstructions: samples + weight * reconstructions,
-            self.sample_distance.mean,
-            self.reconstruction_distance.mean,
-        )
+        return _weighted(self.judged.fid, self.judged.reconstruction_fid, weight)
+
+    def distance(self, weight: float = 1.0) -> resampling.Estimate:
+        """Return the same of sliced Wasserstein distances, in their thousandths."""
+        distances = self.sample_distance, self.reconstruction_distance
+        return _weighted(*(distance.mean for distance in distances), weight)
+
+
+def _weighted(
+    samples: resampling.Estimate, reconstructions: resampling.Estimate, weight: float
+) -> resampling.Estimate:
+    return resampling.derived(
+        lambda first, second: first + weight * second, samples, reconstructions
+    )
 
 
 def evaluate_quality(
     subject: subject_lib.Subject,
     batches: Iterable[dict[str, tf.Tensor]],
+    judge: extractor_lib.Extractor | None = None,
     seed: int = 1,
     distance_images: int = 2000,
     importance_samples: int = 0,
@@ -135,6 +149,8 @@ def evaluate_quality(
         subject: The trained model.
         batches: Dicts with `image` uint8 [B, H, W, C], or float in [0, 1], and, where
             the input is corrupted, `target` like it; each image once.
+        judge: The feature extractor that models are ranked by; None: the one that needs
+            no weights.
         seed: Seed of latent noise, samples, patches and directions.
         distance_images: Images behind the distances, the first ones, at least 1; all
             if there are fewer.
@@ -142,9 +158,10 @@ def evaluate_quality(
             decoding all images once; 0: no bound.
 
     Raises:
-        UserError: There is no image.
+        UserError: There are too few images.
     """
-    figures = QualityFigures(subject, seed, distance_images, importance_samples)
+    judge = judge or built_in.load_gradients(subject.codec.image_shape)
+    figures = QualityFigures(subject, judge, seed, distance_images, importance_samples)
     for batch in held_out.batches(subject.codec, batches, seed):
         figures.add(batch)
     return figures.result()
@@ -155,7 +172,8 @@ class QualityFigures:
 
     Args:
         subject: The trained model.
-        seed: Seed of patches and directions.
+        judge: The feature extractor that models are ranked by.
+        seed: Seed of patches, directions and the bootstrap.
         distance_images: Images behind the distances.
         importance_samples: K of the importance-weighted bound; 0: no bound.
 
@@ -166,6 +184,7 @@ class QualityFigures:
     def __init__(
         self,
         subject: subject_lib.Subject,
+        judge: extractor_lib.Extractor,
         seed: int,
         distance_images: int,
         importance_samples: int,
@@ -180,6 +199,7 @@ class QualityFigures:
         self._distances = set_distances.SetDistances(
             subject.codec.image_shape, distance_images, seed
         )
+        self._judged = comparison.Comparison(judge, distance_images, seed)
         self._nats = tf.function(
             functools.partial(nats_lib.reconstruction_nats, subject),
             reduce_retracing=True,
@@ -204,6 +224,7 @@ class QualityFigures:
             self._means[name].add(np.asarray(value, np.float64), batch.counts)
         self.latent.add(batch)
         self._distances.add(batch)
+        self._judged.add(batch)
         self._count += len(batch)
 
     def _decode(self, z: np.ndarray) -> np.ndarray:
@@ -234,6 +255,7 @@ class QualityFigures:
         return Quality(
             num_images=self._count,
             **self._distances.result(),
+            judged=self._judged.result(),
             mse=means["mse"],
             psnr=means["psnr"],
             reconstruction_nats=nats,

@@ -8,7 +8,7 @@ from vae_prod.reporting import uncertainty
 from vae_prod.tuning import leaderboard, trial_text
 
 # What people look at.
-_LOOKED_AT = ("sample_distance", "reconstruction_distance", "psnr")
+_LOOKED_AT = ("sample_frechet", "reconstruction_frechet", "psnr")
 
 
 def explain(
@@ -19,7 +19,8 @@ def explain(
     """Say in a few sentences why the best trial is the best, and how far to trust it.
 
     Only what the figures show is said: the lead over other settings, the places in
-    both distances and PSNR, unequal epochs, and a `fact` at an edge of what was tried.
+    both Fréchet distances and PSNR, unequal epochs, and a `fact` at an edge of what was
+    tried.
 
     Args:
         rows: All trials.
@@ -43,7 +44,7 @@ def explain(
     if objective.name == "total_loss":
         sentences.append(
             "total_loss falls with fact by construction, so it doesn't rank models of "
-            "different fact; rank them by distance."
+            "different fact; rank them by frechet."
         )
     else:
         sentences.append(_edge(rows, best))

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib import colors, figure, ticker
 
-from vae_prod.tuning import chart_layout, chart_style, leaderboard
+from vae_prod.tuning import chart_layout, chart_style, leaderboard, pareto
 
 # Space around the points of the front, as a share of their range.
 _MARGIN = 0.1
-_FRONT = ("reconstruction_distance", "sample_distance")
 
 
 def front(
@@ -23,15 +22,11 @@ def front(
     Returns:
         uint8 [height, width, 3].
     """
-    rows = [
-        row
-        for row in leaderboard.completed(rows, objective)
-        if all(leaderboard.finite(row.figures.get(name)) is not None for name in _FRONT)
-    ]
+    rows = [row for row in leaderboard.completed(rows, objective) if pareto.point(row)]
     sheet = figure.Figure(figsize=(8, 5.5), dpi=110, layout="constrained")
     axes = sheet.subplots()
     if rows:
-        x, y = ([row.figures[name] for row in rows] for name in _FRONT)
+        x, y = ([row.figures[name] for row in rows] for name in pareto.FIGURES)
         across = _limits(axes.set_xscale, axes.set_xlim, x)
         up = _limits(axes.set_yscale, axes.set_ylim, y)
         _draw_front(axes, rows, list(zip(across, up, strict=True)))
@@ -40,16 +35,16 @@ def front(
         chart_style.ring(axes, x[0], y[0], sizes[0], rows[0])
         chart_style.add_size_legend(axes, rows)
     x_label, y_label = (
-        chart_style.label(leaderboard.Objective(name, True)) for name in _FRONT
+        chart_style.label(leaderboard.Objective(name, True)) for name in pareto.FIGURES
     )
     axes.set(xlabel=x_label, ylabel=y_label)
     return chart_style.finish(sheet, axes, bool(rows))
 
 
 def _draw_front(axes, rows: Sequence[leaderboard.Row], shares) -> None:
-    """Join and label the trials that no other beats in both distances."""
-    members = [rows.index(row) for row in leaderboard.pareto_optimal(rows)]
-    x, y = ([rows[i].figures[name] for i in members] for name in _FRONT)
+    """Join and label the trials that no other beats in both figures."""
+    members = [rows.index(row) for row in pareto.optimal(rows)]
+    x, y = ([rows[i].figures[name] for i in members] for name in pareto.FIGURES)
     axes.plot(x, y, color=chart_style.LINE, label="beaten by none in both")
     places = chart_layout.label_places([shares[i] for i in members], shares)
     for i, a, b, place in zip(members, x, y, places, strict=True):
@@ -73,7 +68,7 @@ def _color_by_fact(sheet, axes, rows: Sequence[leaderboard.Row], sizes) -> None:
     if all(fact and fact > 0 for fact in facts) and len(set(facts)) > 1:
         low, high = min(facts), max(facts)
         look = {"c": facts, "cmap": "viridis", "norm": colors.LogNorm(low, high)}
-    x, y = ([row.figures[name] for row in rows] for name in _FRONT)
+    x, y = ([row.figures[name] for row in rows] for name in pareto.FIGURES)
     drawn = axes.scatter(
         x, y, sizes, edgecolors="black", linewidths=0.5, zorder=3, **look
     )

@@ -114,34 +114,6 @@ def is_alike(row: Row, other: Row, objective: Objective) -> bool:
     return difference is not None and difference.may_be(0.0)
 
 
-def pareto_optimal(rows: Iterable[Row]) -> list[Row]:
-    """Return the completed trials that no other one beats in both distances.
-
-    A trial is beaten by one with `sample_distance` and `reconstruction_distance` at
-    most as high and not both equal.
-
-    Returns:
-        Rows, lowest `reconstruction_distance` first.
-    """
-
-    def distances(row):
-        names = ("reconstruction_distance", "sample_distance")
-        return tuple(finite(row.figures.get(name)) for name in names)
-
-    measured = [
-        row for row in of_status(rows, "completed") if None not in distances(row)
-    ]
-    front = []
-    for row in sorted(measured, key=lambda row: (distances(row), row.trial)):
-        if (
-            not front
-            or distances(row)[1] < distances(front[-1])[1]
-            or distances(row) == distances(front[-1])
-        ):
-            front.append(row)
-    return front
-
-
 def write(rows: Iterable[Row], objective: Objective, directory: str) -> None:
     """Write `leaderboard.csv` and `leaderboard.json`, in the order of `ranked`.
 

@@ -8,7 +8,11 @@ from vae_prod.tuning import leaderboard
 
 # Characters of a line, at most.
 WIDTH = 100
-_DECIMALS = {"active_units": 0, "bits_per_dim": 3}
+_DECIMALS = {
+    "active_units": 0,
+    "bits_per_dim": 3,
+    **dict.fromkeys(("frechet", "sample_frechet", "reconstruction_frechet"), 2),
+}
 _MOST_REASONS, _MOST_TRIALS = 3, 5
 
 

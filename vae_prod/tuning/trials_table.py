@@ -8,15 +8,15 @@ from vae_prod.tuning import leaderboard, trial_text
 
 # What the table shows beside the settings and the objective, most telling first.
 _FIGURES = (
-    "sample_distance",
-    "reconstruction_distance",
+    "sample_frechet",
+    "reconstruction_frechet",
     "psnr",
     "kl",
     "active_units",
 )
 _SHORT = {
-    "sample_distance": "sample",
-    "reconstruction_distance": "recon",
+    "sample_frechet": "sample",
+    "reconstruction_frechet": "recon",
     "active_units": "active",
     "learning_rate": "rate",
     "encoder_dense": "dense",

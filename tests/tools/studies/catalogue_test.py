@@ -33,7 +33,7 @@ class CatalogueTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_settings_that_all_studies_read_are_few(self):
         fields = set(attrs.fields_dict(config.StudyConfig))
-        everywhere = {"rows", "columns", "measured_images"}
+        everywhere = {"rows", "columns", "measured_images", "judge"}
         self.assertEqual(set(catalogue.readers()), fields - everywhere)
 
     def test_help_names_studies_and_who_reads_a_setting(self):

@@ -5,7 +5,7 @@ import functools
 import attrs
 
 from tests.vae_prod import tiny
-from vae_prod.evaluation import evaluation_file, measurements
+from vae_prod.evaluation import evaluation_file, measurements, recognition
 from vae_prod.evaluation import subject as subject_lib
 from vae_prod.evaluation.features import extractor as extractor_lib
 
@@ -20,12 +20,25 @@ def extractor(digest: str = "e" * 64) -> extractor_lib.Extractor:
     )
 
 
+def recogniser(digest: str = "f" * 64) -> recognition.Recogniser:
+    """Return what takes brighter images than most for what it knows."""
+    return recognition.Recogniser(
+        "bright", digest, lambda images: (images.mean(axis=(1, 2, 3)) > 127) * 1.0
+    )
+
+
 @functools.cache
 def measured() -> measurements.Measurements:
     """Return what an evaluation of a tiny VAE has taken, features too."""
     settings = measurements.Settings(importance_samples=3)
     subject = subject_lib.Subject.from_model(tiny.model())
-    return measurements.evaluate(subject, tiny.batches(), settings, [extractor()])
+    return measurements.evaluate(
+        subject,
+        tiny.batches(),
+        settings,
+        extractors=[extractor()],
+        recogniser=recogniser(),
+    )
 
 
 def evaluation(

@@ -15,13 +15,14 @@ from vae_prod.evaluation import (
     evaluation_file,
     figures,
     measurements,
+    pixel_statistics,
     table,
 )
 from vae_prod.evaluation import subject as subject_lib
 
 _SHAPE = (16, 16, 3)  # The window of SSIM fits.
-# Of a search alone, see `quality.Quality.distance`.
-_NOT_EVALUATED = {"distance"}
+# Of a search alone, see `quality.Quality.frechet`.
+_NOT_EVALUATED = {"frechet", "distance"}
 
 
 def _measure(config) -> measurements.Measurements:
@@ -29,7 +30,13 @@ def _measure(config) -> measurements.Measurements:
     subject = subject_lib.Subject.from_model(tiny.model(**attrs.asdict(config)))
     settings = measurements.Settings(importance_samples=2)
     extractors = [evaluations.extractor()]
-    return measurements.evaluate(subject, [{"image": images}], settings, extractors)
+    return measurements.evaluate(
+        subject,
+        [{"image": images}],
+        settings,
+        extractors=extractors,
+        recogniser=evaluations.recogniser(),
+    )
 
 
 def _names(kind: str, listed: list[figures.Figure]) -> list[str]:
@@ -41,6 +48,8 @@ def _names(kind: str, listed: list[figures.Figure]) -> list[str]:
             for figure in listed
             if figure.name.startswith("checkerboard_") and figure.name.endswith(ending)
         ]
+    if kind in pixel_statistics.STATISTICS:
+        return [f"{of}_{kind}" for of in ("sample", "reconstruction")]
     # An extractor's, and a distance's at one size.
     return [
         figure.name

@@ -12,6 +12,8 @@ from vae_prod.evaluation import (
     wasserstein,
 )
 from vae_prod.evaluation import quality as quality_lib
+from vae_prod.evaluation.features import built_in
+from vae_prod.evaluation.features import distances as distances_lib
 from vae_prod.latent import per_dimension, posterior_table
 
 _Z_DIM = 64
@@ -49,6 +51,18 @@ def _measurements(
         distance_images=100,
         sample_distance=wasserstein.Distance({32: _estimate(samples, error)}),
         reconstruction_distance=wasserstein.Distance({32: _estimate(reconstructions)}),
+        judged=distances_lib.FeatureDistances(
+            100,
+            fid=_estimate(samples, error),
+            reconstruction_fid=_estimate(reconstructions),
+            **dict.fromkeys(
+                (
+                    *("kid", "reconstruction_kid", "precision", "recall"),
+                    *("density", "coverage"),
+                ),
+                _estimate(0.5),
+            ),
+        ),
         mse=_estimate(0.01),
         psnr=_estimate(20.0),
         reconstruction_nats=_estimate(1e3),
@@ -64,6 +78,7 @@ def _measurements(
     none = posterior_table.Extent(0.0, 0.0, 0.0)
     return measurements.Measurements(
         settings=measurements.Settings(),
+        judge=built_in.load_gradients((16, 16, 3)),
         quality=quality,
         reco_loss=_estimate(1e3),
         kl_loss=_estimate(160.0),
@@ -73,6 +88,8 @@ def _measurements(
         z_log_var=_estimate(0.0),
         posteriors=posterior_table.Table(100, _Z_DIM, none, none, 0, *[none] * 4),
         checkerboards=(),
+        recognised=None,
+        pixel_statistics={},
         features={},
         images_digest="",
     )

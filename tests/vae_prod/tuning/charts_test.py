@@ -25,7 +25,7 @@ _SETS = {
     "without_fact": [made.row(i, 50.0 + i, settings={"z_dim": i}) for i in range(3)],
     "no_settings": [made.row(i, 50.0 + i, settings={}) for i in range(3)],
     "wide": [made.row(0), made.row(1, 5e4, 3e3), made.row(2, 50.0)],
-    "unmeasured": [made.row(0, distance=1.0, sample=None), made.row(1, math.nan)],
+    "unmeasured": [made.row(0, frechet=1.0, sample=None), made.row(1, math.nan)],
     "many": [made.row(i, 40 + i * 7 % 11, 30 + i * 5 % 13) for i in range(100)],
 }
 

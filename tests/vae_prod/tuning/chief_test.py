@@ -48,7 +48,7 @@ class ChiefTest(tf.test.TestCase):
 
     def _run(self, plan):
         self.ran.append(plan.trial)
-        return {"distance": plan.values["fact"], "elbo": None}
+        return {"frechet": plan.values["fact"], "elbo": None}
 
     def _work(self, port, name, run=None, timeout=30.0):
         variables = {
@@ -92,7 +92,7 @@ class ChiefTest(tf.test.TestCase):
         self.assertEqual(ends, self.ran)
         path = os.path.join(trials.directory(self.directory, "3"), "hparams")
         events = event_accumulator.EventAccumulator(path).Reload()
-        self.assertIn("search/distance", events.Tags()["tensors"])
+        self.assertIn("search/frechet", events.Tags()["tensors"])
         plugin = events.SummaryMetadata("_hparams_/session_start_info")
         self.assertEqual(plugin.plugin_data.plugin_name, "hparams")
 
@@ -128,7 +128,7 @@ class ChiefTest(tf.test.TestCase):
             self.ran.append(plan.trial)
             if plan.trial == "0":
                 ended.wait(2.5)
-            return {"distance": 1.0}
+            return {"frechet": 1.0}
 
         thread = self._work(chief.port, "worker_0", long, timeout=1.0)
         chief.wait()

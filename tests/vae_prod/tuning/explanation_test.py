@@ -17,20 +17,20 @@ class ExplainTest(tf.test.TestCase):
         self.assertEqual(
             text,
             "Trial 0001 (fact 2, z_dim 32, decoder conv2d_transpose, 9 epochs) has the "
-            "lowest distance, 80.00, 15.8 % ahead of the next settings, 0000 (fact 1, "
-            "z_dim 32, decoder conv2d_transpose, 9 epochs) with 95.00. It is number 1 "
-            "of 3 in sample_distance (40.0) and number 2 of 3 in "
-            "reconstruction_distance (40.0) and number 2 of 3 in psnr (18.5).",
+            "lowest frechet, 80.000, 15.8 % ahead of the next settings, 0000 (fact 1, "
+            "z_dim 32, decoder conv2d_transpose, 9 epochs) with 95.000. It is number 1 "
+            "of 3 in sample_frechet (40.00) and number 2 of 3 in "
+            "reconstruction_frechet (40.00) and number 2 of 3 in psnr (18.5).",
         )
 
     def test_how_sure_the_lead_is(self):
         # Standard errors of 1 each, apart: of the difference about 1.4.
         small = made.row(0, 60.0, error=1.0), made.row(1, 61.9, error=1.0)
         text = self._reason(*small)
-        self.assertIn("lowest distance, 100.00 ± 2, 1.86 % ahead of the next", text)
+        self.assertIn("lowest frechet, 100.000 ± 2, 1.86 % ahead of the next", text)
         self.assertRegex(
             text,
-            r"conv2d_transpose, 9 epochs\) with 101.90 ± 2. No difference shown "
+            r"conv2d_transpose, 9 epochs\) with 101.900 ± 2. No difference shown "
             r"between them: the lead is 1.9 ± (2.[5-9]|3) over images. What another "
             r"seed changes isn't in it \(--executions_per_trial\).",
         )
@@ -60,7 +60,7 @@ class ExplainTest(tf.test.TestCase):
         )
         self.assertIn(
             "It trained for 1 epoch, others for 9: they don't compare fairly. Of the "
-            "longest, 0002 is best, with distance 95.00.",
+            "longest, 0002 is best, with frechet 95.000.",
             text,
         )
         self.assertNotIn("compare fairly", self._reason(made.row(0), made.row(1)))

@@ -39,30 +39,11 @@ class RankedTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(None, math.nan, math.inf, -math.inf)
     def test_without_a_figure_it_failed(self, value):
-        rows = [made.row(0, distance=value), made.row(1)]
+        rows = [made.row(0, frechet=value), made.row(1)]
         ranked = leaderboard.ranked(rows, made.DISTANCE)
         self.assertEqual(_trials(ranked), ["0001", "0000"])
         self.assertEqual(ranked[1].status, "failed")
-        self.assertEqual(ranked[1].message, f"its distance is {value}")
-
-
-class ParetoTest(tf.test.TestCase):
-    def test_beaten_ones_are_left_out(self):
-        points = [(50, 40), (60, 30), (40, 70), (55, 45), (70, 30), (40, 80)]
-        rows = [made.row(i, s, r) for i, (s, r) in enumerate(points)]
-        front = leaderboard.pareto_optimal(rows)
-        self.assertEqual(_trials(front), ["0001", "0000", "0002"])
-
-    def test_equal_ones_stay_and_the_unmeasured_go(self):
-        rows = [
-            made.row(0, 50.0, 40.0),
-            made.row(1, 50.0, 40.0),
-            made.row(2, 40.0, None),
-            made.row(3, math.nan, 30.0),
-            made.failed(4),
-        ]
-        front = leaderboard.pareto_optimal(rows)
-        self.assertEqual(_trials(front), ["0000", "0001"])
+        self.assertEqual(ranked[1].message, f"its frechet is {value}")
 
 
 class WriteTest(tf.test.TestCase):
@@ -84,7 +65,7 @@ class WriteTest(tf.test.TestCase):
             made.row(2, sample=50.25, psnr=math.nan),
             made.running(3),
         )
-        self.assertEqual((value["objective"], value["direction"]), ("distance", "min"))
+        self.assertEqual((value["objective"], value["direction"]), ("frechet", "min"))
         for table in (value["rows"], lines):
             trials = [line["trial"] for line in table]
             self.assertEqual(trials, ["0002", "0001", "0003", "0000"])
@@ -93,13 +74,13 @@ class WriteTest(tf.test.TestCase):
         self.assertEqual([line["rank"] for line in lines], ["1", "2", "", ""])
         self.assertEqual([line["fact"] for line in lines], ["3.0", "2.0", "4.0", "1.0"])
         self.assertEqual(lines[0]["decoder"], "conv2d_transpose")
-        self.assertEqual(lines[1]["distance"], "100.5")
-        self.assertEqual(lines[2]["distance"], "")
+        self.assertEqual(lines[1]["frechet"], "100.5")
+        self.assertEqual(lines[2]["frechet"], "")
         self.assertEqual((lines[0]["elbo"], lines[0]["psnr"]), ("", ""))
         self.assertEqual(lines[1]["psnr"], "18.0")
         first = value["rows"][0]
         self.assertEqual(first["settings"]["fact"], 3.0)
-        self.assertEqual(first["figures"]["distance"], 90.25)
+        self.assertEqual(first["figures"]["frechet"], 90.25)
         self.assertIsNone(first["figures"]["elbo"])
         self.assertIsNone(first["figures"]["psnr"])
 

@@ -48,7 +48,7 @@ class OracleTest(tf.test.TestCase, parameterized.TestCase):
             return None
         values = trial.hyperparameters.values
         if status == oracles.Status.COMPLETED:
-            oracle.update_trial(trial.trial_id, {"distance": _score(values)})
+            oracle.update_trial(trial.trial_id, {"frechet": _score(values)})
         trial.status = status
         oracle.end_trial(trial)
         return trial

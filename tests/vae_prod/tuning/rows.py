@@ -5,7 +5,7 @@ import numpy as np
 from vae_prod.evaluation import resampling
 from vae_prod.tuning import leaderboard
 
-DISTANCE = leaderboard.Objective("distance", minimize=True)
+DISTANCE = leaderboard.Objective("frechet", minimize=True)
 
 
 def row(
@@ -28,9 +28,9 @@ def row(
         both = (sample, reconstruction)
         distance = None if None in both else sum(both)
         figures = {
-            "distance": distance,
-            "sample_distance": sample,
-            "reconstruction_distance": reconstruction,
+            "frechet": distance,
+            "sample_frechet": sample,
+            "reconstruction_frechet": reconstruction,
             "psnr": 18.0,
             "kl": 100.0,
             "elbo": None,
@@ -39,7 +39,7 @@ def row(
         if error is not None:
             noise = np.random.default_rng(trial).normal(size=resampling.REPLICATES)
             noise = (noise - noise.mean()) / noise.std(ddof=1)
-            replicates = {"distance": list(distance + error * noise)}
+            replicates = {"frechet": list(distance + error * noise)}
     if settings is None:
         settings = {"fact": trial + 1.0, "z_dim": 32, "decoder": "conv2d_transpose"}
     return leaderboard.Row(

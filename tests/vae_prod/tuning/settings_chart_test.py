@@ -16,7 +16,7 @@ class CoordinatesTest(tf.test.TestCase):
         ]
         names, axes = settings_chart.coordinates(rows, made.DISTANCE)
         self.assertEqual(names[:2], ["fact", "z_dim"])
-        self.assertStartsWith(names[2], "distance\n(thousandths of a deviation,")
+        self.assertStartsWith(names[2], "frechet\n(lower is better")
         self.assertAllClose(axes[0].places, [0.0, 0.5, 1.0])
         self.assertAllClose(axes[1].places, [0.5, 0.0, 1.0], atol=0.05)
         self.assertAllClose(axes[2].places, [0.0, 0.25, 1.0])

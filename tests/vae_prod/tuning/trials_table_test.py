@@ -11,13 +11,13 @@ class TableTest(tf.test.TestCase):
         lines = trials_table.table(rows, made.DISTANCE, top=2).split("\n")
         self.assertEqual(
             lines[0],
-            "7 trials: 4 completed, 1 running, 2 failed; ranked by distance, lower is "
+            "7 trials: 4 completed, 1 running, 2 failed; ranked by frechet, lower is "
             "better",
         )
         expected = (
-            "rank trial epochs fact z_dim decoder distance sample recon PSNR KL active",
-            "1 0003 9 4 32 transpose 97.00 57.0 40.0 18.0 100.0 20",
-            "2 0002 9 3 32 transpose 98.00 58.0 40.0 18.0 100.0 20",
+            "rank trial epochs fact z_dim decoder Fréchet sample recon PSNR KL active",
+            "1 0003 9 4 32 transpose 97.000 57.00 40.00 18.0 100.0 20",
+            "2 0002 9 3 32 transpose 98.000 58.00 40.00 18.0 100.0 20",
             "0004 2 5 32 transpose running",
             "and 2 more completed",
             "failed: 0005, 0006: not finite",
@@ -26,7 +26,7 @@ class TableTest(tf.test.TestCase):
         ends = [
             line.index(cell) + len(cell)
             for line, cell in zip(
-                lines[1:4], ("distance", "97.00", "98.00"), strict=True
+                lines[1:4], ("Fréchet", "97.000", "98.000"), strict=True
             )
         ]
         self.assertEqual(ends, ends[:1] * 3)
@@ -37,7 +37,7 @@ class TableTest(tf.test.TestCase):
         cells = [" ".join(line.split()[:2]) for line in lines[2:]]
         expected = ["1 0000", "2 =", "3 0002", "4 0003", "=: no"]
         self.assertEqual(cells, expected)
-        self.assertIn("  101.00 ± 2  ", lines[3])
+        self.assertIn("  101.000 ± 2  ", lines[3])
         self.assertEqual(lines[-1], "=: no difference from trial 0000 shown")
 
     def test_keeps_its_width(self):
@@ -47,7 +47,7 @@ class TableTest(tf.test.TestCase):
         rows += [made.failed(i, "word " * 50) for i in range(3, 20)]
         lines = trials_table.table(rows, made.DISTANCE).split("\n")
         self.assertLessEqual(max(map(len, lines)), 100)
-        self.assertIn("distance  sample", lines[1])
+        self.assertIn("Fréchet  sample", lines[1])
         self.assertNotIn("active", lines[1])
         self.assertIn(
             "failed: 0003, 0004, 0005, 0006, 0007 and 12 more: word", lines[5]

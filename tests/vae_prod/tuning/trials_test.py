@@ -15,7 +15,7 @@ from vae_prod.tuning import trials
 
 
 def _figures(**changes):
-    return {"distance": 2.0, "psnr": 20.0, "elbo": None, **changes}
+    return {"frechet": 2.0, "psnr": 20.0, "elbo": None, **changes}
 
 
 class TrialsTest(tf.test.TestCase, parameterized.TestCase):
@@ -64,7 +64,7 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
         runs = []
         for _ in range(2):
             result = trials.finish(
-                self._plan(), lambda plan: runs.append(plan) or _figures(), "distance"
+                self._plan(), lambda plan: runs.append(plan) or _figures(), "frechet"
             )
             self.assertEqual(result.figures, _figures())
             self.assertEqual(result.message, "")
@@ -72,13 +72,13 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_keeps_replicates(self):
         replicates = np.arange(200.0) / 7
-        figures = _figures(distance=resampling.Estimate(2.0, replicates))
+        figures = _figures(frechet=resampling.Estimate(2.0, replicates))
         for _ in range(2):
-            result = trials.finish(self._write("00"), lambda plan: figures, "distance")
+            result = trials.finish(self._write("00"), lambda plan: figures, "frechet")
             self.assertEqual(result.figures, _figures())
-            self.assertEqual(set(result.replicates), {"distance"})
+            self.assertEqual(set(result.replicates), {"frechet"})
         (row,) = trials.rows(self.search_dir)
-        estimate = row.estimate("distance")
+        estimate = row.estimate("frechet")
         self.assertEqual(estimate.value, 2.0)
         self.assertAllClose(estimate.replicates, replicates, rtol=1e-5)
         self.assertIsNone(row.estimate("psnr"))
@@ -89,7 +89,7 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
             json.dump({"figures": _figures(), "seconds": 1.0, "message": ""}, file)
         (row,) = trials.rows(self.search_dir)
         self.assertEqual(row.figures, _figures())
-        self.assertIsNone(row.estimate("distance"))
+        self.assertIsNone(row.estimate("frechet"))
 
     @parameterized.parameters(
         (errors.DivergedError("not finite"), "not finite"),
@@ -99,16 +99,16 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
         def run(plan):
             raise error
 
-        result = trials.finish(self._plan(), run, "distance")
+        result = trials.finish(self._plan(), run, "frechet")
         self.assertIn(message, result.message)
         self.assertEmpty(result.figures)
 
     @parameterized.parameters(float("nan"), float("inf"), None)
     def test_an_objective_without_value_has_failed(self, value):
         result = trials.finish(
-            self._plan(), lambda plan: _figures(distance=value), "distance"
+            self._plan(), lambda plan: _figures(frechet=value), "frechet"
         )
-        self.assertIn("distance is", result.message)
+        self.assertIn("frechet is", result.message)
 
     @parameterized.parameters(files.UserError, ValueError, KeyboardInterrupt)
     def test_other_errors_end_the_search(self, kind):
@@ -116,7 +116,7 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
             raise kind("cause")
 
         with self.assertRaises(kind):
-            trials.finish(self._plan(), run, "distance")
+            trials.finish(self._plan(), run, "frechet")
         self.assertNotIn("result.json", os.listdir(self._plan().directory))
 
     def test_one_at_a_time(self):
@@ -128,7 +128,7 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
             return _figures()
 
         thread = threading.Thread(
-            target=lambda: trials.finish(self._plan(), slow, "distance")
+            target=lambda: trials.finish(self._plan(), slow, "frechet")
         )
         with files.locked(os.path.join(self._plan().directory, "lock")):
             thread.start()
@@ -139,13 +139,13 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_rows(self):
         plan = self._write("00")
-        trials.finish(plan, lambda plan: _figures(), "distance")
+        trials.finish(plan, lambda plan: _figures(), "frechet")
         os.makedirs(os.path.join(plan.directory, "run_0"))
         with open(os.path.join(plan.directory, "run_0", "history.csv"), "w") as file:
             file.write("epoch,total_loss\n1,5\n2,4\n")
         self._write("01", **{"tuner/trial_id": "00"})
         plan = self._write("02")
-        trials.finish(plan, lambda plan: _figures(distance=None), "distance")
+        trials.finish(plan, lambda plan: _figures(frechet=None), "frechet")
         rows = trials.rows(self.search_dir)
         self.assertEqual([r.trial for r in rows], ["00", "01", "02"])
         self.assertEqual([r.status for r in rows], ["completed", "running", "failed"])
@@ -153,4 +153,4 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(rows[0].figures, _figures())
         self.assertEqual(rows[1].continues, "00")
         self.assertEqual(rows[1].settings, {"fact": 1.0})
-        self.assertIn("distance is None", rows[2].message)
+        self.assertIn("frechet is None", rows[2].message)

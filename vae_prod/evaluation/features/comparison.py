@@ -4,7 +4,7 @@ import numpy as np
 
 from pipelines import files
 from vae_prod.evaluation import held_out, resampling
-from vae_prod.evaluation.features import distances
+from vae_prod.evaluation.features import distances, scaling
 from vae_prod.evaluation.features import extractor as extractor_lib
 
 
@@ -44,13 +44,17 @@ class Comparison:
         """
         if self._count < distances.FEWEST:
             raise files.UserError(
-                f"Expected at least {distances.FEWEST} images to compare "
-                f"features, received {self._count}. Evaluate on a larger split, or "
-                "without --features."
+                f"Expected at least {distances.FEWEST} images to compare sets of "
+                f"them, received {self._count}. Take a larger split, or more of it "
+                "(--distance_images, --feature_images)."
             )
-        sets = (self._real, self._samples, self._reconstructions)
+        sets = [
+            np.concatenate(parts)
+            for parts in (self._real, self._samples, self._reconstructions)
+        ]
+        weights = scaling.weights(sets[0], self._extractor.groups)
         counts = [
             resampling.counts(self._seed, stream, 0, self._count)
             for stream in (resampling.REAL, resampling.GENERATED)
         ]
-        return distances.compare(*map(np.concatenate, sets), counts)
+        return distances.compare(*(each * weights for each in sets), counts)

@@ -17,7 +17,7 @@ from vae_prod.evaluation.features import frechet, kernel, neighbourhoods
 FEWEST = neighbourhoods.FEWEST
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen
 class FeatureDistances:
     """How samples and reconstructions compare with real images, in features.
 

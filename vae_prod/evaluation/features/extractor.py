@@ -24,6 +24,8 @@ class Extractor:
         kind: Its row in `config.extractors`.
         resizing: How images come to the size that its network takes.
         extract: uint8 [B, H, W, C] to float32 [B, D].
+        groups: Numbers of features of each kind, which are brought to one scale before
+            sets are compared, see `scaling`; empty: they have one.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Extractor:
     kind: str
     resizing: str
     extract: Callable[[np.ndarray], np.ndarray]
+    groups: tuple[int, ...] = ()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images, uint8 or float in [0, 1]: float32 [B, D]."""

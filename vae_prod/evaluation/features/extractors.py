@@ -1,4 +1,4 @@
-"""Feature extractors by what --features says: KIND:PATH, or PATH alone.
+"""Feature extractors by what flags say: KIND:PATH, PATH alone, or a name.
 
 `config.extractors` lists the kinds. Of a path alone, a folder is a SavedModel, a file
 weights of Keras' InceptionV3.
@@ -14,6 +14,7 @@ import tensorflow as tf
 from pipelines import files
 from vae_prod import config as config_lib
 from vae_prod.evaluation.features import (
+    built_in,
     extractor,
     frozen_inception,
     inception,
@@ -29,8 +30,11 @@ LOADERS = {
     "saved_model": saved_model.load,
 }
 
+# Those of the package and its extras, from (height, width, channels) of images.
+BUILT_IN = {"gradients": built_in.load_gradients, "faces": built_in.load_faces}
+
 WHERE_TO_GET_ONE = (
-    "FID, KID, precision, recall, density and coverage need a feature extractor. For "
+    "FID to compare with publications takes a network that isn't in the package. For "
     "figures to cite give --features=ttur:PATH or --features=clean:PATH, the path that "
     "of classify_image_graph_def.pb from "
     "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz; or "
@@ -45,13 +49,15 @@ def load(given: str, image_shape: tuple[int, int, int]) -> extractor.Extractor:
     """Load a feature extractor and try it on two images.
 
     Args:
-        given: KIND:PATH, or the path of a SavedModel's folder or of a file of
-            InceptionV3's weights.
+        given: KIND:PATH, a kind without a path, or the path of a SavedModel's folder
+            or of a file of InceptionV3's weights.
         image_shape: (height, width, channels) of the images it will be given.
 
     Raises:
         UserError: There is none, it can't be read, or it maps images to no features.
     """
+    if given in BUILT_IN:
+        return BUILT_IN[given](image_shape)
     name, path = _parsed(given)
     extract, resizing = LOADERS[name](path, image_shape)
     _try(path, extract, image_shape)
@@ -68,7 +74,7 @@ def _parsed(given: str) -> tuple[str, str]:
         name = "keras" if os.path.isfile(path) else "saved_model"
     if os.path.isfile(path if name != "saved_model" else f"{path}/saved_model.pb"):
         return name, path
-    kinds = ", ".join(LOADERS)
+    kinds = ", ".join((*LOADERS, *BUILT_IN))
     raise files.UserError(
         f"Expected a feature extractor in {path}, found "
         f"{'neither a file nor a SavedModel' if path == given else 'none of the kind'}."

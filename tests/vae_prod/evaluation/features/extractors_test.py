@@ -28,7 +28,10 @@ class _Means(tf.Module):
 
 class TableTest(tf.test.TestCase):
     def test_every_kind_has_a_loader(self):
-        self.assertEqual(list(extractors.LOADERS), list(config_lib.EXTRACTORS))
+        loaders = extractors.BUILT_IN | extractors.LOADERS
+        self.assertEqual(list(loaders), list(config_lib.EXTRACTORS))
+        without_path = [x.name for x in config_lib.EXTRACTORS.values() if not x.place]
+        self.assertEqual(list(extractors.BUILT_IN), without_path)
 
 
 class LoadTest(tf.test.TestCase, parameterized.TestCase):

@@ -1,0 +1,73 @@
+"""The trials that no other beats in both of what a search trades off."""
+
+from collections.abc import Iterable, Sequence
+
+from vae_prod.tuning import leaderboard
+
+# Reconstruction against samples; both are better when lower.
+FIGURES = ("reconstruction_frechet", "sample_frechet")
+
+
+def point(row: leaderboard.Row) -> tuple[float, float] | None:
+    """Return both figures of a trial; None where one is missing or isn't finite."""
+    figures = tuple(leaderboard.finite(row.figures.get(name)) for name in FIGURES)
+    return None if None in figures else figures
+
+
+def optimal(rows: Iterable[leaderboard.Row]) -> list[leaderboard.Row]:
+    """Return the completed trials that no other one beats in both figures.
+
+    A trial is beaten by one with both at most as high and not both equal.
+
+    Returns:
+        Rows, lowest reconstruction figure first.
+    """
+    done = leaderboard.of_status(rows, "completed")
+    front = []
+    for row in sorted(
+        (row for row in done if point(row)), key=lambda row: (point(row), row.trial)
+    ):
+        if (
+            not front
+            or point(row)[1] < point(front[-1])[1]
+            or point(row) == point(front[-1])
+        ):
+            front.append(row)
+    return front
+
+
+def hypervolume(
+    front: Sequence[leaderboard.Row], reference: tuple[float, float]
+) -> float:
+    """Return the area that the front's trials beat (Zitzler & Thiele 1999).
+
+    Args:
+        front: See `optimal`.
+        reference: The corner of what is beaten, no better than any trial counted.
+    """
+    area, height = 0.0, reference[1]
+    for row in front:
+        x, y = point(row)
+        area += max(reference[0] - x, 0.0) * max(height - y, 0.0)
+        height = min(height, y)
+    return area
+
+
+def summary(rows: Iterable[leaderboard.Row]) -> dict:
+    """Return the front for files: its trials, their area and its reference.
+
+    The reference is the worst of each figure over all trials, so areas of searches of
+    other trials compare only after they are computed anew from one reference.
+    """
+    rows = list(rows)
+    front = optimal(rows)
+    if not front:
+        return {"trials": [], "hypervolume": None, "reference": None}
+    points = [point(row) for row in leaderboard.of_status(rows, "completed")]
+    reference = tuple(map(max, zip(*filter(None, points), strict=True)))
+    return {
+        "trials": [row.trial for row in front],
+        "figures": list(FIGURES),
+        "reference": list(reference),
+        "hypervolume": hypervolume(front, reference),
+    }
