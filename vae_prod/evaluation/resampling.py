@@ -152,9 +152,12 @@ class Mean:
         """Add a batch.
 
         Args:
-            values: float [B, ...]. Sums over a batch have its precision.
+            values: [B, ...]. Sums over a batch have the precision of floats, float64
+                of others.
             counts: How often each is drawn, float32 [B, REPLICATES], see `counts`.
         """
+        if values.dtype.kind != "f":
+            values = values.astype(np.float64)
         if not self._count:
             self._sums = np.zeros((REPLICATES, *values.shape[1:]))
         rows = values.reshape(len(values), -1)

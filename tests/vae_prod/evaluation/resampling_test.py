@@ -45,6 +45,14 @@ class MeanTest(tf.test.TestCase):
         low, high = estimate.interval
         self.assertAllClose((low + high) / 2, estimate.value)
 
+    def test_shares(self):
+        is_in = np.arange(1000) % 4 == 0
+        estimate = self._estimate(is_in)
+        self.assertEqual(estimate.value, 0.25)
+        expected = np.sqrt(0.25 * 0.75 / 1000)
+        self.assertAllClose(estimate.standard_error, expected, rtol=0.15)
+        self.assertEqual(self._estimate(np.ones(100, bool)).standard_error, 0.0)
+
     def test_intervals_cover_as_often_as_they_say(self):
         random, covered = np.random.default_rng(2), []
         for trial in range(2000):
