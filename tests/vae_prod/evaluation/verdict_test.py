@@ -109,7 +109,7 @@ class DecideTest(tf.test.TestCase, parameterized.TestCase):
         ({"noise": 0.5, "spread": 3.0}, {}, "autoencoder", "tools.fit_sampler"),
         ({"mean": 2.0}, {}, "autoencoder", "raise --fact"),
         ({"noise": 0.1, "spread": 0.3}, {}, "autoencoder", "raise --fact"),
-        ({"samples": 250.0}, {}, "autoencoder", "raise --fact"),
+        ({"samples": 450.0}, {}, "autoencoder", "raise --fact"),
         (
             {"explained": 0.4},
             {"fact": 50.0, "batch_norm": False},
@@ -144,12 +144,12 @@ class DecideTest(tf.test.TestCase, parameterized.TestCase):
         self.assertNotEmpty(decided.reasons)
 
     def test_all_that_speaks_against_sampling_is_told(self):
-        figures = _measurements(noise=1e-5, spread=9.0, samples=300.0)
+        figures = _measurements(noise=1e-5, spread=9.0, samples=500.0)
         decided = verdict.decide(figures, tiny.config(fact=1e-5))
         self.assertLen(decided.reasons, 3)
         for reason, words in zip(
             decided.reasons,
-            ("noise is 1.1e-06 ±", "3.00 ± 0 times", "3.0 ± 0 times as far"),
+            ("noise is 1.1e-06 ±", "3.00 ± 0 times", "5.0 ± 0 times as far"),
             strict=True,
         ):
             self.assertIn(words, reason)
@@ -164,8 +164,8 @@ class DecideTest(tf.test.TestCase, parameterized.TestCase):
     def test_what_the_images_cannot_tell_is_told(self):
         # A normal distribution has 16 % beyond one standard error, 1 % beyond 2.33.
         for samples, kind, other in (
-            (190.0, "healthy", "autoencoder"),
-            (210.0, "autoencoder", "healthy"),
+            (390.0, "healthy", "autoencoder"),
+            (410.0, "autoencoder", "healthy"),
         ):
             figures = _measurements(samples=samples, error=10.0)
             decided = verdict.decide(figures, tiny.config())
@@ -174,7 +174,7 @@ class DecideTest(tf.test.TestCase, parameterized.TestCase):
                 decided.uncertain, f"with 100 images it can't be told from {other} ("
             )
             self.assertIn(f"16% {other}): evaluate on more", decided.uncertain)
-        figures = _measurements(samples=176.7, error=10.0)
+        figures = _measurements(samples=376.7, error=10.0)
         self.assertEqual(verdict.decide(figures, tiny.config()).uncertain, "")
         figures = _measurements(explained=0.63, error=30.0)
         decided = verdict.decide(figures, tiny.config())
