@@ -21,7 +21,10 @@ def frechet_distance(
 
     Replicates are those of the distance's first-order expansion in the weights of the
     images: image x of the first set adds 2 (m1 - m2)'x + x'(I - T) x, where x is
-    centred and T is the optimal transport from the first Gaussian to the second.
+    centred and T is the optimal transport from the first Gaussian to the second. Their
+    intervals are about the distance's expectation for as many images, bias included.
+    Where there are few images for the dimensions, or the distributions are equal, so
+    that the expansion vanishes, they are too long: of 95 %, 97 to 99 % hold it.
 
     Args:
         first: float [N, D], N at least 2.

@@ -5,8 +5,18 @@ the spheres together are where the set's distribution is taken to lie.
 
 Replicates are those of the jackknife: what an image contributes is what changes without
 it, where the spheres that it bounded reach to the next neighbour. Drawing images anew
-fails here, for an image that is drawn twice is its own neighbour. The jackknife's
-spread is on average at least the true one (Efron & Stein 1981).
+fails here, for an image that is drawn twice is its own neighbour.
+
+The jackknife's spread is on average at least the true one (Efron & Stein 1981): it
+counts what two images do together with each of them. Precision, recall and density are
+means over points, so by the law of total variance the points' part of the spread is
+whole by itself, and the spheres' part that of the mean over endless points: see
+`_over_endless_points`. Coverage is no such mean.
+
+Measured on normal distributions, 400 to 1,000 images, 8 to 256 dimensions: intervals of
+95 % hold the expectation of precision and recall in 94 to 97 % of draws, of density in
+95 to 100 %, of coverage in 97 to 100 %. Where a share is within a few images of 0 or 1,
+its interval is too short.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,6 +82,23 @@ def _distances(
         start += len(rows)
 
 
+def _over_endless_points(halves: np.ndarray) -> np.ndarray:
+    """Shrink influences by the part of their spread that is the points' chance.
+
+    Args:
+        halves: Influences of spheres' own points, by one half of the points inside and
+            by the other, which are independent: float [2, N].
+
+    Returns:
+        Influences by all points, float [N]. Their mean square is as expected of
+        endless points, for that is the mean product of the halves, times 4.
+    """
+    centred = halves - halves.mean(axis=1, keepdims=True)
+    whole = centred.sum(axis=0)
+    product = max(4 * (centred[0] @ centred[1]), 0.0)
+    return whole * np.sqrt(product / max(whole @ whole, product, 1e-300))
+
+
 def share_among(
     points: np.ndarray, others: np.ndarray, counts: Sequence[np.ndarray]
 ) -> resampling.Estimate:
@@ -88,8 +115,9 @@ def share_among(
     """
     spheres = Spheres.around(others, SHARE_NEIGHBOURS)
     is_inside = np.zeros(len(points))
-    # How many points come inside where one of the others is absent, less those lost.
-    change = np.zeros(len(others))
+    # How many points, of even and of odd numbers, come inside where one of the others
+    # is absent, less those lost.
+    change = np.zeros((2, len(others)))
     for start, rows in _distances(points, others):
         inside = rows <= spheres.radii
         number = inside.sum(axis=1)
@@ -98,9 +126,12 @@ def share_among(
         kept = np.zeros((few.sum(), len(others)), bool)
         point, sphere = np.nonzero(rows[few] <= spheres.wider)
         kept[point[:, None], spheres.neighbours[sphere]] = True
-        outside = number[few, None] == 0
-        change += (kept & outside).sum(axis=0) - (inside[few] & ~kept).sum(axis=0)
-    influences = [is_inside, -change * (len(others) - 1) / len(points)]
+        come, lost = kept & (number[few, None] == 0), inside[few] & ~kept
+        odd = (start + np.flatnonzero(few)) % 2 == 1
+        for half, chosen in enumerate((~odd, odd)):
+            change[half] += come[chosen].sum(axis=0) - lost[chosen].sum(axis=0)
+    change *= (len(others) - 1) / len(points)
+    influences = [is_inside, -_over_endless_points(change)]
     return resampling.linear(is_inside.mean(), influences, counts)
 
 
@@ -123,24 +154,30 @@ def density_coverage(
     """
     spheres = Spheres.around(real, DENSITY_NEIGHBOURS)
     around = np.zeros(len(samples))  # Spheres that a sample is in.
-    within, wider, last = (np.zeros(len(real)) for _ in range(3))
+    # Samples of even and of odd numbers.
+    within, wider = (np.zeros((2, len(real))) for _ in range(2))
+    last = np.zeros(len(real))
     for start, rows in _distances(samples, real):
         inside = rows <= spheres.radii
         numbers = np.arange(start, start + len(rows))
         around[numbers] = inside.sum(axis=1)
-        within += inside.sum(axis=0)
-        wider += (rows <= spheres.wider).sum(axis=0)
+        for half in range(2):
+            chosen = numbers % 2 == half
+            within[half] += inside[chosen].sum(axis=0)
+            wider[half] += (rows[chosen] <= spheres.wider).sum(axis=0)
         last = np.maximum(last, (inside * numbers[:, None]).max(axis=0))
     scale = DENSITY_NEIGHBOURS * len(samples)
-    gained = spheres.add_up(wider - within)
+    gained = np.stack([spheres.add_up(more) for more in wider - within])
+    halves = (within - gained) * (len(real) - 1) / scale
     density = resampling.linear(
         within.sum() / scale,
-        [around / DENSITY_NEIGHBOURS, (within - gained) * (len(real) - 1) / scale],
+        [around / DENSITY_NEIGHBOURS, _over_endless_points(halves)],
         counts,
     )
-    covered = within > 0
-    only = np.bincount(last[within == 1].astype(int), minlength=len(samples))
-    gained = spheres.add_up(~covered & (wider > 0))
+    number = within.sum(axis=0)
+    covered = number > 0
+    only = np.bincount(last[number == 1].astype(int), minlength=len(samples))
+    gained = spheres.add_up(~covered & (wider.sum(axis=0) > 0))
     coverage = resampling.linear(
         covered.mean(),
         [only * (len(samples) - 1) / len(real), covered - gained],

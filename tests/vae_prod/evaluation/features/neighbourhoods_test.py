@@ -6,9 +6,9 @@ from tests.vae_prod.evaluation.features import sets
 from vae_prod.evaluation.features import neighbourhoods
 
 
-def _all(samples, real) -> list:
+def _all(samples, real, counts=None) -> list:
     """Return estimates of precision, recall, density and coverage."""
-    counts = sets.counts(len(samples), len(real))
+    counts = counts or sets.counts(len(samples), len(real))
     return [
         neighbourhoods.share_among(samples, real, counts),
         neighbourhoods.share_among(real, samples, counts[::-1]),
@@ -79,19 +79,42 @@ class ReplicatesTest(tf.test.TestCase, parameterized.TestCase):
     def test_are_those_of_sets_without_an_image(self, shift, scale):
         ((samples, real),) = sets.gaussians(1, 40, 2, shift, scale)
         samples = samples[:30]
-        whole = _all(samples, real)
-        counts = sets.counts(30, 40)
-        expected = [each.value + np.zeros(200) for each in whole]
-        for features, drawn, without in (
-            (samples, counts[0], lambda i: (np.delete(samples, i, 0), real)),
-            (real, counts[1], lambda i: (samples, np.delete(real, i, 0))),
+        drawn, once = sets.counts(30, 40), [np.ones((n, 200)) for n in (30, 40)]
+        for i, without in enumerate(
+            (
+                lambda number: (np.delete(samples, number, 0), real),
+                lambda number: (samples, np.delete(real, number, 0)),
+            )
         ):
-            values = np.array([_values(*without(i)) for i in range(len(features))])
-            influences = -(len(features) - 1) * (values - values.mean(axis=0))
-            for i, replicates in enumerate(expected):
-                replicates += influences[:, i] @ drawn / drawn.sum(axis=0)
-        for estimate, replicates in zip(whole, expected, strict=True):
-            self.assertAllClose(estimate.replicates, replicates, atol=1e-6)
+            size = (len(samples), len(real))[i]
+            values = np.array([_values(*without(number)) for number in range(size)])
+            influences = -(size - 1) * (values - values.mean(axis=0))
+            expected = (drawn[i].T @ influences).T / drawn[i].sum(axis=0)
+            counts = [drawn[j] if j == i else once[j] for j in range(2)]
+            precision, recall, density, coverage = (
+                each.replicates - each.value for each in _all(samples, real, counts)
+            )
+            self.assertAllClose(coverage, expected[3], atol=1e-6)
+            # The points' part is whole, that of the spheres shrunk.
+            for measured, other, is_whole in (
+                (precision, expected[0], i == 0),
+                (recall, expected[1], i == 1),
+                (density, expected[2], i == 0),
+            ):
+                ratio = 1.0
+                if not is_whole:
+                    ratio = (measured @ other) / max(other @ other, 1e-12)
+                    self.assertBetween(ratio, -1e-6, 1.0 + 1e-6)
+                self.assertAllClose(measured, ratio * other, atol=1e-6)
+
+    @parameterized.parameters(
+        (lambda *given: neighbourhoods.share_among(*given), 0.92, 0.98),
+        (lambda *given: neighbourhoods.density_coverage(*given)[0], 0.92, 0.98),
+        (lambda *given: neighbourhoods.density_coverage(*given)[1], 0.95, 1.0),
+    )
+    def test_intervals_cover_as_often_as_they_say(self, estimate, least, most):
+        measured = sets.coverage(estimate, sets.gaussians(200, 150, 16, 0.4))
+        self.assertBetween(measured, least, most)
 
 
 if __name__ == "__main__":
