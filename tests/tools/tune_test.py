@@ -103,6 +103,10 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
             ):
                 self.assertTrue(np.isfinite(float(row[name])), name)
             self.assertEqual(row["bits_per_dim"], "")
+            low, high = float(row["low"]), float(row["high"])
+            self.assertBetween(float(row["frechet"]), low, high)
+            self.assertGreater(high, low)
+        self.assertEqual(rows[0]["alike"], "False")
         self.assertIn("3 of 3 trials have ended", self.printed)
 
     def test_the_better_goes_on_from_where_it_was(self):

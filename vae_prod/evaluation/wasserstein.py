@@ -11,8 +11,9 @@ What to know when reading the figures:
   paper takes each set's own: so brightness, contrast and colours count that all images
   of a set have too much or too little of.
 - Two sets of different photographs of faces are not at distance 0 but at a floor that
-  falls with their number: of 32x32x3, 23 for 150 images, 11 for 600, 8 for 1,200. Only
-  distances between as many images compare.
+  falls with their number: of 32x32x3, about 38 for 150 images (with a deviation of 11
+  between such sets, most of it brightness), 15 for 600. Only distances between as many
+  images compare.
 - Intervals are linearised: of what each image adds to the distance (`potentials`). Near
   the floor they are too wide, by about a third.
 """

@@ -15,6 +15,7 @@ class ProtocolTest(tf.test.TestCase):
         self.assertNotIn("seed", protocols["images"])
         self.assertEqual(protocols["noise"]["seed"], 1)
         self.assertEqual(protocols["distances"]["distance_images"], 8)
+        self.assertEqual(protocols["distances"]["normalised_by"], "real images")
         self.assertEqual(protocols["bound"]["importance_samples"], 3)
         self.assertEqual(protocols["features/means"]["extractor"], "e" * 64)
         self.assertEqual(protocols["features/means"]["feature_images"], 8)
