@@ -17,16 +17,25 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # stays in its room. A name is a folder, or a file at the package's top.
 _ORDER = {
     "pipelines": (
-        *("files", "settings", "config", "examples", "records", "shards"),
-        *("verification", "reading", "convert", "faces", "sources"),
+        *("files", "settings", "config", "fingerprints", "duplicates"),
+        *(
+            "examples",
+            "records",
+            "shards",
+            "verification",
+            "reading",
+            "convert",
+            "faces",
+            "sources",
+        ),
     ),
     "vae_prod": (
         *("core", "config", "optim", "model", "latent", "reporting", "training"),
         *("evaluation", "serving", "tuning"),
     ),
     "tools": (
-        *("flags", "program", "progress", "runs", "models", "benchmarks"),
-        *("exporting", "search", "studies"),
+        *("flags", "program", "progress", "runs", "models", "evaluating"),
+        *("benchmarks", "exporting", "search", "studies"),
     ),
 }
 # What no room below the other's may import although the order has it lower.

@@ -58,6 +58,11 @@ def define(values):
         "InceptionV3)."
     )
     flags.add(values, "feature_images", 10_000, text)
+    text = (
+        "Training images to look for copies among, at most, evenly spread over the "
+        "split; 0: don't look."
+    )
+    flags.add(values, "copies_images", 20_000, text)
     text = "Evaluations to put beside each other, files with commas; takes no model."
     flags.add(values, "compare", "", text)
 
@@ -65,7 +70,8 @@ def define(values):
 def main(values):
     """Evaluate or compare what the flags say."""
     flags.require_not_negative(
-        values, "recompute_batch_norm", "seed", "importance_samples"
+        values,
+        *("recompute_batch_norm", "seed", "importance_samples", "copies_images"),
     )
     for name, least in (("distance_images", 7), ("feature_images", 7)):
         if values[name].value < least:
@@ -93,9 +99,15 @@ def _compare(paths: list[str]) -> None:
 
 def _evaluate(values) -> None:
     program.import_tensorflow()
-    from pipelines.reading import dataset
-    from tools import models, runs
-    from vae_prod.evaluation import evaluation_file, measurements, recognition
+    import attrs
+
+    from tools import evaluating, models, runs
+    from vae_prod.evaluation import (
+        evaluation_file,
+        measurements,
+        recognition,
+        sections,
+    )
     from vae_prod.evaluation import table as table_lib
     from vae_prod.evaluation.features import extractors as extractors_lib
 
@@ -117,17 +129,28 @@ def _evaluate(values) -> None:
         values.importance_samples,
         values.feature_images,
     )
-    batches = dataset.eval_batches(data_dir, manifest, values.split, run.data)
+    beside = evaluating.Beside(
+        run,
+        data_dir,
+        manifest,
+        values.split,
+        values.seed,
+        values.distance_images,
+        values.copies_images,
+    )
     with runs.reading(data_dir), progress.Progress() as show:
         measured = measurements.evaluate(
             subject,
-            batches,
+            beside.batches(),
             settings,
             judge=judge,
             extractors=others,
             recogniser=recogniser,
             on_progress=lambda done: show(done, count),
+            beside=beside.parts,
         )
+        copies = beside.copies()
+    gaps = beside.gaps()
     evaluation = evaluation_file.from_measurements(
         measured,
         run.model,
@@ -136,12 +159,19 @@ def _evaluate(values) -> None:
         source,
         {name: metadata.version(name) for name in _PACKAGES},
     )
+    evaluation = attrs.evolve(
+        evaluation,
+        copies=copies and sections.copies(copies),
+        attribute_gaps=None if gaps is None else sections.gaps(gaps),
+    )
     files.write(out, evaluation_file.to_text(evaluation))
     print(_head(evaluation, data_dir))
     print(table_lib.text(evaluation))
     if not others:
         sentence = extractors_lib.WHERE_TO_GET_ONE
         print("", *textwrap.wrap(sentence, 88, break_long_words=False), sep="\n")
+    if beside.note:
+        print("", *textwrap.wrap(beside.note, 88), sep="\n")
     print(f"\nwritten: {out}")
 
 

@@ -141,6 +141,7 @@ def eval_batches(
     *,
     fields: Sequence[str] = (),
     dtype: tf.DType = tf.uint8,
+    every: int = 1,
 ) -> tf.data.Dataset:
     """Read a split once, in file order, leaving no example out.
 
@@ -155,6 +156,7 @@ def eval_batches(
         config: How to read it.
         fields: Which of `records.FIELDS` to return beside the image.
         dtype: uint8; or float32 or bfloat16, scaled to [0, 1].
+        every: Read the examples 0, `every`, 2 `every`, ... alone.
 
     Returns:
         A finite dataset of batches, see the head of this module; the last batch may
@@ -166,11 +168,12 @@ def eval_batches(
     stored = readers.open_split(data_dir, manifest, split, config, fields)
     reader = readers.in_memory(stored, manifest) if config.cache else stored
     maker = batch_lib.Maker(manifest.record.image_shape, config, dtype)
-    total = stored.num_examples
+    total = -(-stored.num_examples // every)
 
     def batch(first: tf.Tensor) -> batch_lib.Example:
-        numbers = tf.range(first, tf.minimum(first + config.batch_size, total))
-        return maker.evaluation(first, tf.size(numbers), _reading(reader, numbers))
+        places = tf.range(first, tf.minimum(first + config.batch_size, total))
+        read = _reading(reader, places * every)
+        return maker.evaluation(first, tf.size(places), read)
 
     firsts = tf.data.Dataset.range(0, total, config.batch_size)
     batches = _mapped(firsts, batch, reader.parallel_batches)

@@ -36,7 +36,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
             os.path.join(cls.root, name) for name in ("data", "run")
         )
         os.makedirs(cls.data_dir)
-        sizes = {"train": (12,), "validation": (), "test": (5, 4)}
+        sizes = {"train": (24,), "validation": (), "test": (5, 4)}
         manifest, _ = shard_fixtures.write(cls.data_dir, sizes, shape=(8, 8, 3))
         cls._write_run(cls.run_dir, manifest.digest())
 
@@ -150,9 +150,48 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         out, _ = self._evaluate(f"--compare={paths[0]},{paths[1]},{again}")
         self.assertIn("dB, higher is better, no difference from 1 shown: 3\n", out)
         _, err = self._evaluate(f"--compare={paths[0]},{paths[2]}", code=1)
-        self.assertIn("split (test and train), num_images (9 and 12)", err)
+        self.assertIn("split (test and train), num_images (9 and 24)", err)
         self.assertIn("seed (1 and 2), distance_images (9 and 8)", err)
         self.assertLen(err.strip().splitlines(), 1)
+
+    def test_copies_and_attributes(self):
+        run = f"--run_dir={self.run_dir}"
+        path = os.path.join(self.create_tempdir().full_path, "test.json")
+        out, _ = self._evaluate(run, f"--out={path}")
+        self.assertIn("copies, looked for among 24 training images", out)
+        self.assertNotIn("No copies were looked for", out)
+        copies = _load(path)["copies"]
+        counts = copies["samples"], copies["held_out_images"], copies["copied"]
+        self.assertEqual(counts, (9, 9, 0))
+        self.assertLen(copies["nearest"], 8)
+        self.assertEqual(_load(path)["attribute_gaps"], [])  # Of 9 images.
+
+        other = f"{path}.other"
+        out, _ = self._evaluate(run, f"--out={other}", "--copies_images=10")
+        self.assertEqual(_load(other)["copies"]["training_images"], 8)
+        self.assertIn("one in 3 training images: --copies_images=24 takes all", out)
+        out, _ = self._evaluate(f"--compare={path},{other}")
+        self.assertIn("0 of 9 (0.00%) samples are copies", out)
+
+        out, _ = self._evaluate(run, f"--out={path}", "--split=train")
+        self.assertIn("that takes a held-out --split", out)
+        written = _load(path)
+        self.assertIsNone(written["copies"])
+        (gap,) = written["attribute_gaps"]
+        self.assertEqual((gap["name"], gap["num_images"]), ("Smiling", 12))
+        self.assertIn(f"Smiling {gap['gap']:+.2f}", " ".join(out.split()))
+
+    def test_copies_are_of_the_data_it_was_trained_on(self):
+        data_dir = self.create_tempdir().full_path
+        sizes = {"train": (5,), "test": (4,)}
+        shard_fixtures.write(data_dir, sizes, shape=(8, 8, 3), annotated=False)
+        path = os.path.join(data_dir, "test.json")
+        argv = (f"--run_dir={self.run_dir}", f"--data_dir={data_dir}")
+        out, _ = self._evaluate(*argv, f"--out={path}")
+        self.assertIn("isn't the data set that the model was trained on", out)
+        written = _load(path)
+        self.assertIsNone(written["copies"])
+        self.assertIsNone(written["attribute_gaps"])
 
     def test_features_of_samples(self):
         module = tf.Module()
@@ -163,7 +202,9 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         extractor = os.path.join(self.create_tempdir().full_path, "means")
         tf.saved_model.save(module, extractor, signatures=module.means)
         argv = (f"--run_dir={self.run_dir}", f"--features={extractor}")
+        argv += ("--copies_images=0",)
         written = _load(self._to_file(*argv, "--feature_images=8"))
+        self.assertIsNone(written["copies"])
         protocol = written["protocols"]["features/means"]
         self.assertEqual(protocol["feature_images"], 8)
         self.assertLen(protocol["extractor"], 64)
@@ -183,6 +224,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         (("--run_dir={run}", "--distance_images=6"), 2, "must be at least 7"),
         (("--run_dir={run}", "--feature_images=6"), 2, "must be at least 7"),
         (("--run_dir={run}", "--importance_samples=-1"), 2, "must not be negative"),
+        (("--run_dir={run}", "--copies_images=-1"), 2, "must not be negative"),
         (("--compare={run}",), 2, "two or more different files"),
         (("--compare=a,a",), 2, "received a,a"),
         (("--compare=/a,/b",), 1, "Expected an evaluation made by tools.evaluate"),

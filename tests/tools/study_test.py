@@ -187,6 +187,9 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(losses["total_loss"], 170.5)
         title = catalogue.STUDIES[name].title.format(run="vae")
         self.assertIn(f"<h1>{title}</h1>", page)
+        if name == "report":
+            self.assertGreater(figures["copies"]["samples"], 0)
+            self.assertIn('<section id="copies">', page)
 
     def test_latent_space_goes_to_the_projector_too(self):
         argv = (f"--run_dir={self._run('vae')}", "--recompute_batch_norm=0")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from tools import progress
+from tools import evaluating, progress
 from tools.studies import lab as lab_lib
 from vae_prod.config import figures as kinds
 from vae_prod.evaluation import figures as figures_lib
@@ -66,7 +66,10 @@ class Evaluated:
 
 
 def evaluate(
-    lab: lab_lib.Lab, opened: lab_lib.Opened, importance_samples: int = 0
+    lab: lab_lib.Lab,
+    opened: lab_lib.Opened,
+    importance_samples: int = 0,
+    beside: evaluating.Beside | None = None,
 ) -> Evaluated:
     """Evaluate a run on all held-out images, with a verdict.
 
@@ -74,6 +77,7 @@ def evaluate(
         lab: The study's data and settings.
         opened: The run.
         importance_samples: K of the importance-weighted bound; 0: no bound.
+        beside: What else to take in the same pass.
     """
     split, config = lab.held_out, opened.run.model
     count = lab.num_images(split)
@@ -84,10 +88,11 @@ def evaluate(
     with progress.Progress() as show:
         measurements = measurements_lib.evaluate(
             subject_lib.Subject.from_model(opened.model),
-            lab.batches(opened, split),
+            beside.batches() if beside else lab.batches(opened, split),
             settings,
             judge=lab.judge(opened),
             on_progress=lambda done: show(done, count),
+            beside=beside.parts if beside else (),
         )
     listed = figures_lib.list_figures(measurements, config)
     verdict = verdict_lib.decide(measurements, config)

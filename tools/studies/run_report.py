@@ -3,6 +3,8 @@
 import numpy as np
 
 from pipelines import files
+from tools import evaluating
+from tools.studies import beside as beside_lib
 from tools.studies import lab as lab_lib
 from tools.studies import losses, outcome, pictures, quality, reconstruction
 from vae_prod.latent import sampling
@@ -21,7 +23,17 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     run = lab.open(lab.run_dir)
     _check_finished(run)
     runs = {"run": run}
-    evaluated = {"run": quality.evaluate(lab, run, _IMPORTANCE_SAMPLES)}
+    beside = evaluating.Beside(
+        run.run,
+        lab.data_dir,
+        lab.manifest,
+        lab.held_out,
+        lab.train.seed,
+        lab.study.measured_images,
+        evaluating.COPIES_IMAGES,
+    )
+    evaluated = {"run": quality.evaluate(lab, run, _IMPORTANCE_SAMPLES, beside)}
+    taken, copies, gaps = beside_lib.parts(lab, run, beside)
     count = lab.study.rows * lab.study.columns
     z = np.asarray(sampling.prior(lab.seeds(count), run.codec.z_dim))
     samples = run.codec.decode_many(z)
@@ -41,11 +53,14 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
                     ),
                 ],
             ),
+            *taken,
             report.Section("Losses", losses.parts(runs)),
         ],
         {
             "quality": evaluated["run"].values(),
             "losses": losses.figures(run),
+            "copies": copies,
+            "attribute_gaps": gaps,
         },
         runs,
     )

@@ -35,6 +35,10 @@ class Evaluation:
         verdict: See `verdict.Verdict`.
         replicates: Name of a figure to its replicates, see `resampling.Estimate`, to
             six digits; of figures with an interval.
+        copies: What was copied of the training images, see `sections.copies`; None
+            where nobody looked.
+        attribute_gaps: What attributes go with, see `sections.gaps`; None where the
+            images have none.
         schema_version: Version of this form.
     """
 
@@ -46,6 +50,8 @@ class Evaluation:
     posteriors: dict
     verdict: dict
     replicates: dict[str, list[float]]
+    copies: dict | None = None
+    attribute_gaps: list[dict] | None = None
     schema_version: int = _SCHEMA_VERSION
 
     def estimate(self, name: str) -> resampling.Estimate | None:

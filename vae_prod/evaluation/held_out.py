@@ -29,6 +29,7 @@ class Batch:
         images: What the encoder is given: uint8 [B, H, W, C], or float in [0, 1].
         targets: What it should come to, like them.
         clean: The targets as float32 in [0, 1].
+        attributes: int64 [B, num_attributes] in {0, 1}; None where none were read.
         z_mean: float32 [B, z_dim].
         z_log_var: float32 [B, z_dim]; None of an autoencoder.
         z: Drawn from the posterior: float32 [B, z_dim]; an autoencoder's is z_mean.
@@ -36,7 +37,7 @@ class Batch:
 
     Args:
         codec: The trained model.
-        values: `image` and, where it is corrupted, `target`.
+        values: `image`; `target`, where that is corrupted; `attributes`, if wanted.
         first: Number of its first image.
         seed: Seed of all noise.
     """
@@ -46,6 +47,8 @@ class Batch:
         self.images = np.asarray(values["image"])
         self.targets = np.asarray(values.get("target", self.images))
         self.clean = ops.scale_images(tf.convert_to_tensor(self.targets)).numpy()
+        attributes = values.get("attributes")
+        self.attributes = None if attributes is None else np.asarray(attributes)
         self._codec = codec
         self._seed = seed
         self._samples = None
@@ -72,8 +75,8 @@ class Batch:
             float32 [count, H, W, C] in [0, 1].
         """
         if self._samples is None or len(self._samples) < count:
-            z = sampling.prior(self._seeds(_SAMPLES, count), self._codec.z_dim)
-            self._samples = self._codec.decode(z)
+            numbers = np.arange(self.first, self.first + count)
+            self._samples = samples(self._codec, self._seed, numbers)
         return self._samples[:count]
 
     def bound_seeds(self, num_samples: int) -> np.ndarray:
@@ -85,9 +88,27 @@ class Batch:
         return self._seeds(_BOUND, len(self), num_samples)
 
     def _seeds(self, stream: int, count: int, per_image: int = 1) -> np.ndarray:
-        start = (self._seed * _NUM_STREAMS + stream) % 2**22 * 2**_STREAM_BITS
         numbers = np.arange(self.first, self.first + count, dtype=np.int64)
-        return start + per_image * numbers
+        return _start(self._seed, stream) + per_image * numbers
+
+
+def samples(codec: codec_lib.Codec, seed: int, numbers: np.ndarray) -> np.ndarray:
+    """Return the images of z ~ N(0, I) that go with images of some numbers.
+
+    Args:
+        codec: The trained model.
+        seed: Seed of all noise.
+        numbers: int64 [N].
+
+    Returns:
+        float32 [N, H, W, C] in [0, 1].
+    """
+    return codec.decode(sampling.prior(_start(seed, _SAMPLES) + numbers, codec.z_dim))
+
+
+def _start(seed: int, stream: int) -> int:
+    """Return the first number of a stream of draws."""
+    return (seed * _NUM_STREAMS + stream) % 2**22 * 2**_STREAM_BITS
 
 
 def batches(
@@ -97,7 +118,7 @@ def batches(
 
     Args:
         codec: The trained model.
-        values: Dicts with `image` and, where it is corrupted, `target`.
+        values: Dicts of what `Batch` takes.
         seed: Seed of all noise.
 
     Raises:

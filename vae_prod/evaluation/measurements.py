@@ -9,6 +9,7 @@ import collections
 import hashlib
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 import numpy as np
@@ -110,6 +111,13 @@ class Measurements:
         return self.latent.dimensions
 
 
+class Part(Protocol):
+    """What else is taken of each batch in the same pass."""
+
+    def add(self, batch: held_out.Batch) -> None:
+        """Add a batch."""
+
+
 def evaluate(
     subject: subject_lib.Subject,
     batches: Iterable[dict[str, tf.Tensor]],
@@ -119,6 +127,7 @@ def evaluate(
     extractors: Sequence[extractor_lib.Extractor] = (),
     recogniser: recognition.Recogniser | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
+    beside: Sequence[Part] = (),
 ) -> Measurements:
     """Take all figures of a trained model in one pass over held-out images.
 
@@ -134,6 +143,7 @@ def evaluate(
         extractors: Others for distances of samples and reconstructions.
         recogniser: What says whether images show their subject; None: nothing does.
         on_progress: Called with the number of images done.
+        beside: What else sees each batch.
 
     Raises:
         UserError: There are too few images, or the figures aren't finite.
@@ -163,7 +173,7 @@ def evaluate(
     for batch in held_out.batches(subject.codec, batches, settings.seed):
         _check_finite(batch)
         posteriors.add(batch.z_mean, batch.z_log_var, batch.z)
-        for part in (*parts, ranking):
+        for part in (*parts, *beside, ranking):
             part.add(batch)
         on_progress(batch.first + len(batch))
     quality, latent = ranking.result(), ranking.latent.result()

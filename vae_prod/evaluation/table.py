@@ -3,7 +3,12 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from vae_prod.evaluation import comparability, evaluation_file, resampling
+from vae_prod.evaluation import (
+    comparability,
+    evaluation_file,
+    resampling,
+    sections,
+)
 from vae_prod.reporting import uncertainty
 
 _WIDTH = 88
@@ -18,8 +23,12 @@ _EXTENTS = {
 
 
 def text(evaluation: evaluation_file.Evaluation) -> str:
-    """Return an evaluation's figures, its table of z against z_mean and its verdict."""
+    """Return an evaluation's figures and tables, and its verdict."""
     lines = _figures(evaluation)
+    if evaluation.copies:
+        lines += ["", *sections.copies_text(evaluation.copies)]
+    if evaluation.attribute_gaps:
+        lines += ["", *sections.gaps_text(evaluation.attribute_gaps)]
     lines += ["", *_posteriors(evaluation.posteriors)]
     return "\n".join([*lines, "", *_verdict(evaluation.verdict)])
 
@@ -40,6 +49,8 @@ def comparison(evaluations: Mapping[str, evaluation_file.Evaluation]) -> str:
         lines.append(f"{index}: {evaluation.verdict['finding']}")
         if evaluation.verdict["uncertain"]:
             lines.append(f"   not certain: {evaluation.verdict['uncertain']}")
+        if evaluation.copies:
+            lines.append(f"   {sections.copies_sentence(evaluation.copies)}")
     return "\n".join(lines)
 
 

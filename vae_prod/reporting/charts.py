@@ -71,6 +71,39 @@ def front(
     return drawn(draw, 4.5)
 
 
+def intervals(
+    values: Mapping[str, tuple[float, float, float]], x_label: str
+) -> np.ndarray:
+    """Draw named values with their intervals, one under the other, and where 0 is.
+
+    Args:
+        values: Name to value, lowest and highest, in the order to draw them.
+        x_label: What they are, with their unit.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+
+    def draw(sheet):
+        axes = sheet.subplots()
+        middle, low, high = np.array(list(values.values())).T
+        places = np.arange(len(values))
+        axes.axvline(0, color="#888888", linewidth=1)
+        axes.errorbar(
+            middle,
+            places,
+            xerr=(middle - low, high - middle),
+            fmt="o",
+            markersize=5,
+            color=COLORS[0],
+        )
+        axes.set_yticks(places, values)
+        axes.invert_yaxis()
+        tidy(axes, x_label, "")
+
+    return drawn(draw, 1.2 + 0.26 * len(values))
+
+
 def kl_per_dimension(kl: np.ndarray) -> np.ndarray:
     """Draw the KL of each latent dimension as bars, largest first.
 

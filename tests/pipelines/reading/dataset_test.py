@@ -217,6 +217,12 @@ class DatasetTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(images, self.images["validation"])
         self.assertEqual(images.dtype, np.uint8)
 
+    @parameterized.parameters(1, 2, 3, 10)
+    def test_evaluation_of_every_nth(self, every):
+        batches = self._eval(every=every, config=self._config(batch_size=2))
+        images = np.concatenate([batch["image"] for batch in batches])
+        self.assertAllEqual(images, self.images["validation"][::every])
+
     def test_evaluation_is_not_augmented_and_always_the_same(self):
         config = self._config(flip=True, brightness=0.5)
         images = np.concatenate([b["image"] for b in self._eval(config=config)])

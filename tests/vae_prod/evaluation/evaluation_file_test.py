@@ -56,6 +56,14 @@ class EvaluationFileTest(tf.test.TestCase, parameterized.TestCase):
         both = {"one": loaded, "two": evaluations.evaluation()}
         self.assertNotIn("no difference", table.comparison(both))
 
+    def test_files_without_copies_and_attributes_are_read(self):
+        written = json.loads(evaluation_file.to_text(evaluations.evaluation()))
+        del written["copies"], written["attribute_gaps"]
+        path = os.path.join(self.create_tempdir().full_path, "test.json")
+        with open(path, "w") as file:
+            json.dump(written, file)
+        self.assertIsNone(evaluation_file.load(path).copies)
+
     @parameterized.parameters(
         (None, "No such file"), ("{", "can't be read"), ('{"schema_version": 0}', "0")
     )

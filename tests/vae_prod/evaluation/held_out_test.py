@@ -36,6 +36,7 @@ class BatchTest(tf.test.TestCase):
         batch = held_out.Batch(_codec(np.log(0.25)), {"image": images}, 0, 1)
         self.assertLen(batch, 5)
         self.assertIs(batch.targets, batch.images)
+        self.assertIsNone(batch.attributes)
         self.assertAllClose(batch.clean, images / 255)
         self.assertAllClose(batch.z_mean, _shown(images) / 255)
         self.assertAllClose(_shown(batch.reconstructions), batch.z_mean)
@@ -65,6 +66,8 @@ class BatchTest(tf.test.TestCase):
         other = held_out.Batch(_codec(), {"image": images}, 0, 2)
         self.assertNotAllClose(other.z, whole.z)
         self.assertNotAllClose(other.samples(6), whole.samples(6))
+        some = held_out.samples(_codec(), 1, np.array([5, 2]))
+        self.assertAllEqual(some, whole.samples(6)[[5, 2]])
 
     def test_streams_are_apart(self):
         batch = held_out.Batch(_codec(), {"image": tiny.images(3)}, 0, 1)

@@ -31,6 +31,13 @@ class ChartsTest(tf.test.TestCase):
         self.assertAllEqual(named.shape, bare.shape)
         self.assertGreater(np.count_nonzero(named != bare), 100)
 
+    def test_intervals_have_a_row_each(self):
+        values = {"Bangs": (-1.0, -1.5, -0.5), "Young": (0.2, -0.1, 0.5)}
+        sheet = charts.intervals(values, "dB")
+        self.assertTrue(_has_color(sheet, charts.COLORS[0]))
+        more = charts.intervals(values | {"Smiling": (0.1, 0.0, 0.2)}, "dB")
+        self.assertGreater(len(more), len(sheet))
+
     def test_kl_per_dimension_is_a_picture(self):
         image = charts.kl_per_dimension(np.array([0.1, 2.0, 0.0]))
         self.assertAllEqual(image.shape, [300, 600, 3])
