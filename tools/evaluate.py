@@ -134,7 +134,6 @@ def _evaluate(values) -> None:
         data_dir,
         manifest,
         values.split,
-        values.seed,
         values.distance_images,
         values.copies_images,
     )

@@ -27,7 +27,6 @@ class Beside:
         data_dir: The data set.
         manifest: What it holds.
         split: The split that is evaluated.
-        seed: Of the evaluation.
         samples: Images of random z to look at; no more than 1,000 are.
         copies_images: Training images to look for copies among, at most.
 
@@ -42,12 +41,11 @@ class Beside:
         data_dir: str,
         manifest: shards.Manifest,
         split: str,
-        seed: int,
         samples: int,
         copies_images: int,
     ):
         self._run, self._data_dir, self._manifest = run, data_dir, manifest
-        self._split, self._seed = split, seed
+        self._split = split
         self._attributes = manifest.record.attributes
         self._gaps = attribute_gaps.AttributeGaps(self._attributes)
         self._every, self.note = _every(run, manifest, split, copies_images)
@@ -70,7 +68,7 @@ class Beside:
         """
         if not self._every:
             return None
-        return self._samples.compare(self._training(), self._every, self._seed)
+        return self._samples.compare(self._training(), self._every)
 
     def gaps(self) -> list[attribute_gaps.Gap] | None:
         """Return the gaps of the attributes, None where the images have none."""

@@ -72,7 +72,7 @@ def _pairs(
 def _gaps(gaps: list[attribute_gaps.Gap]) -> report.Picture:
     chart = charts.intervals(
         {gap.name: (gap.gap, gap.low, gap.high) for gap in gaps},
-        "PSNR of images with it above that of others (dB)",
+        "PSNR with it less without (dB)",
     )
     caption = (
         "Reconstructions of images with an attribute against those of images without "

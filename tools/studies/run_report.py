@@ -28,7 +28,6 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         lab.data_dir,
         lab.manifest,
         lab.held_out,
-        lab.train.seed,
         lab.study.measured_images,
         evaluating.COPIES_IMAGES,
     )

@@ -57,7 +57,8 @@ class AttributeGaps:
             have = batch.attributes == value
             self._numbers[value] += have.sum(axis=0)
             for mean, chosen in zip(means, have.T, strict=True):
-                mean.add(psnr[chosen], batch.counts[chosen])
+                if chosen.any():
+                    mean.add(psnr[chosen], batch.counts[chosen])
 
     def result(self) -> list[Gap]:
         """Return the gaps, largest first, of attributes that enough images have."""

@@ -12,15 +12,14 @@ _NAMED, _SHOWN = 8, 5
 
 def copies(found: memorisation.Memorisation) -> dict:
     """Return what was found as a file has it, with a few pairs of images' numbers."""
-    low, high = found.nearer_to_training.interval
     suspicious = found.distances.argsort(kind="stable")[:_NAMED].tolist()
     return {
         "samples": found.num_samples,
         "held_out_images": found.num_held_out,
         "training_images": found.num_training,
         "copied": len(found.copies),
-        "nearer_to_training": found.nearer_to_training.value,
-        "interval": [max(low, 0.0), min(high, 1.0)],
+        "nearer_to_training": found.nearer_to_training,
+        "chance": list(found.chance),
         "training_duplicates": found.training_duplicates,
         "held_out_duplicates": found.held_out_duplicates,
         "nearest": [
@@ -38,8 +37,8 @@ def copies(found: memorisation.Memorisation) -> dict:
 
 def copies_rows(section: Mapping) -> list[tuple[str, str]]:
     """Return what was copied, a name and a value each."""
-    low, high = section["interval"]
-    nearer = f"{section['nearer_to_training']:.3f} [{low:.3f}, {high:.3f}]"
+    low, high = section["chance"]
+    by_chance = f"by chance {low:.3f} to {high:.3f}"
     held_out, training = section["held_out_images"], section["training_images"]
     return [
         ("samples that are copies", _share(section["copied"], section["samples"])),
@@ -51,7 +50,10 @@ def copies_rows(section: Mapping) -> list[tuple[str, str]]:
             "training images with a copy",
             _share(section["training_duplicates"], training),
         ),
-        ("samples nearer to training", f"{nearer}, 0.5 is chance"),
+        (
+            "samples nearer to training",
+            f"{section['nearer_to_training']:.3f}, {by_chance}",
+        ),
     ]
 
 

@@ -43,7 +43,7 @@ class MemorisationTest(tf.test.TestCase, parameterized.TestCase):
             part = slice(start, start + size)
             seen.add(_Batch(held_out[part], samples[part]))
         batches = np.split(training, range(size, len(training), size))
-        return seen.compare(batches, every, seed=1)
+        return seen.compare(batches, every)
 
     def test_planted_copies_are_found(self):
         # Of each kind as many, in the places of every second sample.
@@ -62,9 +62,8 @@ class MemorisationTest(tf.test.TestCase, parameterized.TestCase):
         found = self._compared(self.others)
         self.assertEmpty(found.copies)
         self.assertAllGreater(found.distances, fingerprints.SAME)
-        low, high = found.nearer_to_training.interval
-        self.assertLess(low, 0.5)
-        self.assertGreater(high, 0.5)
+        self.assertBetween(found.nearer_to_training, *found.chance)
+        self.assertBetween(0.5, *found.chance)
         self.assertEqual(found.training_duplicates, 0)
         self.assertEqual(found.held_out_duplicates, 0)
 
@@ -75,19 +74,19 @@ class MemorisationTest(tf.test.TestCase, parameterized.TestCase):
         samples[:, : first.shape[1] // 2] = second[:, : first.shape[1] // 2]
         found = self._compared(samples)
         self.assertEmpty(found.copies)
-        self.assertGreater(found.nearer_to_training.interval[0], 0.5)
+        self.assertGreater(found.nearer_to_training, found.chance[1])
 
     def test_what_was_copied_from_held_out_images_is_nearer_to_them(self):
         found = self._compared(self.held_out)
         self.assertEmpty(found.copies)
-        self.assertEqual(found.nearer_to_training.value, 0.0)
+        self.assertEqual(found.nearer_to_training, 0.0)
 
     def test_numbers_of_sets_do_not_matter(self):
         # By chance, of twice as many training images twice as many are the nearest.
         many = self._compared(self.others)
         few = self._compared(self.others, self.training[:_HELD_OUT])
         for found in (many, few):
-            self.assertAllClose(found.nearer_to_training.value, 0.5, atol=0.2)
+            self.assertAllClose(found.nearer_to_training, 0.5, atol=0.2)
 
     def test_duplicates_in_the_data_are_found(self):
         training, held_out = self.training.copy(), self.held_out.copy()
@@ -115,10 +114,25 @@ class MemorisationTest(tf.test.TestCase, parameterized.TestCase):
         found = self._compared(self.others, size=7)
         self.assertAllEqual(found.nearest, expected.nearest)
         self.assertAllClose(found.distances, expected.distances, atol=1e-3)
-        self.assertAllClose(
-            found.nearer_to_training.replicates,
-            expected.nearer_to_training.replicates,
-        )
+        self.assertAllClose(found.nearer_to_training, expected.nearer_to_training)
+        self.assertAllClose(found.chance, expected.chance)
+
+    def test_chance_covers_what_it_should(self):
+        # Which images are held out is drawn anew; samples are around a few of them.
+        images = np.concatenate([self.training, self.held_out])
+        described = fingerprints.describe(images)
+        samples = fingerprints.describe(self.others)
+        random, inside = np.random.default_rng(0), 0
+        for _ in range(100):
+            order = random.permutation(len(images))
+            sides = []
+            for chosen in np.split(order, [_TRAINING]):
+                side = memorisation.Nearest(samples[None])
+                side.add(described[chosen])
+                sides.append(side)
+            share, (low, high) = memorisation.nearer_to(*sides)
+            inside += low <= share <= high
+        self.assertBetween(inside, 88, 100)
 
     def test_no_more_samples_than_asked_for(self):
         found = self._compared(self.others, size=4, limit=10)

@@ -1,18 +1,18 @@
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.evaluation import attribute_gaps, memorisation, resampling, sections
+from vae_prod.evaluation import attribute_gaps, memorisation, sections
 
 
 def _copies() -> memorisation.Memorisation:
-    nearer = resampling.Estimate(0.6, 0.6 + 0.1 * np.sin(np.arange(200)))
     return memorisation.Memorisation(
         num_held_out=40,
         num_training=3000,
         nearest=np.arange(100, 120),
         distances=np.linspace(0.9, 0.1, 20, dtype=np.float32),
         copies=np.array([19, 18, 17]),
-        nearer_to_training=nearer,
+        nearer_to_training=0.6,
+        chance=(0.4, 0.625),
         training_pairs=np.array([[1, 5], [1, 7], [20, 33], [40, 50]]),
         held_out_pairs=np.array([[3, 9]]),
     )
@@ -28,7 +28,7 @@ class CopiesTest(tf.test.TestCase):
             section["nearest"][0],
             {"sample": 19, "training_image": 119, "distance": 0.1},
         )
-        self.assertLess(section["interval"][0], section["nearer_to_training"])
+        self.assertEqual(section["chance"], [0.4, 0.625])
 
     def test_text(self):
         text = "\n".join(sections.copies_text(sections.copies(_copies())))
@@ -36,7 +36,7 @@ class CopiesTest(tf.test.TestCase):
             "3 of 20 (15.00%)",
             "7 of 3,000 (0.23%)",
             "1 of 40 (2.50%)",
-            "0.600 [",
+            "0.600, by chance 0.400 to 0.625",
             "such as 1 and 5, 1 and 7, 20 and 33",
             "such as 3 and 9",
         ):
