@@ -17,17 +17,9 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # stays in its room. A name is a folder, or a file at the package's top.
 _ORDER = {
     "pipelines": (
-        *("files", "settings", "config", "fingerprints", "duplicates"),
-        *(
-            "examples",
-            "records",
-            "shards",
-            "verification",
-            "reading",
-            "convert",
-            "faces",
-            "sources",
-        ),
+        *("files", "trust", "settings", "config", "fingerprints", "duplicates"),
+        *("examples", "records", "shards", "verification", "reading", "convert"),
+        *("faces", "sources"),
     ),
     "vae_prod": (
         *("core", "config", "optim", "model", "latent", "reporting", "training"),
@@ -45,8 +37,8 @@ _APART = {
     ("vae_prod.serving", "vae_prod.training"),
     ("vae_prod.tuning", "vae_prod.serving"),
 }
-# The two modules at the very bottom, for all rooms: errors and files, settings.
-_SHARED_BY_ALL = {"pipelines.files", "pipelines.settings"}
+# The modules at the very bottom, for all rooms: errors and files, trust, settings.
+_SHARED_BY_ALL = {"pipelines.files", "pipelines.trust", "pipelines.settings"}
 _FORBIDDEN = {
     "pipelines": {"vae_prod", "tools", "tests"},
     "vae_prod": {"pipelines", "tools", "tests"},

@@ -24,7 +24,7 @@ def main(values):
     from pipelines.reading.native import build, loader
 
     path = build.library_path()
-    there = path.exists()
+    there = build.is_sound(path)
     begun = time.monotonic()
     build.build()
     seconds = time.monotonic() - begun

@@ -2,6 +2,9 @@
 
 The library's name tells the sources, the TensorFlow version and the flags it was made
 of and for, so any change makes another one, and the wheel needs no compiler.
+
+A library is code that runs: the cache is a folder of this user alone, and beside each
+library stands its sha256, so that a damaged or foreign one is built anew, never loaded.
 """
 
 import contextlib
@@ -15,7 +18,7 @@ import subprocess
 
 import tensorflow as tf
 
-from pipelines import files
+from pipelines import files, trust
 
 CACHE_VARIABLE = "VAE_PROD_CACHE"
 _HERE = pathlib.Path(__file__).parent
@@ -59,33 +62,45 @@ def library_path() -> pathlib.Path:
     return cache_dir() / f"input-op-{digest.hexdigest()[:20]}.so"
 
 
+def digest_path(library: pathlib.Path) -> pathlib.Path:
+    """Return the file that holds a library's sha256, in the form of `sha256sum`."""
+    return library.with_suffix(".sha256")
+
+
+def is_sound(library: pathlib.Path) -> bool:
+    """Say whether a library is there as this user built it."""
+    digest = digest_path(library)
+    if not trust.is_private(str(library)) or not trust.is_private(str(digest)):
+        return False
+    return digest.read_text(errors="replace") == _digest_line(library, str(library))
+
+
 def build() -> pathlib.Path:
-    """Compile the library unless it is there; return its path.
+    """Compile the library unless it is there and sound; return its path.
 
     Any number of processes may call this at once: one compiles, the others wait.
 
     Raises:
-        UserError: There is no compiler, it fails, or the cache can't be written.
+        UserError: There is no compiler, it fails, or the cache can't be written or is
+            not this user's alone.
     """
     path = library_path()
-    if path.exists():
+    remedy = f"Set {CACHE_VARIABLE} to a folder of this user that can be written."
+    trust.make_private(str(path.parent), remedy)
+    if is_sound(path):
         return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_suffix(".lock")
-        lock.touch()
-        with contextlib.ExitStack() as stack:
-            # Some network file systems have no locks: then several compile the same.
-            with contextlib.suppress(files.UserError):
-                stack.enter_context(files.locked(str(lock)))
-            if not path.exists():
-                _compile(path)
-    except OSError as error:
-        raise files.UserError(
-            f"Expected to write the input op to {path.parent}, it failed "
-            f"({error.strerror}). Set {CACHE_VARIABLE} to a folder that can be written."
-        ) from error
+    lock = path.with_suffix(".lock")
+    with contextlib.ExitStack() as stack:
+        # Some network file systems have no locks: then several compile the same.
+        with contextlib.suppress(files.UserError):
+            stack.enter_context(files.locked(str(lock)))
+        if not is_sound(path):
+            _compile(path)
     return path
+
+
+def _digest_line(library: pathlib.Path, content: str) -> str:
+    return f"{files.sha256(content)}  {library.name}\n"
 
 
 def _compile(path: pathlib.Path) -> None:
@@ -103,6 +118,10 @@ def _compile(path: pathlib.Path) -> None:
                 f"Expected {compiler} to build the input op, it failed ({reason}). "
                 "Mend or change the compiler (CXX), or use --native=false."
             )
+        digest = str(digest_path(path))
+        files.write(digest, _digest_line(path, aside))
+        for written in (aside, digest):  # Whatever the umask.
+            os.chmod(written, 0o700)
 
 
 def _failure(command: list[str]) -> str:

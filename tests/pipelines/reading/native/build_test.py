@@ -13,16 +13,7 @@ from absl.testing import parameterized
 
 from pipelines import files
 from pipelines.reading.native import build
-
-# Stands for a compiler: counts its calls, takes its time and writes in two goes.
-_SLOW_COMPILER = """\
-#!/bin/sh
-echo call >> "{calls}"
-while [ "$1" != "-o" ]; do shift; done
-printf half > "$2"
-sleep 0.5
-printf whole >> "$2"
-"""
+from tests.pipelines.reading.native import build_fixtures
 
 
 class BuildTest(tf.test.TestCase, parameterized.TestCase):
@@ -35,15 +26,17 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
     def _set(self, **variables):
         self.enter_context(mock.patch.dict(os.environ, variables))
 
-    def _compiler(self, script):
-        path = self.folder / "compiler"
-        path.write_text(script)
-        path.chmod(0o755)
-        self._set(CXX=str(path))
+    def _compiler(self, script="", seconds=0.0):
+        path = build_fixtures.compiler(str(self.folder), seconds, script)
+        self._set(CXX=path)
         return path
 
+    def _calls(self):
+        calls = self.folder / "calls"
+        return len(calls.read_text().splitlines()) if calls.exists() else 0
+
     def _libraries(self):
-        return [path.name for path in self.cache.iterdir() if path.suffix != ".lock"]
+        return [path.name for path in self.cache.iterdir() if path.suffix == ".so"]
 
     def test_the_cache_is_the_users(self):
         self.assertEqual(build.cache_dir(), self.cache)
@@ -73,8 +66,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(sources, {build._UNIT, *build._HEADERS})
 
     def test_threads_build_once(self):
-        calls = self.folder / "calls"
-        self._compiler(_SLOW_COMPILER.format(calls=calls))
+        self._compiler(seconds=0.5)
         built = []
 
         def run():
@@ -86,12 +78,11 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(built, ["halfwhole"] * 4)
-        self.assertEqual(calls.read_text(), "call\n")
+        self.assertEqual(self._calls(), 1)
         self.assertLen(self._libraries(), 1)
 
     def test_processes_build_once(self):
-        calls = self.folder / "calls"
-        self._compiler(_SLOW_COMPILER.format(calls=calls))
+        self._compiler(seconds=0.5)
         # The lock and the building alone, so that TensorFlow isn't loaded again.
         path = build.library_path()
         code = f"""
@@ -106,7 +97,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         """
         package = build._HERE.parents[1]
         (self.folder / "pipelines/reading/native").mkdir(parents=True)
-        for name in ("files.py", "reading/native/build.py"):
+        for name in ("files.py", "trust.py", "reading/native/build.py"):
             shutil.copy(package / name, self.folder / "pipelines" / name)
         command = [sys.executable, "-c", textwrap.dedent(code)]
         running = [
@@ -117,15 +108,68 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         ]
         built = [process.communicate()[0] for process in running]
         self.assertEqual(built, ["halfwhole\n"] * 3)
-        self.assertEqual(calls.read_text(), "call\n")
+        self.assertEqual(self._calls(), 1)
         self.assertLen(self._libraries(), 1)
 
     def test_what_is_there_is_not_built(self):
-        self._compiler("#!/bin/sh\nexit 1\n")
-        path = build.library_path()
-        path.parent.mkdir(parents=True)
-        path.write_text("built")
+        self._compiler()
+        path = build.build()
         self.assertEqual(build.build(), path)
+        self.assertEqual(self._calls(), 1)
+
+    def test_the_cache_is_private_whatever_the_umask(self):
+        self.addCleanup(os.umask, os.umask(0))
+        self._compiler()
+        path = build.build()
+        for entry in (self.cache, path, build.digest_path(path)):
+            self.assertEqual(stat.S_IMODE(entry.stat().st_mode), 0o700)
+        self.assertEqual(build.build(), path)
+        self.assertEqual(self._calls(), 1)
+
+    @parameterized.parameters(
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b"theirs"),
+        lambda path: path.chmod(0o777),
+        lambda path: (path.rename(f"{path}.elsewhere"), path.symlink_to("elsewhere")),
+        lambda path: build.digest_path(path).unlink(),
+        lambda path: build.digest_path(path).write_bytes(b"\xff"),
+        lambda path: build.digest_path(path).chmod(0o666),
+    )
+    def test_what_is_not_as_it_was_built_is_built_anew(self, harm):
+        self._compiler()
+        path = build.build()
+        harm(path)
+        self.assertEqual(build.build().read_text(), "halfwhole")
+        self.assertTrue(build.is_sound(path))
+        self.assertEqual(self._calls(), 2)
+
+    def test_a_library_of_another_user_is_built_anew(self):
+        if os.geteuid():
+            self.skipTest("only root gives files away")
+        self._compiler()
+        path = build.build()
+        os.chown(path, 12345, 12345)
+        self.assertFalse(build.is_sound(path))
+        build.build()
+        self.assertEqual(path.stat().st_uid, 0)
+
+    @parameterized.parameters(0o777, 0o770, 0o702)
+    def test_a_folder_that_others_write_to_is_refused(self, mode):
+        self.cache.mkdir()
+        self.cache.chmod(mode)
+        with self.assertRaisesRegex(
+            files.UserError, rf"alone .*{mode:04o}.*Set {build.CACHE_VARIABLE} to"
+        ):
+            build.build()
+        self.assertEmpty(list(self.cache.iterdir()))
+
+    def test_a_folder_of_another_user_is_refused(self):
+        if os.geteuid():
+            self.skipTest("only root gives folders away")
+        self.cache.mkdir(0o700)
+        os.chown(self.cache, 12345, 12345)
+        with self.assertRaisesRegex(files.UserError, "found owner 12345"):
+            build.build()
 
     def test_no_compiler(self):
         self._set(PATH="", CXX="")
@@ -151,12 +195,12 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
             build.build()
 
     def test_a_compiler_with_arguments(self):
-        path = self._compiler(_SLOW_COMPILER.format(calls=self.folder / "calls"))
+        path = self._compiler()
         self._set(CXX=f"env {path}")
         self.assertEqual(build.build().read_text(), "halfwhole")
 
     def test_an_interrupted_build_leaves_nothing(self):
-        self._compiler(_SLOW_COMPILER.format(calls=self.folder / "calls"))
+        self._compiler()
         with (
             mock.patch.object(os, "replace", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),

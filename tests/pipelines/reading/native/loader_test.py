@@ -7,6 +7,7 @@ import tensorflow as tf
 from pipelines import files
 from pipelines.reading import native
 from pipelines.reading.native import build, loader, op, twin
+from tests.pipelines.reading.native import build_fixtures
 
 
 class LoaderTest(tf.test.TestCase):
@@ -57,18 +58,25 @@ class LoaderTest(tf.test.TestCase):
             with self.assertRaisesRegex(files.UserError, "^Expected a C.*false[.]$"):
                 native.choose("true")
 
-    def test_a_damaged_library_is_named(self):
+    def test_a_library_that_does_not_load_is_named(self):
+        self._set(CXX=build_fixtures.compiler(self.create_tempdir().full_path))
+        name = build.library_path().name
+        with self.assertRaisesRegex(
+            files.UserError, rf"^Expected to load .*{name}.* Remove the file"
+        ):
+            loader.available(required=True)
+        with self.assertLogs(level=logging.WARNING):
+            self.assertFalse(loader.available())
+
+    def test_a_cache_of_others_is_not_loaded_from(self):
+        os.chmod(self.cache, 0o777)
         self._set()
-        path = build.library_path()
-        for content in (b"", b"no library", b"\x7fELF" + bytes(200)):
-            path.write_bytes(content)
-            self._forget()
-            with self.assertRaisesRegex(
-                files.UserError, rf"^Expected to load .*{path.name}.* Remove the file"
-            ):
+        build.library_path().write_bytes(b"theirs")
+        with mock.patch.object(tf, "load_op_library", side_effect=AssertionError):
+            with self.assertRaisesRegex(files.UserError, "mode 0777.*chmod 700"):
                 loader.available(required=True)
             with self.assertLogs(level=logging.WARNING):
-                self.assertFalse(loader.available())
+                self.assertIs(native.choose("auto"), twin)
 
 
 if __name__ == "__main__":
