@@ -4,11 +4,14 @@ Keys are flat, as TFDS writes them (`image`, `attributes/Smiling`,
 `landmarks/nose_x`, `identity/Identity_No`), plus `filename`, the example's key.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import attrs
 import tensorflow as tf
+from attrs import validators
 
+from pipelines import config as config_lib
 from pipelines import examples
 
 KEY_FEATURE, IMAGE_FEATURE = examples.KEY_FEATURE, examples.IMAGE_FEATURE
@@ -18,8 +21,18 @@ _STRING = tf.io.FixedLenFeature([], tf.string)
 _INTEGER = tf.io.FixedLenFeature([], tf.int64)
 
 
+# More than `pipelines.convert.images` decodes.
+_MAX_IMAGE_BYTES = 1 << 29
+
+
 def _tuple(value: Sequence) -> tuple:
     return tuple(value)
+
+
+def _check_shape(_, attribute, value: tuple) -> None:
+    if len(value) == 3 and min(value) >= 1 and math.prod(value) <= _MAX_IMAGE_BYTES:
+        return
+    raise ValueError(f"'{attribute.name}' isn't that of an image: {value}")
 
 
 @attrs.frozen
@@ -36,8 +49,10 @@ class RecordSpec:
         label_names: Names of the classes, empty where there are no labels.
     """
 
-    image_shape: tuple[int, int, int] = attrs.field(converter=_tuple)
-    encoding: str
+    image_shape: tuple[int, int, int] = attrs.field(
+        converter=_tuple, validator=_check_shape
+    )
+    encoding: str = attrs.field(validator=validators.in_(config_lib.ENCODINGS))
     attributes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
     landmarks: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
     identity: bool = False
@@ -102,10 +117,8 @@ def decode_image(spec: RecordSpec, data: tf.Tensor) -> tf.Tensor:
         image = tf.reshape(tf.io.decode_raw(data, tf.uint8), spec.image_shape)
     elif spec.encoding == "png":
         image = tf.io.decode_png(data, channels)
-    elif spec.encoding == "jpeg":
-        image = tf.io.decode_jpeg(data, channels, dct_method="INTEGER_ACCURATE")
     else:
-        raise ValueError(f"Unknown encoding {spec.encoding!r}.")
+        image = tf.io.decode_jpeg(data, channels, dct_method="INTEGER_ACCURATE")
     return tf.ensure_shape(image, spec.image_shape)
 
 

@@ -8,7 +8,6 @@ A converted directory holds, beside TFDS' own metadata,
 """
 
 import hashlib
-import io
 import json
 import os
 
@@ -16,7 +15,8 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import files, records
+from pipelines import config as config_lib
+from pipelines import documents, files, npy, records, settings, trust
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -25,6 +25,10 @@ SCHEMA_VERSION = 1
 # payload's checksum after it.
 RECORD_HEADER = 12
 RECORD_FOOTER = 4
+
+# Of the record index, in bytes: a row, and at least as much as stands before the rows.
+_ROW_BYTES = 3 * 8
+_MAX_HEADER = 1 << 10
 
 
 def shard_name(name: str, split: str, shard: int, num_shards: int) -> str:
@@ -42,8 +46,8 @@ class Shard:
     """One shard file as it should be; `sha256` is over the whole file."""
 
     file: str
-    num_examples: int
-    num_bytes: int
+    num_examples: int = attrs.field(validator=settings.not_negative)
+    num_bytes: int = attrs.field(validator=settings.not_negative)
     sha256: str
     first_key: str
     last_key: str
@@ -124,19 +128,13 @@ def load_manifest(data_dir: str) -> Manifest:
             "none. Make one with tools.convert_celeba, or mend --data_dir."
         )
     try:
-        with tf.io.gfile.GFile(path, "r") as file:
-            values = json.load(file)
-        version = values["schema_version"]
+        values = documents.read(path)
+        version = documents.build(dict, values).get("schema_version")
         if version == SCHEMA_VERSION:
-            values["record"] = records.RecordSpec(**values["record"])
-            values["splits"] = {
-                name: Split(
-                    **{**split, "shards": [Shard(**s) for s in split["shards"]]}
-                )
-                for name, split in values["splits"].items()
-            }
-            return Manifest(**values)
-    except (ValueError, KeyError, TypeError) as error:
+            manifest = documents.build(Manifest, values)
+            _check(data_dir, manifest)
+            return manifest
+    except (ValueError, OSError, tf.errors.OpError) as error:
         raise files.UserError(
             f"Expected a readable manifest in {path}, it is damaged ({error}). Convert "
             "again into an empty directory."
@@ -145,6 +143,28 @@ def load_manifest(data_dir: str) -> Manifest:
         f"Expected a manifest of schema version {SCHEMA_VERSION} in {path}, received "
         f"version {version}. Convert again, or use the package version that wrote it."
     )
+
+
+def _check(data_dir: str, manifest: Manifest) -> None:
+    """Raise a `ValueError` where names aren't those of `shard_name` or lead out."""
+    for name in (manifest.name, *manifest.splits):
+        if not trust.IDENTIFIER.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a data set or split")
+    for name, split in manifest.splits.items():
+        expected = [index_name(manifest.name, name)]
+        expected += [
+            shard_name(manifest.name, name, number, len(split.shards))
+            for number in range(len(split.shards))
+        ]
+        listed = [split.index, *(shard.file for shard in split.shards)]
+        for file, received in zip(expected, listed, strict=True):
+            if received != file:
+                raise ValueError(f"it lists the file {received!r} in place of {file}")
+            if trust.leads_out(data_dir, file):
+                raise ValueError(f"{file} is a link that leads out of the directory")
+    known = attrs.fields_dict(config_lib.ConvertConfig)
+    made = {name: v for name, v in manifest.settings.items() if name in known}
+    documents.build(config_lib.ConvertConfig, made, "settings")
 
 
 def load_index(data_dir: str, split: Split) -> np.ndarray:
@@ -159,16 +179,27 @@ def load_index(data_dir: str, split: Split) -> np.ndarray:
     path = os.path.join(data_dir, split.index)
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
-            data = file.read()
-        index = np.load(io.BytesIO(data))
-    except (tf.errors.OpError, ValueError, EOFError) as error:
+            data = file.read(_MAX_HEADER + _ROW_BYTES * split.num_examples)
+    except tf.errors.OpError as error:
         raise files.UserError(
             f"Expected the record index {path}, it can't be read. Bring it back, or "
             "convert again."
         ) from error
-    if hashlib.sha256(data).hexdigest() == split.index_sha256:
-        return index
-    raise files.UserError(
-        f"Expected the record index {path} as its manifest knows it, it was altered. "
-        "Bring it back, or convert again."
-    )
+    if hashlib.sha256(data).hexdigest() != split.index_sha256:
+        raise files.UserError(
+            f"Expected the record index {path} as its manifest knows it, it was "
+            "altered. Bring it back, or convert again."
+        )
+    try:
+        index = npy.read(data, (split.num_examples, 3), np.int64)
+    except ValueError as error:
+        raise files.UserError(
+            f"Expected int64 [{split.num_examples}, 3] in the record index {path}, "
+            f"received {error}. Convert again."
+        ) from error
+    if not np.all((index[:, 0] >= 0) & (index[:, 0] < len(split.shards))):
+        raise files.UserError(
+            f"Expected rows of shards 0 to {len(split.shards) - 1} in the record index "
+            f"{path}, received others. Convert again."
+        )
+    return index

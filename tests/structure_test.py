@@ -17,9 +17,9 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # stays in its room. A name is a folder, or a file at the package's top.
 _ORDER = {
     "pipelines": (
-        *("files", "trust", "settings", "config", "fingerprints", "duplicates"),
-        *("examples", "records", "shards", "verification", "reading", "convert"),
-        *("faces", "sources"),
+        *("files", "trust", "settings", "documents", "npy", "config", "fingerprints"),
+        *("duplicates", "examples", "records", "shards", "verification", "reading"),
+        *("convert", "faces", "sources"),
     ),
     "vae_prod": (
         *("core", "config", "optim", "model", "latent", "reporting", "training"),

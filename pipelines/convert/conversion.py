@@ -103,8 +103,11 @@ def convert_in(
 ) -> shards.Manifest:
     """Do what `convert` does, in workers that `workers.start` gave."""
     try:
-        entries = _write_shards(plan, out, run, on_progress)
-        return _finish(plan, out, entries)
+        if journal.Journal(out).is_new():
+            _check_room(plan, out)
+        with journal.Journal(out).held():
+            entries = _write_shards(plan, out, run, on_progress)
+            return _finish(plan, out, entries)
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(getattr(error, "message", error)).split())
         raise files.UserError(
@@ -140,10 +143,10 @@ def _write_shards(
 ) -> dict[tuple[str, int], journal.Entry]:
     """Write the shards that are missing; return the entries of all."""
     progress = journal.Journal(out)
-    if progress.is_new():
-        _check_room(plan, out)
     progress.begin(_job(plan))
-    entries = {shard: progress.load(*shard) for shard in plan.shards()}
+    entries = {
+        shard: progress.load(*shard, plan.file(*shard)) for shard in plan.shards()
+    }
     missing = [shard for shard, entry in entries.items() if entry is None]
     bad = [name for entry in entries.values() if entry for name in entry.bad_images]
     done = plan.num_images - sum(len(plan.positions(*shard)) for shard in missing)
@@ -234,8 +237,9 @@ def _finish(
     splits = {}
     for split in plan.borders:
         numbers = [number for other, number in plan.shards() if other == split]
+        rows = [progress.load_rows(split, n, entries[split, n]) for n in numbers]
         buffer = io.BytesIO()
-        np.save(buffer, np.concatenate([progress.load_rows(split, n) for n in numbers]))
+        np.save(buffer, np.concatenate(rows))
         name = shards.index_name(plan.source.name, split)
         files.write(os.path.join(out, name), buffer.getvalue())
         splits[split] = shards.Split(

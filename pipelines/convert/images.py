@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pipelines import config as config_lib
-from pipelines import files
+from pipelines import files, trust
 from pipelines.convert import jpeg_draft
 
 # Only formats Pillow decodes by itself: a file named .jpg can't start Ghostscript.
@@ -37,15 +37,20 @@ class ImageError(files.UserError):
     """An image that is damaged or of a kind that can't be read."""
 
 
-def _open(picture: Picture) -> Image.Image:
+@contextlib.contextmanager
+def _open(picture: Picture) -> Iterator[Image.Image]:
     """Open a picture without decoding it; raises whatever Pillow raises."""
     if isinstance(picture, np.ndarray):
         flat = picture.ndim == 3 and picture.shape[-1] == 1
-        return Image.fromarray(picture[..., 0] if flat else picture)
-    file = io.BytesIO(picture) if isinstance(picture, bytes) else picture
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file, formats=FORMATS)
+        yield Image.fromarray(picture[..., 0] if flat else picture)
+        return
+    is_path = isinstance(picture, str)
+    with trust.open_regular(picture) if is_path else io.BytesIO(picture) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(file, formats=FORMATS)
+        with image:
+            yield image
 
 
 def _describe(error: Exception) -> str:

@@ -2,21 +2,28 @@
 
 While a conversion runs, its output holds a folder `.progress` with
 
+    lock              held by the process that converts
     job.json          what is converted and how
     SPLIT-00000.npy   index rows of a finished shard
     SPLIT-00000.json  that shard's entry in the manifest, written last of all
     *.tmp             files being written
+
+An entry bears its own digest and those of the shard and its rows: where any of the
+three isn't as it was written, the shard is made again.
 """
 
+import contextlib
+import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
 
 import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import files, shards
+from pipelines import documents, files, npy, shards
 
 FOLDER = ".progress"
 
@@ -46,6 +53,15 @@ class Entry:
 
     shard: shards.Shard
     bad_images: tuple[str, ...] = attrs.field(converter=tuple)
+    rows_sha256: str = ""
+
+
+@attrs.frozen
+class _Kept:
+    """An entry on disk, with the sha256 of its JSON text."""
+
+    entry: Entry
+    sha256: str
 
 
 @attrs.frozen
@@ -57,6 +73,32 @@ class Journal:
     def path(self, *names: str) -> str:
         """Return the path of a file in the folder of the progress record."""
         return os.path.join(self.out, FOLDER, *names)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from converting into the same local folder.
+
+        Raises:
+            UserError: One does already.
+        """
+        if files.is_remote(self.out):
+            yield
+            return
+        self._make_folder()
+        refusal = (
+            f"Expected --out to be one conversion's alone, another process is writing "
+            f"to {self.out}; wait for it, or choose another --out."
+        )
+        with files.locked(self.path("lock"), refusal):
+            yield
+
+    def _make_folder(self) -> None:
+        if (others := self._listing() - {FOLDER}) and self.is_new():
+            raise files.UserError(
+                f"Expected --out to be a new or an empty folder, {self.out} holds "
+                f"{min(others)!r}; choose another --out."
+            )
+        tf.io.gfile.makedirs(self.path())
 
     def is_new(self) -> bool:
         """Say whether no conversion was begun here."""
@@ -73,21 +115,24 @@ class Journal:
         Raises:
             UserError: The folder holds another conversion or something else.
         """
-        others = self._listing() - {FOLDER}
+        self._make_folder()
         if not self.is_new():
-            with tf.io.gfile.GFile(self.path("job.json")) as file:
-                begun = json.load(file)
-            if others or begun == to_json(job):
+            begun = self._begun()
+            if self._listing() - {FOLDER} or begun == to_json(job):
                 refuse_other(self.out, begun, job)
                 return
-        if others:
-            raise files.UserError(
-                f"Expected --out to be a new or an empty folder, {self.out} holds "
-                f"{min(others)!r}; choose another --out."
-            )
-        tf.io.gfile.makedirs(self.path())
         text = json.dumps(job, indent=1)
         files.write(self.path("job.json"), text)
+
+    def _begun(self) -> dict:
+        path = self.path("job.json")
+        try:
+            return documents.build(dict, documents.read(path))
+        except (ValueError, OSError) as error:
+            raise files.UserError(
+                f"Expected in {path} what is converted, it is damaged ({error}); "
+                f"remove {self.out} and convert again."
+            ) from error
 
     def _listing(self) -> set[str]:
         if not tf.io.gfile.exists(self.out):
@@ -107,30 +152,53 @@ class Journal:
         np.save(buffer, rows)
         stem = self.path(f"{split}-{number:05d}")
         files.write(f"{stem}.npy", buffer.getvalue())
-        text = json.dumps(attrs.asdict(entry), indent=1)
+        entry = attrs.evolve(
+            entry, rows_sha256=hashlib.sha256(buffer.getbuffer()).hexdigest()
+        )
+        text = json.dumps(attrs.asdict(_Kept(entry, _digest(entry))), indent=1)
         files.write(f"{stem}.json", text)
 
-    def load(self, split: str, number: int) -> Entry | None:
-        """Return the entry of a finished shard that is still there, or None."""
+    def load(self, split: str, number: int, file: str) -> Entry | None:
+        """Return the entry of a finished shard that is still as it was, or None.
+
+        Args:
+            split: The shard's split.
+            number: Its number there.
+            file: Its name.
+        """
         path = self.path(f"{split}-{number:05d}.json")
         if not tf.io.gfile.exists(path):
             return None
-        with tf.io.gfile.GFile(path) as file:
-            values = json.load(file)
-        shard = shards.Shard(**values["shard"])
-        path = os.path.join(self.out, shard.file)
-        if not tf.io.gfile.exists(path):
+        try:
+            kept = documents.build(_Kept, documents.read(path))
+        except (ValueError, OSError, tf.errors.OpError):
             return None
-        whole = tf.io.gfile.stat(path).length == shard.num_bytes
-        return Entry(shard, values["bad_images"]) if whole else None
+        entry = kept.entry
+        whole = (
+            kept.sha256 == _digest(entry)
+            and entry.shard.file == file
+            and _is(os.path.join(self.out, file), entry.shard.sha256)
+            and _is(self.path(f"{split}-{number:05d}.npy"), entry.rows_sha256)
+        )
+        return entry if whole else None
 
-    def load_rows(self, split: str, number: int) -> np.ndarray:
+    def load_rows(self, split: str, number: int, entry: Entry) -> np.ndarray:
         """Return the index rows of a finished shard, int64 [num_examples, 3]."""
         path = self.path(f"{split}-{number:05d}.npy")
         with tf.io.gfile.GFile(path, "rb") as file:
-            return np.load(io.BytesIO(file.read()))
+            return npy.read(file.read(), (entry.shard.num_examples, 3), np.int64)
 
     def remove(self) -> None:
         """Remove the progress record of a conversion that is complete."""
         if tf.io.gfile.exists(self.path()):
             tf.io.gfile.rmtree(self.path())
+
+
+def _digest(entry: Entry) -> str:
+    text = json.dumps(attrs.asdict(entry), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is(path: str, sha256: str) -> bool:
+    """Say whether a file is there and as its digest says."""
+    return tf.io.gfile.exists(path) and files.sha256(path) == sha256

@@ -59,10 +59,11 @@ class Plan:
     def estimated_bytes(self) -> int:
         """Size of all shards in bytes, judged from the first images."""
         split, positions = next(iter(self.source.splits.items()))
-        sample = self.task(list(self.source.read(split, positions[:_SAMPLE_IMAGES])))
+        sample = self.source.read(split, positions[:_SAMPLE_IMAGES])
         sizes = [
             len(one.record) + shards.RECORD_HEADER + shards.RECORD_FOOTER
-            for one in sample
+            for item in sample
+            for one in self.task([item])
             if not one.error
         ]
         return round(self.num_images * float(np.mean(sizes or [0])))

@@ -4,7 +4,7 @@ Free of TensorFlow: worker processes unpickle items.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -41,6 +41,12 @@ class Stored:
     key: str
     picture: images.Picture
     annotations: Annotations = attrs.field(factory=dict)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the picture takes, about; of a path, as good as none."""
+        pixels = isinstance(self.picture, np.ndarray)
+        return self.picture.nbytes if pixels else len(self.picture)
 
     def load(self) -> tuple[images.Picture, Annotations]:
         """Return the picture and its annotations."""
@@ -88,7 +94,7 @@ class Source:
 
 
 def hash_splits(
-    keys: Sequence[str], ratios: Sequence[float], seed: int
+    keys: Iterable[str], ratios: Sequence[float], seed: int
 ) -> dict[str, np.ndarray]:
     """Assign keys to splits by a hash, so that each key's split is its own matter.
 
@@ -101,11 +107,13 @@ def hash_splits(
         Split name to ascending positions in `keys`; splits may be empty.
     """
     prefix = hashlib.sha256(f"{seed}:".encode())
-    hashes = np.empty(len(keys), np.uint64)
-    for position, key in enumerate(keys):
+
+    def hashed(key: str) -> int:
         digest = prefix.copy()
         digest.update(key.encode())
-        hashes[position] = int.from_bytes(digest.digest()[:8], "little")
+        return int.from_bytes(digest.digest()[:8], "little")
+
+    hashes = np.fromiter(map(hashed, keys), np.uint64)
     borders = np.cumsum(ratios)[:-1]
     return partition_splits(np.searchsorted(borders, hashes / 2.0**64, side="right"))
 

@@ -8,7 +8,6 @@ so that all that is left to the process that started them is to write these.
 import collections
 import contextlib
 import functools
-import itertools
 import multiprocessing
 import os
 import signal
@@ -116,8 +115,15 @@ def _follow_parent() -> None:
 
 
 def _chunks(stream: Iterable, chunk_size: int) -> Iterator[list]:
-    stream = iter(stream)
-    while chunk := list(itertools.islice(stream, chunk_size)):
+    """Yield lists of elements: as many as are asked for, fewer where they are large."""
+    chunk, num_bytes = [], 0
+    for element in stream:
+        chunk.append(element)
+        num_bytes += getattr(element, "num_bytes", 0)
+        if len(chunk) == chunk_size or num_bytes >= _CHUNK_BYTES:
+            yield chunk
+            chunk, num_bytes = [], 0
+    if chunk:
         yield chunk
 
 

@@ -1,10 +1,8 @@
 """Arrays of images in files, streamed row by row; no file is ever held whole."""
 
 import hashlib
+import math
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -13,17 +11,13 @@ import numpy as np
 
 from pipelines import files
 from pipelines.convert import source as source_lib
+from pipelines.sources import archives
 from pipelines.sources import request as request_lib
 
-# What reading a damaged file may raise.
-UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-)
+# Of an array: more than any file of MNIST's kind has, and what memory has room for,
+# some bytes of an image's place and dozens of images at a time.
+MAX_IMAGES = 10_000_000
+_MAX_IMAGE_BYTES = 1 << 24
 
 _SPLIT_WORDS = (
     ("validation", re.compile(r"(^|[-_.])val(id(ation)?)?([-_.]|$)")),
@@ -55,7 +49,7 @@ class Rows:
             UserError: The file ends early or is damaged.
         """
         row_shape = self.shape[1:]
-        num_bytes = int(np.prod(row_shape)) * self.dtype.itemsize
+        num_bytes = math.prod(row_shape) * self.dtype.itemsize
         try:
             with self.open() as file:
                 for _ in range(self.shape[0]):
@@ -63,7 +57,9 @@ class Rows:
                     if len(data) < num_bytes:
                         raise EOFError("it ends early")
                     yield np.frombuffer(data, self.dtype).reshape(row_shape)
-        except UNREADABLE as error:
+                if file.read(1):  # At the end, checksums are compared.
+                    raise ValueError("it goes on after the last row")
+        except archives.UNREADABLE as error:
             raise damaged(self.label, error) from error
 
 
@@ -108,6 +104,11 @@ def read_labels(labels: Rows, images: Rows) -> np.ndarray:
             f"Expected as many labels as images, {images.shape[0]}, received "
             f"{labels.shape[0]} in {labels.label}; fetch the files again."
         )
+    if labels.shape[1:] not in ((), (1,)):
+        raise files.UserError(
+            f"Expected one label for each image, received {list(labels.shape)} in "
+            f"{labels.label}; fetch the file again."
+        )
     flat = (int(row.reshape(-1)[0]) for row in labels.stream())
     values = np.fromiter(flat, np.int64, labels.shape[0])
     if values.size and not 0 <= values.min() <= values.max() < 2**20:
@@ -126,6 +127,13 @@ def _check_images(rows: Rows) -> None:
             "Expected images as uint8 [N, H, W] or [N, H, W, 1, 3 or 4], received "
             f"{rows.dtype} {list(shape)} in {rows.label}; scale to 0 to 255, put the "
             "channels last and save again."
+        )
+    num_bytes = math.prod(shape[1:])
+    if shape[0] > MAX_IMAGES or num_bytes > _MAX_IMAGE_BYTES:
+        raise files.UserError(
+            f"Expected at most {MAX_IMAGES:,} images of at most {_MAX_IMAGE_BYTES:,} "
+            f"bytes, received {shape[0]:,} of {num_bytes:,} in {rows.label}; convert "
+            "from a folder of images instead."
         )
 
 
@@ -161,7 +169,7 @@ def make_source(
             if split in images
         }
     else:
-        keys = [_key(None, position) for position in range(images[None].shape[0])]
+        keys = (_key(None, position) for position in range(images[None].shape[0]))
         splits = source_lib.hash_splits(
             keys, request.config.split_ratios, request.config.seed
         )

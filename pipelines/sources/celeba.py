@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -22,14 +23,20 @@ import numpy as np
 from pipelines import files
 from pipelines.convert import images
 from pipelines.convert import source as source_lib
+from pipelines.sources import archives, trees
 from pipelines.sources import request as request_lib
-from pipelines.sources import trees
 
 FOLDER = "img_align_celeba"
 PARTITION_FILE = "list_eval_partition.txt"
 IDENTITY_FILE = "identity_CelebA.txt"
 ATTRIBUTES_FILE = "list_attr_celeba.txt"
 LANDMARKS_FILE = "list_landmarks_align_celeba.txt"
+
+# CelebA's have at most 0.5 KB in a line and 40 columns.
+_MAX_LINE_BYTES = 1 << 14
+_MAX_COLUMNS = 256
+_COUNT = re.compile(r"[0-9]{1,12}")
+_LIMITS = np.iinfo(np.int32)
 
 
 @attrs.frozen
@@ -49,8 +56,14 @@ class Table:
 
 def _lines(file: io.BufferedIOBase, digest, path: str) -> Iterator[tuple[int, list]]:
     """Yield (line number, words) of the lines that hold any, hashing all of them."""
-    for number, line in enumerate(file, 1):
+    lines = iter(lambda: file.readline(_MAX_LINE_BYTES), b"")
+    for number, line in enumerate(lines, 1):
         digest.update(line)
+        if len(line) == _MAX_LINE_BYTES:
+            raise files.UserError(
+                f"Expected lines of less than {_MAX_LINE_BYTES:,} bytes in {path}, "
+                f"received more in line {number}; fetch the file again."
+            )
         try:
             words = line.decode("utf-8-sig").split()
         except UnicodeDecodeError as error:
@@ -65,23 +78,31 @@ def _lines(file: io.BufferedIOBase, digest, path: str) -> Iterator[tuple[int, li
 def _header(lines: Iterator[tuple[int, list]], path: str) -> tuple[int, tuple]:
     count = next(lines, (1, []))[1]
     columns = next(lines, (2, []))[1]
-    if len(count) != 1 or not count[0].isdigit() or not columns:
+    if len(count) != 1 or not _COUNT.fullmatch(count[0]) or not columns:
         raise files.UserError(
             f"Expected the number of rows and then the column names at the head of "
-            f"{path}, received {' '.join(count)!r}; fetch the file again."
+            f"{path}, received {' '.join(count)[:60]!r}; fetch the file again."
+        )
+    if len(set(columns)) < len(columns) or len(columns) > _MAX_COLUMNS:
+        raise files.UserError(
+            f"Expected at most {_MAX_COLUMNS} different names of columns in {path}, "
+            f"received {len(columns)}, {len(set(columns))} different; fetch the file "
+            "again."
         )
     return int(count[0]), tuple(columns)
 
 
 def _integers(words: Sequence[str], num: int, path: str, number: int) -> list[int]:
     try:
-        if len(words) == num:
-            return [int(word) for word in words]
+        values = [int(word) for word in words]
+        small = all(_LIMITS.min <= value <= _LIMITS.max for value in values)
+        if len(words) == num and small:
+            return values
     except ValueError:
         pass
     raise files.UserError(
         f"Expected {num} integer{'s' * (num > 1)} after the image's name in line "
-        f"{number} of {path}, received {' '.join(words)!r}; fetch the file again."
+        f"{number} of {path}, received {' '.join(words)[:60]!r}; fetch the file again."
     )
 
 
@@ -193,7 +214,13 @@ def _read_tables(tree: trees.Tree, rows: dict[str, int]) -> dict[str, Table]:
     for name, path in paths.items():
         header = name in (ATTRIBUTES_FILE, LANDMARKS_FILE)
         strict = name == PARTITION_FILE
-        tables[name] = read_table(tree, path, rows, header, strict)
+        try:
+            tables[name] = read_table(tree, path, rows, header, strict)
+        except archives.UNREADABLE as error:
+            raise files.UserError(
+                f"Expected a readable file {path}, it can't be read ({error}); fetch "
+                "it again."
+            ) from error
     if PARTITION_FILE in tables:
         _check_values(tables[PARTITION_FILE], paths[PARTITION_FILE], (0, 1, 2))
     if ATTRIBUTES_FILE in tables:

@@ -5,6 +5,7 @@ files' names and sizes.
 """
 
 import gzip
+import math
 import os
 import re
 import struct
@@ -12,15 +13,18 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pipelines import trust
 from pipelines.convert import source as source_lib
-from pipelines.sources import arrays
+from pipelines.sources import archives, arrays
 from pipelines.sources import request as request_lib
 
 _IMAGES = re.compile(r"images[-.]idx[34]-ubyte(\.gz)?$")
+_MAX_RANK = 4
 
 
 def _open_idx(path: str) -> BinaryIO:
-    return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+    file = trust.open_regular(path)
+    return gzip.open(file) if path.endswith(".gz") else file
 
 
 def _idx_rows(path: str) -> arrays.Rows:
@@ -28,10 +32,14 @@ def _idx_rows(path: str) -> arrays.Rows:
     try:
         with _open_idx(path) as file:
             zeros, kind, rank = struct.unpack(">HBB", file.read(4))
+            if zeros or kind != 8 or not 1 <= rank <= _MAX_RANK:
+                raise ValueError("no idx file of unsigned bytes")
             shape = struct.unpack(f">{rank}I", file.read(4 * rank))
-        if zeros or kind != 8:
-            raise ValueError("no idx file of unsigned bytes")
-    except arrays.UNREADABLE as error:
+        claimed, size = 4 + 4 * rank + math.prod(shape), os.path.getsize(path)
+        packed = path.endswith(".gz")
+        if claimed > (archives.inflated(size) if packed else size):
+            raise EOFError(f"it says {claimed:,} bytes, and has {size:,}")
+    except archives.UNREADABLE as error:
         raise arrays.damaged(path, error) from error
 
     def open_rows() -> BinaryIO:

@@ -5,41 +5,46 @@ The source digest covers the arrays' names, sizes and checksums.
 
 import os
 import re
-import zipfile
 from typing import BinaryIO
 
-import numpy as np
-
-from pipelines import files
+from pipelines import files, npy
 from pipelines.convert import source as source_lib
-from pipelines.sources import arrays
+from pipelines.sources import archives, arrays
 from pipelines.sources import request as request_lib
 
 
 def _read_header(
-    path: str, archive: zipfile.ZipFile, member: str
+    path: str, archive: archives.ZipFile, member: archives.Member
 ) -> arrays.Rows | None:
-    """Read the header of one array; None for what can't be streamed by rows."""
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    with archive.open(member) as file:
-        reader = readers.get(np.lib.format.read_magic(file))
-        if reader is None:
+    """Read the header of one array; None for what can't be streamed by rows.
+
+    Raises:
+        Those of `archives.UNREADABLE`: The member is damaged, or says that it has more
+            or less than it has.
+    """
+    if fault := archives.fault_of(member):
+        raise ValueError(f"it holds {member.filename}, {fault}")
+    with archives.open_member(archive, member.filename) as file:
+        try:
+            header = npy.read_header(file)
+        except ValueError:
             return None
-        shape, column_major, dtype = reader(file)
-        offset = file.tell()
-    if column_major or dtype.hasobject or not shape:
+    if header.column_major or not header.shape:
         return None
+    if header.num_bytes != member.file_size:
+        raise ValueError(
+            f"{member.filename} says {header.num_bytes:,} bytes, and has "
+            f"{member.file_size:,}"
+        )
 
     def open_rows() -> BinaryIO:
-        with zipfile.ZipFile(path) as archive:  # The open member outlives it.
-            file = archive.open(member)
-        file.read(offset)
+        with archives.open_zip(path) as archive:  # The open member outlives it.
+            file = archives.open_member(archive, member.filename)
+        file.read(header.offset)
         return file
 
-    return arrays.Rows(f"{path}: {member}", shape, dtype, open_rows)
+    label = f"{path}: {member.filename}"
+    return arrays.Rows(label, header.shape, header.dtype, open_rows)
 
 
 def recognises(request: request_lib.Request) -> bool:
@@ -56,12 +61,12 @@ def open_npz(request: request_lib.Request) -> source_lib.Source:
     """
     path, readable = request.source, {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with archives.open_zip(path) as archive:
             members = archive.infolist()
             for member in members:
-                if rows := _read_header(path, archive, member.filename):
+                if rows := _read_header(path, archive, member):
                     readable[member.filename.removesuffix(".npy")] = rows
-    except arrays.UNREADABLE as error:
+    except archives.UNREADABLE as error:
         raise arrays.damaged(path, error) from error
     images = {n: rows for n, rows in readable.items() if len(rows.shape) in (3, 4)}
     if not images:

@@ -5,6 +5,7 @@ its shards in examples and bytes.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -14,6 +15,8 @@ from pipelines.convert import source as source_lib
 from pipelines.sources import request as request_lib
 
 _PREFIX = "tfds:"
+# A record's framing and an image, in any of TFDS' forms of files.
+_LEAST_BYTES = 8
 
 
 def _open_builder(name: str, data_dir: str):
@@ -33,6 +36,18 @@ def _open_builder(name: str, data_dir: str):
             "with 'tfds build' or mend --tfds_data_dir."
         )
     return builder
+
+
+def _check_sizes(builder, sizes: Mapping[str, int]) -> None:
+    """Refuse what says that it has more examples than its files have room for."""
+    for split, size in sizes.items():
+        paths = builder.info.splits[split].filepaths
+        room = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+        if size * _LEAST_BYTES > room:
+            raise files.UserError(
+                f"Expected {size:,} examples in split {split} of {builder.data_dir}, "
+                f"found files of {room:,} bytes; prepare the data set again."
+            )
 
 
 def _is_image(feature) -> bool:
@@ -132,11 +147,12 @@ def open_prepared(request: request_lib.Request) -> source_lib.Source:
     image = _image_feature(name, features)
     columns = _columns(features)
     sizes = {s: i.num_examples for s, i in builder.info.splits.items()}
+    _check_sizes(builder, sizes)
     if len(sizes) > 1:
         splits = {split: np.arange(size) for split, size in sizes.items()}
     else:
         (size,) = sizes.values()
-        keys = [str(position) for position in range(size)]
+        keys = map(str, range(size))
         splits = source_lib.hash_splits(keys, config.split_ratios, config.seed)
 
     def read(split: str, positions: np.ndarray) -> Iterator[source_lib.Item]:

@@ -1,21 +1,19 @@
 """Folders and zip archives of files, read alike.
 
-Both list their files by relative path with `/`, hidden ones left out.
+Both list their regular files by relative path with `/`, hidden ones left out.
 """
 
-import io
 import os
 import posixpath
-import zipfile
-import zlib
 from typing import BinaryIO
 
 import attrs
 
-from pipelines import files
+from pipelines import files, trust
+from pipelines.sources import archives
 
-# More than any image below Pillow's limit needs; a zip bomb unpacks to more.
-_MAX_PICTURE_BYTES = 1 << 30
+# More than any image of a face needs; several are in memory at a time.
+_MAX_PICTURE_BYTES = 1 << 26
 
 
 def _is_hidden(name: str) -> bool:
@@ -43,7 +41,7 @@ class Folder:
             for name in names:
                 path = posixpath.normpath(posixpath.join(inner, name))
                 if not _is_hidden(path):
-                    sizes[path] = _size(os.path.join(folder, name))
+                    sizes[_checked(path)] = _size(os.path.join(folder, name))
         return dict(sorted(sizes.items()))
 
     def fingerprint(self, name: str) -> str:
@@ -55,8 +53,8 @@ class Folder:
         return os.path.join(self.root, *name.split("/"))
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file for reading."""
-        return open(self.picture(name), "rb")
+        """Open a file for reading; raises those of `archives.UNREADABLE`."""
+        return trust.open_regular(self.picture(name))
 
 
 def _refuse(error: OSError) -> None:
@@ -64,6 +62,18 @@ def _refuse(error: OSError) -> None:
         f"Expected a readable folder, received {error.filename} ({error.strerror}); "
         "mend its permissions."
     )
+
+
+def _checked(path: str) -> str:
+    """Return a path that can be a key; names in other encodings than UTF-8 can't."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        shown = path.encode(errors="surrogateescape").decode(errors="replace")
+        raise files.UserError(
+            f"Expected names of files in UTF-8, received {shown!r}; rename it."
+        ) from error
+    return path
 
 
 def _size(path: str) -> int:
@@ -76,14 +86,14 @@ class Archive:
     """A zip archive, read in place; nothing is ever extracted."""
 
     root: str
-    _file: zipfile.ZipFile = attrs.field(init=False)
+    _file: archives.ZipFile = attrs.field(init=False)
     sizes: dict[str, int] = attrs.field(init=False)
 
     @_file.default
-    def _open_file(self) -> zipfile.ZipFile:
+    def _open_file(self) -> archives.ZipFile:
         try:
-            return zipfile.ZipFile(self.root)
-        except (OSError, zipfile.BadZipFile) as error:
+            return archives.open_zip(self.root)
+        except archives.UNREADABLE as error:
             raise files.UserError(
                 f"Expected a readable zip archive, received {self.root} ({error}); "
                 "fetch it again."
@@ -94,14 +104,19 @@ class Archive:
         sizes = {}
         for member in self._file.infolist():
             name = member.filename
-            if _escapes(name) or member.flag_bits & 1:
+            if _escapes(name):
                 raise files.UserError(
                     "Expected a zip archive of plain files inside its own folder, "
-                    f"received {self.root} with the member {name!r}; it is unsafe or "
-                    "encrypted, so pack the archive again without it."
+                    f"received {self.root} with the member {name!r}; it is unsafe, so "
+                    "pack the archive again without it."
                 )
             if member.is_dir() or _is_hidden(name):
                 continue
+            if fault := archives.fault_of(member):
+                raise files.UserError(
+                    f"Expected a zip archive whose members are stored or deflated, "
+                    f"received {self.root} with {name!r}, {fault}; pack it again."
+                )
             if name in sizes:
                 raise files.UserError(
                     f"Expected every name once, received {self.root} with two members "
@@ -120,12 +135,12 @@ class Archive:
             return b""
         try:
             return self._file.read(name)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError):
+        except archives.UNREADABLE:
             return b""
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file for reading."""
-        return io.BufferedReader(self._file.open(name))
+        """Open a file for reading; raises those of `archives.UNREADABLE`."""
+        return archives.open_member(self._file, name)
 
 
 def _escapes(name: str) -> bool:

@@ -233,7 +233,7 @@ class ImagesTest(tf.test.TestCase):
             (
                 (["../a.jpg"], "member '../a.jpg'"),
                 (["/a.jpg"], "member '/a.jpg'"),
-                (["x/..\\a.jpg"], "unsafe or encrypted"),
+                (["x/..\\a.jpg"], "it is unsafe"),
                 (["a.jpg", "a.jpg"], "two members 'a.jpg'"),
             )
         ):
@@ -343,9 +343,8 @@ class ArraysTest(parameterized.TestCase, tf.test.TestCase):
         _write_idx(path, _pixels(6))
         with open(path, "rb+") as file:
             file.truncate(100)
-        source = sources.open_source(path, _CONFIG)
-        with self.assertRaisesRegex(files.UserError, "damaged .it ends early"):
-            _keys(source)
+        with self.assertRaisesRegex(files.UserError, "says 136 bytes, and has 100"):
+            sources.open_source(path, _CONFIG)
 
 
 class BuiltInTest(tf.test.TestCase):

@@ -1,0 +1,62 @@
+"""Zip archives and their members, of which nothing is believed that can be checked.
+
+Members are stored or deflated: other methods take memory as the archive says.
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from typing import BinaryIO
+
+from pipelines import trust
+
+ZipFile, Member = zipfile.ZipFile, zipfile.ZipInfo
+# What reading a damaged file may raise. RuntimeError: of an encrypted member, or
+# NotImplementedError of a form that isn't known.
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+# Deflate makes at most 1,032 bytes of one (RFC 1951: 258 bytes of two bits).
+_MOST_FROM_ONE = 1032
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def open_zip(path: str) -> ZipFile:
+    """Open an archive.
+
+    Raises:
+        Those of `UNREADABLE`: It is none, or damaged.
+    """
+    return zipfile.ZipFile(trust.open_regular(path))
+
+
+def fault_of(member: Member) -> str:
+    """Say why a member can't be read, or that its claimed size can't be; or nothing."""
+    if member.flag_bits & 1:
+        return "which is encrypted"
+    if member.compress_type not in _METHODS:
+        return f"which is packed by method {member.compress_type}"
+    if member.file_size > inflated(member.compress_size):
+        return f"which can't have {member.file_size:,} bytes"
+    return ""
+
+
+def inflated(num_bytes: int) -> int:
+    """Return how many bytes deflate makes of some, at most."""
+    return (num_bytes + 1) * _MOST_FROM_ONE
+
+
+def open_member(archive: ZipFile, name: str) -> BinaryIO:
+    """Open a member for reading; its checksum is compared at its end.
+
+    Raises:
+        Those of `UNREADABLE`: It is damaged.
+    """
+    return io.BufferedReader(archive.open(name))
