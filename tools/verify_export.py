@@ -120,7 +120,8 @@ def _play(job: dict, folder: str) -> dict:
     with open(path, "w") as file:
         json.dump(job, file)
     said = os.path.join(folder, "stderr")
-    command = [sys.executable, "-c", _ALONE, replay.__file__, path]
+    # -P: modules that lie in the current folder are none of TensorFlow's.
+    command = [sys.executable, "-P", "-c", _ALONE, replay.__file__, path]
     with progress.Progress("trials") as show, open(said, "wb") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)
         for line in process.stdout:

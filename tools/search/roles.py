@@ -8,7 +8,14 @@ from tools.search import search_directory, trial_runs
 from tools.search import workers as workers_lib
 from vae_prod.training import stopping
 from vae_prod.tuning import chief as chief_lib
-from vae_prod.tuning import chief_client, leaderboard, oracles, trials_table, worker
+from vae_prod.tuning import (
+    chief_client,
+    chief_token,
+    leaderboard,
+    oracles,
+    trials_table,
+    worker,
+)
 
 
 class Stopped(Exception):
@@ -53,7 +60,8 @@ def work(search: search_directory.Search, timeout: float) -> None:
     address = (
         f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
     )
-    client = chief_client.connect(address, timeout)
+    token = chief_token.read(search.directory)
+    client = chief_client.connect(address, timeout, token)
     try:
         with chief_client.reaching(address):
             worker.work(
@@ -91,7 +99,8 @@ def lead(
         oracle.release(
             [name for name in oracle.ongoing_trials if name not in local_names]
         )
-    chief = chief_lib.Chief(oracle, host, port, timeout)
+    token = chief_token.make(search.directory)
+    chief = chief_lib.Chief(oracle, host, port, timeout, token)
     print(f"chief at {host}:{chief.port}", flush=True)
     table = _Table(search, oracle)
     local = None

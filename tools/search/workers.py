@@ -10,6 +10,7 @@ import time
 
 import tensorflow as tf
 
+import tools
 from pipelines import files
 from tools import program
 
@@ -17,6 +18,9 @@ PARENT = "VAE_PROD_PARENT"
 # Restarts of a worker without a trial ended between them, after which it is given up.
 _MOST_RESTARTS = 10
 _STOP_SECONDS = 60
+# This package's code, whatever the current folder holds (-P leaves that out).
+_PYTHON = (sys.executable, "-P")
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(tools.__file__)))
 _TOLD = re.compile(r"^error: (.*)", re.MULTILINE)
 
 
@@ -52,11 +56,13 @@ class Workers:
         return os.path.join(self._directory, "workers", f"{name}.log")
 
     def _start(self, name: str) -> subprocess.Popen:
+        path = os.environ.get("PYTHONPATH", "")
         environment = os.environ | {
             "KERASTUNER_TUNER_ID": name,
             "KERASTUNER_ORACLE_IP": "127.0.0.1",
             "KERASTUNER_ORACLE_PORT": str(self._port),
             PARENT: str(os.getpid()),
+            "PYTHONPATH": os.pathsep.join(filter(None, (_ROOT, path))),
         }
         if self._gpus:
             number = names(len(self._restarts)).index(name)
@@ -64,7 +70,7 @@ class Workers:
         flagfile = os.path.join(self._directory, "flags.txt")
         with open(self._log(name), "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "tools.tune", f"--flagfile={flagfile}"],
+                [*_PYTHON, "-m", "tools.tune", f"--flagfile={flagfile}"],
                 env=environment,
                 stdout=log,
                 stderr=log,

@@ -14,6 +14,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief
 
 from pipelines import files
+from vae_prod.tuning import chief_token
 
 _POLL_SECONDS = 0.5
 
@@ -35,16 +36,24 @@ class _Servicer(oracle_chief.OracleServicer):
         return response
 
     def GetTrial(self, request, context):  # noqa: N802
+        self._known(request.trial_id, context)
         for worker, trial in list(self.oracle.ongoing_trials.items()):
             if trial.trial_id == request.trial_id:
                 self.heard[worker] = time.monotonic()
         return self._answer(super().GetTrial, request, context)
 
     def UpdateTrial(self, request, context):  # noqa: N802
+        self._known(request.trial_id, context)
         return self._answer(super().UpdateTrial, request, context)
 
     def EndTrial(self, request, context):  # noqa: N802
+        self._known(request.trial.trial_id, context)
         return self._answer(super().EndTrial, request, context)
+
+    def _known(self, trial_id, context):
+        """End a call that asks for a trial there isn't; the search goes on."""
+        if trial_id not in self.oracle.trials:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such trial")
 
     def _answer(self, method, request, context):
         try:
@@ -63,6 +72,7 @@ class Chief:
         port: The port; 0: a free one.
         timeout: Seconds without a sign of life after which a worker is gone, and a
             search without workers ends.
+        token: What workers must know.
 
     Attributes:
         port: The port that it listens at.
@@ -71,7 +81,7 @@ class Chief:
         UserError: The port can't be had.
     """
 
-    def __init__(self, oracle, host: str, port: int, timeout: float):
+    def __init__(self, oracle, host: str, port: int, timeout: float, token: str):
         self._oracle = oracle
         self._timeout = timeout
         self._servicer = _Servicer(oracle)
@@ -79,6 +89,7 @@ class Chief:
         # a port in use is refused, not shared.
         self._server = grpc.server(
             futures.ThreadPoolExecutor(max_workers=1),
+            interceptors=[chief_token.Guard(token)],
             options=[("grpc.so_reuseport", 0)],
         )
         protos.get_service_grpc().add_OracleServicer_to_server(

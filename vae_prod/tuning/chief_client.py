@@ -5,24 +5,29 @@ import threading
 from collections.abc import Iterator
 
 import grpc
+from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_client
 
 from pipelines import files
+from vae_prod.tuning import chief_token
 
 _BEATS_PER_TIMEOUT = 6
+# A proxy of the web (http_proxy) doesn't reach a chief.
+_DIRECT = [("grpc.enable_http_proxy", 0)]
 
 
-def connect(address: str, timeout: float) -> oracle_client.OracleClient:
+def connect(address: str, timeout: float, token: str) -> oracle_client.OracleClient:
     """Connect a worker to the chief that KerasTuner's environment variables name.
 
     Args:
         address: The same as host:port, for people.
         timeout: Seconds to wait for the chief, now and at each later call.
+        token: The search's.
 
     Raises:
         UserError: There is no chief.
     """
-    channel = grpc.insecure_channel(address)
+    channel = grpc.insecure_channel(address, _DIRECT)
     try:
         grpc.channel_ready_future(channel).result(timeout=timeout)
     except grpc.FutureTimeoutError as error:
@@ -31,10 +36,11 @@ def connect(address: str, timeout: float) -> oracle_client.OracleClient:
             "one there (KERASTUNER_TUNER_ID=chief), or mend KERASTUNER_ORACLE_IP and "
             "KERASTUNER_ORACLE_PORT."
         ) from error
-    finally:
-        channel.close()
     oracle_client.TIMEOUT = timeout
-    return oracle_client.OracleClient(None)
+    client = oracle_client.OracleClient(None)
+    channel = grpc.intercept_channel(channel, chief_token.Bearer(token))
+    client.stub = protos.get_service_grpc().OracleStub(channel)
+    return client
 
 
 @contextlib.contextmanager
@@ -64,6 +70,12 @@ def reaching(address: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            raise files.UserError(
+                f"Expected the chief at {address} to be that of this search, it knows "
+                "another token. Mend --search_dir, KERASTUNER_ORACLE_IP or "
+                "KERASTUNER_ORACLE_PORT."
+            ) from error
         raise files.UserError(
             f"Expected an answer of the chief at {address}, got {error.code().name}. "
             "Start it again with the same command, then this worker."

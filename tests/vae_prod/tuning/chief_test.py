@@ -3,17 +3,20 @@
 import contextlib
 import os
 import socket
+import stat
 import threading
 from unittest import mock
 
+import grpc
 import keras_tuner
 import tensorflow as tf
+from absl.testing import parameterized
 from tensorboard.backend.event_processing import event_accumulator
 
 from pipelines import files
 from vae_prod import config as config_lib
 from vae_prod.tuning import chief as chief_lib
-from vae_prod.tuning import chief_client, oracles, trials, worker
+from vae_prod.tuning import chief_client, chief_token, oracles, trials, worker
 
 _SEARCH = config_lib.SearchConfig(
     tuner="random",
@@ -25,11 +28,14 @@ _SEARCH = config_lib.SearchConfig(
 )
 
 
+_TOKEN = "secret"
+
+
 class _Gone(Exception):
     pass
 
 
-class ChiefTest(tf.test.TestCase):
+class ChiefTest(tf.test.TestCase, parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.directory = self.create_tempdir().full_path
@@ -42,7 +48,8 @@ class ChiefTest(tf.test.TestCase):
         return oracles.make(_SEARCH, hp, 1, self.directory)
 
     def _chief(self, timeout=30.0):
-        chief = chief_lib.Chief(self._oracle(), "127.0.0.1", 0, timeout)
+        self.oracle = self._oracle()
+        chief = chief_lib.Chief(self.oracle, "127.0.0.1", 0, timeout, _TOKEN)
         self.addCleanup(chief.stop)
         return chief
 
@@ -50,14 +57,17 @@ class ChiefTest(tf.test.TestCase):
         self.ran.append(plan.trial)
         return {"frechet": plan.values["fact"], "elbo": None}
 
-    def _work(self, port, name, run=None, timeout=30.0):
+    def _client(self, port, name="worker_0", timeout=30.0, token=_TOKEN):
         variables = {
             "KERASTUNER_TUNER_ID": name,
             "KERASTUNER_ORACLE_IP": "127.0.0.1",
             "KERASTUNER_ORACLE_PORT": str(port),
         }
         with mock.patch.dict(os.environ, variables):
-            client = chief_client.connect(f"127.0.0.1:{port}", timeout)
+            return chief_client.connect(f"127.0.0.1:{port}", timeout, token)
+
+    def _work(self, port, name, run=None, timeout=30.0):
+        client = self._client(port, name, timeout)
 
         def work():
             with contextlib.suppress(_Gone):
@@ -142,7 +152,7 @@ class ChiefTest(tf.test.TestCase):
     def test_a_port_in_use_is_refused(self):
         chief = self._chief()
         with self.assertRaisesRegex(files.UserError, "in use"):
-            chief_lib.Chief(self._oracle(), "127.0.0.1", chief.port, 1.0)
+            chief_lib.Chief(self._oracle(), "127.0.0.1", chief.port, 1.0, _TOKEN)
 
     def test_no_chief(self):
         with socket.socket() as free:
@@ -150,6 +160,69 @@ class ChiefTest(tf.test.TestCase):
             port = free.getsockname()[1]
         with self.assertRaisesRegex(files.UserError, "none answered within 0.3 s"):
             self._work(port, "worker_0", timeout=0.3)
+
+    @parameterized.parameters("", "secre", "another", "secret ")
+    def test_who_lacks_the_token_is_refused_and_the_search_goes_on(self, token):
+        chief = self._chief()
+        stranger = self._client(chief.port, token=token)
+        trial = keras_tuner.engine.trial.Trial(self.oracle.hyperparameters)
+        for call in (
+            stranger.get_space,
+            lambda: stranger.update_space(self.oracle.hyperparameters),
+            lambda: stranger.create_trial("worker_0"),
+            lambda: stranger.get_trial("0"),
+            lambda: stranger.update_trial("0", {}),
+            lambda: stranger.end_trial(trial),
+            stranger.get_best_trials,
+        ):
+            with (
+                self.assertRaisesRegex(files.UserError, "it knows another token"),
+                chief_client.reaching("there"),
+            ):
+                call()
+        self.assertEmpty(self.oracle.trials)
+        self.assertIsNone(chief._servicer.error)
+
+    def test_an_unknown_trial_is_not_found_and_the_search_goes_on(self):
+        chief = self._chief()
+        client = self._client(chief.port)
+        trial = keras_tuner.engine.trial.Trial(self.oracle.hyperparameters, "nope")
+        for call in (
+            lambda: client.get_trial("nope"),
+            lambda: client.update_trial("nope", {}),
+            lambda: client.end_trial(trial),
+        ):
+            with self.assertRaisesRegex(grpc.RpcError, "NOT_FOUND"):
+                call()
+        thread = self._work(chief.port, "worker_1")
+        chief.wait()
+        thread.join()
+        self.assertLen(self._completed(), 6)
+
+    def test_listens_at_the_address_asked_for_alone(self):
+        port = self._chief().port
+        with socket.create_connection(("127.0.0.1", port)):
+            pass
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port))
+
+    def test_a_proxy_does_not_hide_it(self):
+        port = self._chief().port
+        proxy = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}
+        with mock.patch.dict(os.environ, proxy):
+            client = self._client(port, timeout=5.0)
+            self.assertEqual(client.create_trial("worker_0").trial_id, "0")
+
+    def test_the_token_is_in_the_search_directory(self):
+        with self.assertRaisesRegex(files.UserError, "Start the chief first"):
+            chief_token.read(self.directory)
+        token = chief_token.make(self.directory)
+        path = os.path.join(self.directory, "token")
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        self.assertEqual(chief_token.make(self.directory), token)
+        self.assertEqual(chief_token.read(self.directory), token)
+        os.chmod(path, 0o666)  # Anyone may have written it.
+        self.assertNotEqual(chief_token.make(self.directory), token)
 
     def test_what_watch_raises_ends_the_wait(self):
         def watch():
