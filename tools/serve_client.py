@@ -32,6 +32,10 @@ _SIGNATURES = {
     "interpolate": "interpolate_jpeg_png",
     "edit": "edit_jpeg_png",
 }
+_POINT = {"z_mean", "z_log_var"}
+_PNG = b"\x89PNG\r\n\x1a\n"
+# The largest float32, about: also tells NaN and infinite numbers.
+_MOST = 3.5e38
 # Up to this many requests there is no progress to show.
 _FEW = 3
 
@@ -129,12 +133,11 @@ def _read(path: str) -> bytes:
 def _print_status(model: str, server: rest_client.Server) -> None:
     versions = sorted(server.status().items(), reverse=True)
     states = ", ".join(f"version {number} {state}" for number, state in versions)
+    signatures = server.signatures()
     print(f"{model}: {states}")
-    for name, signature in sorted(server.signatures().items()):
+    for name, signature in sorted(signatures.items()):
         if not name.startswith("__"):
-            inputs, outputs = (
-                ", ".join(sorted(signature[end])) for end in ("inputs", "outputs")
-            )
+            inputs, outputs = (", ".join(signature[e]) for e in ("inputs", "outputs"))
             print(f"  {name}: {inputs} -> {outputs}")
 
 
@@ -180,6 +183,8 @@ def _keep_pictures(values, answers: Iterable[tuple[str, bytes]]) -> int:
     """Write a PNG file for each answer; return how many."""
     count = 0
     for name, png in answers:
+        if not isinstance(png, bytes) or not png.startswith(_PNG):
+            raise _other_form(values, name, "a PNG file")
         path = os.path.join(values.out, f"{values.action}_{name}.png")
         files.write(path, png)
         count += 1
@@ -194,9 +199,25 @@ def _keep_encodings(values, answers: Iterable[tuple[str, object]]) -> int:
         for name, point in answers:
             # An autoencoder has the one output, without its name.
             point = point if isinstance(point, dict) else {"z_mean": point}
+            if not point.keys() <= _POINT or not all(map(_is_point, point.values())):
+                raise _other_form(values, name, "lists of finite numbers")
             file.write(json.dumps({"image": name, **point}) + "\n")
             count += 1
     return count
+
+
+def _is_point(value: object) -> bool:
+    is_list = isinstance(value, list)
+    return is_list and all(
+        isinstance(n, int | float) and -_MOST < n < _MOST for n in value
+    )
+
+
+def _other_form(values, name: str, expected: str) -> files.UserError:
+    return files.UserError(
+        f"Expected {expected} from {values.server} for {name}, received something "
+        "else. Mend --server, --model or --version: it takes an export of this package."
+    )
 
 
 def run():

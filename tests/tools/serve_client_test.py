@@ -372,7 +372,7 @@ class AnswersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertRegex(printed, f"^error: .*{message}")
 
     def test_rows_go_in_batches_with_progress(self):
-        png = {"b64": "aW1hZ2U="}
+        png = {"b64": "iVBORw0KGgo="}
         answers = [
             (200, json.dumps({"predictions": [png] * n}).encode()) for n in (2, 2, 2, 1)
         ]

@@ -63,6 +63,7 @@ def gather(
         _vectors(values.run_dir, digest, left_out),
         values.sharpness,
         values.max_batch,
+        pictures.Limits(values.max_pixels, values.max_request_pixels),
     )
     evaluations = _evaluations(values.run_dir, digest, left_out)
     facts = card.Facts(

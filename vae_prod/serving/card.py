@@ -59,7 +59,9 @@ def text(facts: Facts, description: description_lib.Description) -> str:
         *_names(description),
         "## Errors",
         "A request is refused whole, with a sentence that names the input: bytes that "
-        "are no JPEG or PNG or are damaged, rows of a wrong shape, no row or more than "
+        "are no JPEG or PNG or are damaged, pictures of more than "
+        f"{description.max_pixels:,} pixels or {description.max_request_pixels:,} in a "
+        "request, rows of a wrong shape, no row or more than "
         f"{description.max_batch}, numbers that are NaN, infinite or outside their "
         "range, unknown names. The process goes on. Where a server batches requests of "
         "several clients, those in the same batch fail with it: see the README on how "

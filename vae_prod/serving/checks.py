@@ -45,7 +45,7 @@ def row_shape(name: str, tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 def finite(name: str, tensor: tf.Tensor) -> tf.Tensor:
     """Check that no number is NaN or infinite."""
     fine = tf.reduce_all(tf.math.is_finite(tensor))
-    wrong = _first_row(~tf.math.is_finite(tensor))
+    wrong = first_row(~tf.math.is_finite(tensor))
     text = f"{name}: expected finite numbers, got NaN or infinite ones in row"
     return tied(tensor, fine, text, wrong)
 
@@ -54,7 +54,7 @@ def unit_range(name: str, tensor: tf.Tensor) -> tf.Tensor:
     """Check that all numbers are in [0, 1]; NaN isn't."""
     fine = (tensor >= 0.0) & (tensor <= 1.0)
     text = f"{name}: expected numbers in [0, 1] (uint8 / 255), got others in row"
-    wrong = _first_row(~fine)
+    wrong = first_row(~fine)
     return tied(tensor, tf.reduce_all(fine), text, wrong)
 
 
@@ -62,7 +62,7 @@ def not_negative(name: str, tensor: tf.Tensor) -> tf.Tensor:
     """Check that all numbers are finite and not negative."""
     fine = tf.math.is_finite(tensor) & (tensor >= 0.0)
     text = f"{name}: expected finite numbers of at least 0, got others in row"
-    return tied(tensor, tf.reduce_all(fine), text, _first_row(~fine))
+    return tied(tensor, tf.reduce_all(fine), text, first_row(~fine))
 
 
 def one_of(name: str, tensor: tf.Tensor, known: Sequence[str]) -> tf.Tensor:
@@ -80,11 +80,11 @@ def one_of(name: str, tensor: tf.Tensor, known: Sequence[str]) -> tf.Tensor:
     is_known = tf.reduce_any(matches, axis=1)
     text = f"{name}: expected one of {', '.join(known)}; got"
     number = tf.argmax(tf.cast(matches, tf.int32), axis=1, output_type=tf.int32)
-    wrong = tf.gather(tensor, _first_row(~is_known))
+    wrong = tf.gather(tensor, first_row(~is_known))
     return tied(number, tf.reduce_all(is_known), text, wrong)
 
 
-def _first_row(wrong: tf.Tensor) -> tf.Tensor:
+def first_row(wrong: tf.Tensor) -> tf.Tensor:
     """Return the first row with something wrong, int32 []; 0 where nothing is."""
     by_row = tf.reduce_any(tf.reshape(wrong, [tf.shape(wrong)[0], -1]), axis=1)
     return tf.argmax(tf.cast(by_row, tf.int32), output_type=tf.int32)

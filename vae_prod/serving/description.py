@@ -29,6 +29,8 @@ class Description:
             `pictures.Preparation`.
         sharpness: Factor by which PNG files are sharpened.
         max_batch: Rows of a request at most.
+        max_pixels: Pixels of a picture at most.
+        max_request_pixels: Pixels of a request's pictures at most.
         variance: sigma^2 of a likelihood that has one; null for others.
         weights_digest: sha256 of the model's weights, the same as of the run's.
         data_digest: sha256 of the manifest it was trained on.
@@ -45,6 +47,8 @@ class Description:
     preparation: dict
     sharpness: float
     max_batch: int
+    max_pixels: int
+    max_request_pixels: int
     variance: float | None
     weights_digest: str
     data_digest: str

@@ -94,6 +94,8 @@ def _description(
         preparation=attrs.asdict(extras.preparation),
         sharpness=extras.sharpness,
         max_batch=extras.max_batch,
+        max_pixels=extras.limits.image,
+        max_request_pixels=extras.limits.request,
         variance=model_codec.variance,
         weights_digest=model_codec.weights_digest(),
         data_digest=data_digest,

@@ -24,6 +24,7 @@ class Extras:
         vectors: Attributes' vectors by name, float32 [z_dim].
         sharpness: Factor by which PNG files are sharpened; 1: they aren't.
         max_batch: Rows of a request at most.
+        limits: Pixels of pictures at most.
     """
 
     preparation: pictures.Preparation
@@ -31,6 +32,7 @@ class Extras:
     vectors: Mapping[str, np.ndarray] = attrs.field(factory=dict)
     sharpness: float = 1.0
     max_batch: int = 256
+    limits: pictures.Limits = pictures.DEFAULT_LIMITS
 
 
 class Functions:
@@ -149,4 +151,4 @@ class Functions:
 
     def from_files(self, name: str, contents: tf.Tensor) -> tf.Tensor:
         """Decode files to images as training prepared them."""
-        return self._preparation(name, self._rows(name, contents))
+        return self._preparation(name, self._rows(name, contents), self.extras.limits)

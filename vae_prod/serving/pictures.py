@@ -9,8 +9,6 @@ import tensorflow as tf
 
 from vae_prod.serving import checks, resampling
 
-# Larger pictures are refused before they are decoded.
-MAX_PIXELS = 2**25
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # Bytes to the end of a PNG file's first chunk, which gives its size.
 _PNG_HEADER = 33
@@ -18,6 +16,26 @@ _PNG_HEADER = 33
 _EXIF_WITHIN = 2**17
 _EXIF = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112
+
+
+# Pictures of a request that are decoded at the same time.
+_AT_A_TIME = 4
+
+
+@attrs.frozen
+class Limits:
+    """Pixels that are decoded at most; more are refused by what headers say.
+
+    Attributes:
+        image: Of a picture.
+        request: Of all pictures of a request.
+    """
+
+    image: int = 4_000_000
+    request: int = 64_000_000
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @attrs.frozen
@@ -39,29 +57,39 @@ class Preparation:
     pad: bool
     resample: str
 
-    def __call__(self, name: str, contents: tf.Tensor) -> tf.Tensor:
+    def __call__(
+        self,
+        name: str,
+        contents: tf.Tensor,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> tf.Tensor:
         """Make the model's images of JPEG and PNG files.
 
         Args:
             name: Of the input, for messages.
             contents: string [B].
+            limits: On their pixels.
 
         Returns:
             float32 [B, height, width, channels] in [0, 1].
 
         Raises:
             InvalidArgumentError: When run, for a file that is no JPEG or PNG, is
-                damaged, has more than `MAX_PIXELS`, or is too small or large to crop
-                or pad.
+                damaged, is beyond the limits, or is too small or large to crop or pad.
         """
 
         def one(content):
             # Errors of the decoders name the scope, and so the input.
             with tf.name_scope(name):
-                return self._fit(name, decode(name, content, self.shape[-1]))
+                return self._fit(name, decode(content, self.shape[-1]))
 
         spec = tf.TensorSpec(self.shape, tf.float32)
-        images = tf.map_fn(one, contents, fn_output_signature=spec)
+        images = tf.map_fn(
+            one,
+            limited(name, contents, limits),
+            fn_output_signature=spec,
+            parallel_iterations=_AT_A_TIME,
+        )
         return images / 255.0
 
     def _fit(self, name: str, image: tf.Tensor) -> tf.Tensor:
@@ -109,42 +137,82 @@ class Preparation:
         return whole[first : first + window]
 
 
-def decode(name: str, content: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decode one file, upright and with the channels asked for.
+def limited(name: str, contents: tf.Tensor, limits: Limits) -> tf.Tensor:
+    """Check what files are and how large, by their first bytes alone.
+
+    Args:
+        name: Of the input, for messages, which also tell the row.
+        contents: string [B].
+        limits: On their pixels.
+    """
+    is_jpeg, is_png = _kinds(contents)
+    row = checks.first_row(~(is_jpeg | is_png))
+    contents = checks.tied(
+        contents,
+        tf.reduce_all(is_jpeg | is_png),
+        f"{name}: expected a JPEG or PNG file, got something else in row",
+        row,
+        "in bytes",
+        tf.strings.length(tf.gather(contents, row)),
+    )
+
+    def size(content):
+        with tf.name_scope(name):
+            return tf.cond(
+                _kinds(content)[0],
+                lambda: tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.int64),
+                lambda: _unsigned(
+                    tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.uint8)
+                )[::-1],
+            )
+
+    sizes = tf.map_fn(size, contents, fn_output_signature=tf.TensorSpec([2], tf.int64))
+    # Sides have 32 bits: a product beyond 63 is negative, and refused as well.
+    pixels = tf.reduce_prod(sizes, axis=1)
+    fits = (pixels >= 1) & (pixels <= limits.image)
+    row = checks.first_row(~fits)
+    contents = checks.tied(
+        contents,
+        tf.reduce_all(fits),
+        f"{name}: expected pictures of at most {limits.image} pixels, got in row",
+        row,
+        "(height, width)",
+        tf.gather(sizes, row),
+    )
+    total = tf.reduce_sum(pixels)
+    text = f"{name}: expected at most {limits.request} pixels in a request, got"
+    return checks.tied(contents, total <= limits.request, text, total)
+
+
+def _kinds(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Say which files begin as a JPEG and which as a PNG: bool of the same shape."""
+    is_jpeg = tf.equal(tf.strings.substr(contents, 0, len(_JPEG)), _JPEG)
+    is_png = tf.equal(tf.strings.substr(contents, 0, len(_PNG)), _PNG)
+    return is_jpeg, is_png & (tf.strings.length(contents) >= _PNG_HEADER)
+
+
+def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decode one file that is within `limited`, upright, with the channels asked for.
 
     Alpha is composited on black; grey is ITU-R 601 luma.
 
     Args:
-        name: Of the input, for messages.
         content: string [], a JPEG or PNG file.
         channels: 1 or 3.
 
     Returns:
         float32 [H, W, channels] of whole numbers in [0, 255].
     """
-    is_jpeg = tf.equal(tf.strings.substr(content, 0, len(_JPEG)), _JPEG)
-    is_png = tf.equal(tf.strings.substr(content, 0, len(_PNG)), _PNG)
-    is_png &= tf.strings.length(content) >= _PNG_HEADER
-    content = checks.tied(
-        content,
-        is_jpeg | is_png,
-        f"{name}: expected a JPEG or PNG file, got something else, in bytes",
-        tf.strings.length(content),
-    )
 
     def jpeg():
-        size = tf.image.extract_jpeg_shape(content)[:2]
-        image = tf.io.decode_jpeg(
-            _limited(name, content, size), channels, dct_method="INTEGER_ACCURATE"
-        )
+        image = tf.io.decode_jpeg(content, channels, dct_method="INTEGER_ACCURATE")
         return _upright(tf.cast(image, tf.float32), _orientation(content))
 
     def png():
-        size = _unsigned(tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.uint8))
-        rgba = tf.io.decode_png(_limited(name, content, size[::-1]), channels=4)
+        rgba = tf.io.decode_png(content, channels=4)
         return _without_alpha(tf.cast(rgba, tf.int32), channels)
 
-    return tf.cond(is_jpeg, jpeg, png)
+    return tf.cond(_kinds(content)[0], jpeg, png)
 
 
 def encode_png(images: tf.Tensor, sharpness: float = 1.0) -> tf.Tensor:
@@ -179,17 +247,6 @@ def _sharpened(levels: tf.Tensor, factor: float) -> tf.Tensor:
     is_inner = tf.pad(tf.ones_like(inner, tf.bool), border)
     smooth = tf.where(is_inner, tf.pad(inner, border), levels)
     return tf.floor(tf.clip_by_value(smooth + factor * (levels - smooth), 0.0, 255.0))
-
-
-def _limited(name: str, content: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    pixels = tf.reduce_prod(tf.cast(size, tf.int64))
-    return checks.tied(
-        content,
-        (pixels >= 1) & (pixels <= MAX_PIXELS),
-        f"{name}: expected a picture of at most {MAX_PIXELS} pixels, got (height, "
-        "width)",
-        size,
-    )
 
 
 def _unsigned(octets: tf.Tensor) -> tf.Tensor:

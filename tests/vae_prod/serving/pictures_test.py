@@ -1,3 +1,4 @@
+import contextlib
 import io
 
 import numpy as np
@@ -114,10 +115,36 @@ class PreparationTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("image_bytes", str(caught.exception))
 
     def test_a_bomb_is_refused_before_it_is_decoded(self):
-        head = bytearray(_file(_image(8, 8)))
-        head[16:24] = (60_000).to_bytes(4, "big") * 2
-        with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "at most 33554432"):
-            _prepared([bytes(head)])
+        preparation = tiny_exports.preparation()
+        graph = tf.function(
+            lambda contents: preparation("image_bytes", contents),
+            input_signature=[tf.TensorSpec([None], tf.string)],
+        )
+        for side in (2_001, 60_000, 2**31, 2**32 - 1):
+            head = bytearray(_file(_image(8, 8)))
+            head[16:24] = side.to_bytes(4, "big") * 2
+            with self.assertRaisesRegex(
+                tf.errors.InvalidArgumentError,
+                rf"at most 4000000 pixels, got in row.*1.*{side}",
+            ):
+                graph(tf.constant([_file(_image(8, 8)), bytes(head)]))
+
+    @parameterized.parameters("JPEG", "PNG")
+    def test_limits_of_a_picture_and_of_a_request(self, kind):
+        files = [_file(_image(20, 10), kind), _file(_image(10, 30), kind)]
+        for limits, sentence in (
+            (pictures.Limits(image=299), r"(?s)at most 299 pixels.*1.*10, 30"),
+            (
+                pictures.Limits(request=499),
+                r"(?s)at most 499 pixels in a request.*500",
+            ),
+            (pictures.Limits(image=300, request=500), ""),
+        ):
+            refused = tf.errors.InvalidArgumentError
+            with contextlib.ExitStack() as stack:
+                if sentence:
+                    stack.enter_context(self.assertRaisesRegex(refused, sentence))
+                tiny_exports.preparation()("image_bytes", tf.constant(files), limits)
 
 
 class EncodePngTest(tf.test.TestCase, parameterized.TestCase):

@@ -19,6 +19,8 @@ def _make(directory: str) -> str:
             **dict.fromkeys(("default", "weights_digest", "data_digest"), ""),
             sharpness=1.0,
             max_batch=1,
+            max_pixels=1,
+            max_request_pixels=1,
             variance=None,
         )
         path = os.path.join(aside, description.EXTRA, description.NAME)
