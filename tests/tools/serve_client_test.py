@@ -385,7 +385,9 @@ class AnswersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(seeds, [[1, 2], [3, 4], [5, 6], [7]])
         self.assertEqual(show.call_args_list[-1], mock.call(7, 7))
         self.assertLen(os.listdir(self.out), 7)
-        self.assertEqual(_bytes(os.path.join(self.out, "generate_00007.png")), b"image")
+        self.assertEqual(
+            _bytes(os.path.join(self.out, "generate_00007.png"))[1:4], b"PNG"
+        )
 
     def test_encodings_of_an_autoencoder(self):
         path = self.create_tempfile("a.png", "image").full_path
