@@ -136,12 +136,12 @@ def load_manifest(data_dir: str) -> Manifest:
             return manifest
     except (ValueError, OSError, tf.errors.OpError) as error:
         raise files.UserError(
-            f"Expected a readable manifest in {path}, it is damaged ({error}). Convert "
-            "again into an empty directory."
+            f"Expected a readable manifest in {path}, it is damaged ({str(error)[:400]}). "
+            "Convert again into an empty directory."
         ) from error
     raise files.UserError(
         f"Expected a manifest of schema version {SCHEMA_VERSION} in {path}, received "
-        f"version {version}. Convert again, or use the package version that wrote it."
+        f"version {str(version)[:40]}. Convert again, or use the package version that wrote it."
     )
 
 

@@ -77,6 +77,17 @@ def open_regular(path: str) -> BinaryIO:
     return open(descriptor, "rb")
 
 
+def printable(text: object, most: int = 10_000) -> str:
+    """Return a text without what would steer a terminal, such as escapes in a name.
+
+    Args:
+        text: Any; line ends are kept.
+        most: How many of its characters.
+    """
+    shown = (c if c.isprintable() or c == "\n" else "?" for c in str(text)[:most])
+    return "".join(shown)
+
+
 def leads_out(folder: str, name: str) -> bool:
     """Say whether a file's name, or a link of that name, leads out of a folder.
 

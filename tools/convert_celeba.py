@@ -13,7 +13,7 @@ import sys
 import time
 
 from pipelines import config as config_lib
-from pipelines import sources
+from pipelines import sources, trust
 from tools import flags, program, progress
 
 
@@ -113,7 +113,7 @@ def _summarize(manifest, num_before, seconds, out):
     rate = (num_images - num_before) / seconds
     files = [shard for split in manifest.splits.values() for shard in split.shards]
     megabytes = sum(shard.num_bytes for shard in files) / 1e6
-    skipped = [f"skipped {name}" for name in manifest.bad_images]
+    skipped = [f"skipped {trust.printable(name)}" for name in manifest.bad_images]
     total = (
         f"{num_images:,} images in {seconds:,.1f} s, {rate:,.0f} images/s, "
         f"{megabytes:,.1f} MB in {out}"

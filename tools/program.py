@@ -15,7 +15,7 @@ from types import ModuleType
 
 from absl import flags as absl_flags
 
-from pipelines import files
+from pipelines import files, trust
 from tools import flags
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
@@ -43,7 +43,7 @@ def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
             return 0
         program.main(parse(program, argv))
     except files.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {trust.printable(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

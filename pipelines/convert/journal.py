@@ -36,7 +36,7 @@ def to_json(value) -> dict:
 def refuse_other(out: str, received: dict, wanted: dict) -> None:
     """Raise a `UserError` that names what tells two conversions apart, if anything."""
     different = [
-        f"{name} is {received.get(name)}, not {value}"
+        f"{name} is {str(received.get(name))[:80]}, not {value}"
         for name, value in to_json(wanted).items()
         if received.get(name) != value
     ]
@@ -130,7 +130,7 @@ class Journal:
             return documents.build(dict, documents.read(path))
         except (ValueError, OSError) as error:
             raise files.UserError(
-                f"Expected in {path} what is converted, it is damaged ({error}); "
+                f"Expected in {path} what is converted, it is damaged ({str(error)[:400]}); "
                 f"remove {self.out} and convert again."
             ) from error
 

@@ -138,9 +138,9 @@ def read_table(
                 values[row] = _integers(words, values.shape[1], path, number)
             elif strict:
                 raise files.UserError(
-                    f"Expected only images that exist in {path}, received {name!r} in "
-                    f"line {number}, which is not in {FOLDER}; add the image or remove "
-                    "the line."
+                    f"Expected only images that exist in {path}, received "
+                    f"{name[:80]!r} in line {number}, which is not in {FOLDER}; add "
+                    "the image or remove the line."
                 )
     if count not in (None, num_rows):
         raise files.UserError(
@@ -159,7 +159,7 @@ def read_table(
 def _check_new(seen: bool, name: str, path: str, number: int) -> None:
     if seen:
         raise files.UserError(
-            f"Expected every name once in {path}, received {name!r} again in line "
+            f"Expected every name once in {path}, received {name[:80]!r} again in line "
             f"{number}; remove one of the lines."
         )
 

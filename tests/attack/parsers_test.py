@@ -4,6 +4,7 @@ Never another exception, more memory or more time than `limits` says.
 `VAE_PROD_ATTACK` makes the mutations so many times as many; a failure names its number.
 """
 
+import functools
 import gzip
 import os
 import shutil
@@ -102,7 +103,9 @@ class ParsersTest(tf.test.TestCase, parameterized.TestCase):
         right, refused = _read(path), 0
         for number in range(_COUNT):
             _write(path, mutations.mutated(right, number))
-            refused += self._is_refused(lambda: use(number), f"mutation {number}")
+            refused += self._is_refused(
+                functools.partial(use, number), f"mutation {number}"
+            )
         _write(path, right)
         return refused
 

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from pipelines import files
+from pipelines import files, trust
 
 _NODES = re.compile(r"\{\{.*?\}\} ?")
 # How TensorFlow words an assertion: its text, then what was received.
@@ -183,9 +183,8 @@ def _signatures(metadata: dict) -> dict[str, dict[str, list[str]]]:
 
 
 def printable(text: object) -> str:
-    """Return a text of a server's without what would steer a terminal, not too long."""
-    shown = "".join(c if c.isprintable() else "?" for c in str(text)[:_MOST_CHARACTERS])
-    return " ".join(shown.split())
+    """Return a text of a server's as a short line that steers no terminal."""
+    return " ".join(trust.printable(text, _MOST_CHARACTERS).split())
 
 
 def _refusal(url: str, status: int, text: bytes) -> str:

@@ -15,7 +15,11 @@ COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#00
 # Beside their colours, so that series can be told apart in grey too.
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_TEXT = {"font.size": 13, "axes.labelsize": 13, "legend.fontsize": 11}
+# Names from data are no formulas.
+_TEXT = {
+    **{"font.size": 13, "axes.labelsize": 13, "legend.fontsize": 11},
+    "text.parse_math": False,
+}
 
 
 def lines(

@@ -46,7 +46,7 @@ def radius_histogram(
         axes.plot(radius, expected, color="black", linewidth=1.2, label="N(0, I)")
         axes.axvline(root, color=_GREY, linestyle=(0, (2, 2)), linewidth=1.2)
         place = (root, axes.get_ylim()[1])
-        label = rf"$\sqrt{{{z_dim}}}$ = {root:.3g}"
+        label = f"√{z_dim} = {root:.3g}"
         axes.annotate(
             label, place, (4, 2), textcoords="offset points", color=_GREY, fontsize=11
         )

@@ -4,10 +4,12 @@ The sections are those of Mitchell et al. (2019), "Model cards for model reporti
 section 4, as far as a training run knows them.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from pipelines import trust
 from vae_prod import config as config_lib
 from vae_prod.evaluation import evaluation_file, table
 from vae_prod.serving import description as description_lib
@@ -99,12 +101,14 @@ def _figures(facts: Facts) -> Iterator[str]:
         )
     for split, evaluation in facts.evaluations.items():
         images = evaluation.protocols["images"]
-        yield (
-            f"On {images['num_images']:,} images of the split {split} of "
-            f"{images['data']} (crop {images['crop']}, filter {images['resample']}, "
-            f"{images['stored']}):"
+        data, crop, resample, stored = (
+            _plain(images[name]) for name in ("data", "crop", "resample", "stored")
         )
-        yield f"```\n{table.text(evaluation).strip()}\n```"
+        yield (
+            f"On {images['num_images']:,} images of the split {_plain(split)} of "
+            f"{data} (crop {crop}, filter {resample}, {stored}):"
+        )
+        yield f"```\n{table.text(evaluation).strip().replace('```', '---')}\n```"
 
 
 def _served(description: description_lib.Description) -> Iterator[tuple[str, ...]]:
@@ -136,7 +140,7 @@ def _meanings(description: description_lib.Description) -> list[tuple[str, str]]
 def _names(description: description_lib.Description) -> Iterator[str]:
     yield f"Samplers: {', '.join(f'`{name}`' for name in description.samplers)}."
     if description.attributes:
-        listed = ", ".join(f"`{name}`" for name in description.attributes)
+        listed = ", ".join(map(_code, description.attributes))
         yield f"Attributes: {listed}."
     made = description.preparation
     fitted = "padded" if made["pad"] else f"resized ({made['resample']})"
@@ -178,4 +182,24 @@ def _shown(value: object) -> str:
 
 def _table(head: Sequence[str], rows) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """Return what stays in its cell, and brings no HTML."""
+    return (
+        " ".join(trust.printable(value).split())
+        .replace("|", "\\|")
+        .replace("<", "&lt;")
+    )
+
+
+def _code(name: str) -> str:
+    """Return a name from data as code, out of which nothing in it leads."""
+    return f"`{trust.printable(name).replace('`', chr(39))}`".replace("\n", " ")
+
+
+def _plain(value: object) -> str:
+    """Return a text from data in which Markdown and HTML find no marks."""
+    text = " ".join(trust.printable(value).split())
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)

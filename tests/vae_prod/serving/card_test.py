@@ -1,3 +1,4 @@
+import attrs
 import tensorflow as tf
 
 from tests.vae_prod import tiny
@@ -6,7 +7,7 @@ from vae_prod import config as config_lib
 from vae_prod.serving import card, description
 
 
-def _card(evaluations, **changes) -> str:
+def _card(evaluations, described=None, **changes) -> str:
     facts = card.Facts(
         tiny.config(**changes),
         config_lib.TrainConfig(),
@@ -16,7 +17,7 @@ def _card(evaluations, **changes) -> str:
         recompute_batch_norm=3,
         evaluations=evaluations,
     )
-    return card.text(facts, description.load(tiny_exports.exported()))
+    return card.text(facts, described or description.load(tiny_exports.exported()))
 
 
 class CardTest(tf.test.TestCase):
@@ -34,6 +35,17 @@ class CardTest(tf.test.TestCase):
             "None: the run was not evaluated",
         ):
             self.assertIn(part, text)
+
+    def test_names_from_data_stay_names(self):
+        hostile = "a`\n\n# b\x1b[2J|<script>"
+        described = description.load(tiny_exports.exported())
+        described = attrs.evolve(
+            described, attributes=[hostile], made_by={hostile: hostile}
+        )
+        text = _card({}, described)
+        self.assertIn("Attributes: `a'  # b?[2J|<script>`.", text)
+        self.assertIn("| a` # b?[2J\\|&lt;script> |", text)
+        self.assertNotIn("\n# b", text)
 
     def test_an_autoencoder_is_called_one(self):
         self.assertIn("# Model card: autoencoder,", _card({}, mode="ae"))
