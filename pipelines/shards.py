@@ -135,13 +135,15 @@ def load_manifest(data_dir: str) -> Manifest:
             _check(data_dir, manifest)
             return manifest
     except (ValueError, OSError, tf.errors.OpError) as error:
+        reason = str(error)[:400]
         raise files.UserError(
-            f"Expected a readable manifest in {path}, it is damaged ({str(error)[:400]}). "
+            f"Expected a readable manifest in {path}, it is damaged ({reason}). "
             "Convert again into an empty directory."
         ) from error
     raise files.UserError(
         f"Expected a manifest of schema version {SCHEMA_VERSION} in {path}, received "
-        f"version {str(version)[:40]}. Convert again, or use the package version that wrote it."
+        f"version {str(version)[:40]}. Convert again, or use the package version that "
+        "wrote it."
     )
 
 

@@ -3,12 +3,14 @@
 import ast
 import importlib
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
 
 import tensorflow as tf
 from absl.testing import parameterized
+from packaging import requirements
 
 import tools
 
@@ -44,6 +46,7 @@ _FORBIDDEN = {
     "vae_prod": {"pipelines", "tools", "tests"},
     "tools": {"tests"},
 }
+_UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 _CALLS_OF_FILES = {
     *("os.replace", "os.rename", "os.renames", "os.fsync", "os.fdatasync"),
     *("fcntl.flock", "fcntl.lockf", "shutil.move", "shutil.rmtree"),
@@ -163,6 +166,19 @@ class FilesTest(tf.test.TestCase, parameterized.TestCase):
                         self.assertNotEndsWith(text, ".tmp", module)
 
 
+class PickleTest(tf.test.TestCase, parameterized.TestCase):
+    """What is read is data: nothing that is read can bring code."""
+
+    @parameterized.parameters("pipelines", "vae_prod", "tools")
+    def test_nothing_unpickles(self, package):
+        for module, path in _modules(package).items():
+            names = {name.split(".")[0] for name in _imports(path)}
+            self.assertEmpty(names & _UNPICKLERS, module)
+            text = path.read_text()
+            self.assertNotRegex(text, r"allow_pickle|\beval\(|\bexec\(", module)
+            self.assertNotRegex(text, r"safe_mode=False|unsafe_deserial|yaml", module)
+
+
 class ProgramTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*tools.PROGRAMS)
     def test_is_a_program(self, program):
@@ -186,6 +202,16 @@ class ProgramTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class PackagingTest(tf.test.TestCase):
+    def test_every_dependency_is_pinned_with_a_hash(self):
+        text = (_ROOT / "constraints.txt").read_text()
+        entry = r"^([a-z0-9-]+)==(\S+) \\\n    --hash=sha256:[0-9a-f]{64}$"
+        pinned = dict(re.findall(entry, text, re.MULTILINE))
+        self.assertLen(pinned, text.count("=="))
+        with open(_ROOT / "pyproject.toml", "rb") as file:
+            for text in tomllib.load(file)["project"]["dependencies"]:
+                wanted = requirements.Requirement(text)
+                self.assertIn(pinned[wanted.name], wanted.specifier, text)
+
     def test_every_program_has_a_console_script(self):
         with open(_ROOT / "pyproject.toml", "rb") as file:
             scripts = tomllib.load(file)["project"]["scripts"]

@@ -129,8 +129,9 @@ class Journal:
         try:
             return documents.build(dict, documents.read(path))
         except (ValueError, OSError) as error:
+            reason = str(error)[:400]
             raise files.UserError(
-                f"Expected in {path} what is converted, it is damaged ({str(error)[:400]}); "
+                f"Expected in {path} what is converted, it is damaged ({reason}); "
                 f"remove {self.out} and convert again."
             ) from error
 

@@ -115,7 +115,7 @@ class ParsersTest(tf.test.TestCase, parameterized.TestCase):
                 use()
         except files.UserError as error:
             self.assertStartsWith(str(error), "Expected", what)
-            self.assertLess(len(str(error)), 2_000, what)
+            self.assertLess(len(str(error)), 10_000, what)
             return True
         except BaseException as error:
             raise AssertionError(what) from error

@@ -93,6 +93,13 @@ class OpenRegularTest(tf.test.TestCase):
             trust.open_regular(os.path.join(folder, "gone"))
 
 
+class PrintableTest(tf.test.TestCase):
+    def test_steers_no_terminal(self):
+        text = "a\x1b[2J\x07\x9b31m\u202eb\r\nc é"
+        self.assertEqual(trust.printable(text), "a?[2J??31m?b?\nc é")
+        self.assertEqual(trust.printable("a" * 99, 3), "aaa")
+
+
 class LeadsOutTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         *("", "..", ".", "/etc/passwd", "../a", "a/../../b", "a//b", "a\\b", "a\0b")

@@ -84,6 +84,7 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(
         (flags.UsageError("sentence"), 2, "error: sentence\n"),
         (files.UserError("sentence"), 1, "error: sentence\n"),
+        (files.UserError("name\x1b[2J"), 1, "error: name?[2J\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     )
     def test_failures_become_exit_codes(self, failure, code, text):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from pipelines import files as files_lib
+from pipelines import trust
 from vae_prod.serving import signatures
 
 EXTRA = "assets.extra"
@@ -125,9 +126,12 @@ def damage(directory: str, description: Description) -> list[str]:
     changes = []
     present = set(_walk(directory))
     for name, digest in description.files.items():
+        path = os.path.join(directory, name)
         if name not in present:
             changes.append(f"{name} is missing")
-        elif files_lib.sha256(os.path.join(directory, name)) != digest:
+        elif trust.leads_out(directory, name) or not os.path.isfile(path):
+            changes.append(f"{name} is no file of the export's own")
+        elif files_lib.sha256(path) != digest:
             changes.append(f"{name} isn't what was exported")
     changes += [
         f"{name} was added" for name in sorted(present - set(description.files))

@@ -10,6 +10,7 @@ import glob
 import json
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from vae_prod.tuning import leaderboard, oracles
 
 # A trial's figures by name; None where one has no meaning.
 Figures = Mapping[str, resampling.Estimate | float | None]
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # KerasTuner's names for what Hyperband tells a trial.
 _CONTINUES, _EPOCHS, _PRIVATE = "tuner/trial_id", "tuner/epochs", "tuner/"
 
@@ -98,7 +100,16 @@ def plan(search_dir: str, trial_id: str, values: Mapping, epochs: int) -> Plan:
 
 
 def directory(search_dir: str, trial_id: str) -> str:
-    """Return a trial's directory."""
+    """Return a trial's directory.
+
+    Raises:
+        UserError: The id, which KerasTuner's files or the chief give, is no plain name.
+    """
+    if not _ID.fullmatch(trial_id):
+        raise files.UserError(
+            f"Expected ids of trials of letters and digits in {search_dir}, received "
+            f"{trial_id[:80]!r}. Start the search in a new --search_dir."
+        )
     return os.path.join(search_dir, oracles.PROJECT, f"trial_{trial_id}")
 
 

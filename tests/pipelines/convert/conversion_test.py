@@ -332,6 +332,12 @@ class RefusalTest(ConvertTestCase):
         )
         self.assertLen(_load_tfds(self.out, "train"), 5)
 
+    def test_two_at_once(self):
+        fixtures.write_celeba(self.root)
+        with journal.Journal(self.out).held():
+            self._refused("one conversion's alone, another process is writing")
+        self.assertEqual(_convert(self.root, self.out).bad_images, ())
+
     def test_all_damaged(self):
         fixtures.write_text(self.root, "a.jpg", ["hello"])
         self._refused("at least one readable image", max_bad_images=9)
