@@ -80,4 +80,4 @@ def read(data: bytes, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     expected = (shape, np.dtype(dtype), False, len(data))
     if (header.shape, header.dtype, header.column_major, header.num_bytes) != expected:
         raise ValueError(f"an array of {header.dtype} {list(header.shape)}")
-    return np.frombuffer(data, dtype, offset=header.offset).reshape(shape)
+    return np.frombuffer(data, dtype, offset=header.offset).reshape(shape).copy()

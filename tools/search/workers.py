@@ -10,7 +10,6 @@ import time
 
 import tensorflow as tf
 
-import tools
 from pipelines import files
 from tools import program
 
@@ -20,7 +19,7 @@ _MOST_RESTARTS = 10
 _STOP_SECONDS = 60
 # This package's code, whatever the current folder holds (-P leaves that out).
 _PYTHON = (sys.executable, "-P")
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(tools.__file__)))
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(program.__file__)))
 _TOLD = re.compile(r"^error: (.*)", re.MULTILINE)
 
 
