@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from typing import IO
 
 _BLOCK_BYTES = 1 << 20
+# NAME.PID.tmp, and NAME.PID.old between two renames.
+_ASIDE = re.compile(r"(.+)\.(\d{1,9})\.(tmp|old)")
 # From <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
@@ -155,37 +157,61 @@ def remove_leftovers(path: str) -> None:
     folder, name = os.path.split(path.rstrip("/"))
     if is_remote(path) or not os.path.isdir(folder or "."):
         return
-    pattern = re.compile(rf"{re.escape(name)}\.(\d{{1,9}})\.(tmp|old)")
     for entry in os.listdir(folder or "."):
-        match = pattern.fullmatch(entry)
-        if not match or _lives(int(match[1])):
+        match = _ASIDE.fullmatch(entry)
+        if not match or match[1] != name or _lives(int(match[2])):
             continue
         leftover = os.path.join(folder, entry)
-        if match[2] == "old" and not os.path.lexists(path):
+        if match[3] == "old" and not os.path.lexists(path):
             os.rename(leftover, path)
         else:
             _remove(leftover)
+
+
+def written_aside(name: str) -> str:
+    """Return the final name of what lies aside under a name; empty: it isn't aside."""
+    match = _ASIDE.fullmatch(name)
+    return match[1] if match else ""
 
 
 @contextlib.contextmanager
 def locked(path: str, refusal: str = "") -> Iterator[None]:
     """Hold a lock file for a while; a process that dies lets go of it.
 
+    The file is removed at the end; of a process that was killed it stays, and is free.
+
     Args:
-        path: The file; it stays, for a name that comes and goes protects nothing.
+        path: The file.
         refusal: What to say where another process holds it; empty: wait for it.
 
     Raises:
         UserError: Another process holds it, or the file system has no locks.
     """
-    with contextlib.ExitStack() as stack:
-        with _writing(path):
-            file = stack.enter_context(open(path, "w"))
+    with _writing(path):
+        file = _lock(path, refusal)
+    with file:
+        try:
+            yield
+        finally:
+            _remove(path)
+
+
+def _lock(path: str, refusal: str) -> IO:
+    """Open a lock file, alone, while it bears its name."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(open(path, "a"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
+                # Its holder may have removed it before letting go.
+                is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
             except BlockingIOError as error:
                 raise UserError(refusal) from error
-        yield
+            except FileNotFoundError:
+                is_there = False
+            if is_there:
+                stack.pop_all()
+                return file
 
 
 def sync(path: str) -> None:

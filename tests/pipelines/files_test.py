@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from unittest import mock
 
 import numpy as np
@@ -353,6 +354,22 @@ class LockTest(tf.test.TestCase):
             waiter.wait(1)
         holder.kill()
         self.assertEqual(waiter.wait(60), 0)
+
+    def test_removed_at_the_end_also_while_others_wait(self):
+        there = []
+
+        def wait():
+            with files.locked(self.path):
+                there.append(os.path.exists(self.path))
+
+        with files.locked(self.path):
+            waiters = [threading.Thread(target=wait) for _ in range(3)]
+            for waiter in waiters:
+                waiter.start()
+        for waiter in waiters:
+            waiter.join()
+        self.assertEqual(there, [True] * 3)
+        self.assertFalse(os.path.exists(self.path))
 
     def test_unwritable_place_in_a_sentence(self):
         path = os.path.join(self.path, "none")
