@@ -8,19 +8,27 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipelines import files
+from vae_prod.core import seals
 
 MADE = "made.json"
-_ARRAYS = "arrays.npz"
+ARRAYS = "arrays.npz"
 
 
 def write_made(folder: str, made: Mapping) -> None:
-    """Write how a folder's content was made."""
+    """Write how a folder's content was made, and seal it."""
     with open(os.path.join(folder, MADE), "w") as file:
         file.write(json.dumps(made, indent=1) + "\n")
+    seals.write(folder)
 
 
 def read_made(folder: str) -> dict:
-    """Read how a folder's content was made; raises OSError or ValueError."""
+    """Read how a folder's content was made, and compare all of it with its seal.
+
+    Raises:
+        OSError, ValueError: It can't be read, or is damaged.
+    """
+    if seals.is_sealed(folder) and (damage := seals.damage(folder)):
+        raise ValueError(damage)
     with open(os.path.join(folder, MADE)) as file:
         return json.load(file)
 
@@ -28,7 +36,7 @@ def read_made(folder: str) -> dict:
 def save(path: str, arrays: Mapping[str, np.ndarray], made: Mapping) -> None:
     """Write arrays and how they were made to a folder; an older one is replaced."""
     with files.new_folder(path) as aside:
-        np.savez(os.path.join(aside, _ARRAYS), **arrays)
+        np.savez(os.path.join(aside, ARRAYS), **arrays)
         write_made(aside, made)
 
 
@@ -49,8 +57,9 @@ def load(path: str, what: str, remedy: str) -> tuple[dict[str, np.ndarray], dict
     if not os.path.isdir(path):
         raise files.UserError(f"Expected {what} in {path}, found none. {remedy}")
     try:
-        with np.load(os.path.join(path, _ARRAYS)) as file:
-            return dict(file), read_made(path)
+        made = read_made(path)
+        with np.load(os.path.join(path, ARRAYS)) as file:
+            return dict(file), made
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise files.UserError(
             f"Expected {what} in {path}, it can't be read ({error}). {remedy}"

@@ -11,7 +11,7 @@ from pipelines import files
 from vae_prod.core import artefacts
 from vae_prod.model import codec as codec_lib
 
-_KEYS = "keys.txt"
+KEYS = "keys.txt"
 # What is kept of the annotations, and the type it is kept in.
 _ANNOTATIONS = {"label": np.int64, "attributes": np.uint8}
 
@@ -35,8 +35,8 @@ def encode_to_disk(
         num_images: Images in all batches together.
         out: Folder for `z_mean.npy` and, of a VAE, `z_log_var.npy` (float32
             [num_images, z_dim]), `label.npy` (int64 [num_images]), `attributes.npy`
-            (uint8 [num_images, A]), `keys.txt` and `made.json`; an older one is
-            replaced.
+            (uint8 [num_images, A]), `keys.txt`, `made.json` and their digests; an
+            older one is replaced.
         on_progress: Called with (images done, images in all).
         made: How the points are made, for `made.json`; the number of images and the
             digest of the model's weights are added.
@@ -46,7 +46,7 @@ def encode_to_disk(
     """
     arrays, done = {}, 0
     with files.new_folder(out) as aside:
-        with open(os.path.join(aside, _KEYS), "w") as keys:
+        with open(os.path.join(aside, KEYS), "w") as keys:
             for batch in batches:
                 for name, rows in _rows(codec, batch).items():
                     if name not in arrays:
@@ -118,8 +118,8 @@ def open_encoding(path: str, remedy: str) -> Encoding:
         return np.load(file, mmap_mode="r") if os.path.exists(file) else None
 
     try:
-        z_mean = np.load(os.path.join(path, "z_mean.npy"), mmap_mode="r")
         made = artefacts.read_made(path)
+        z_mean = np.load(os.path.join(path, "z_mean.npy"), mmap_mode="r")
         optional = (mapped(name) for name in ("z_log_var", *_ANNOTATIONS))
         return Encoding(z_mean, *optional, made)
     except (OSError, ValueError) as error:

@@ -1,12 +1,19 @@
-"""Checkpoints of a run: everything that training needs to go on as if unstopped."""
+"""Checkpoints of a run: everything that training needs to go on as if unstopped.
+
+A checkpoint is a folder `checkpoints/step-N` of TensorFlow's files and their digests,
+written aside and named when whole. The newest that is as it was written is the one to
+go on from; no other file says which.
+"""
 
 import json
 import os
+import re
 
 import attrs
 import tensorflow as tf
 
-from pipelines import files
+from pipelines import files, folders
+from vae_prod.core import seals
 from vae_prod.model import vae as vae_lib
 
 
@@ -67,6 +74,10 @@ class _Configuration(tf.train.experimental.PythonState):
         self.digest = value.decode() if isinstance(value, bytes) else value
 
 
+_NAME = re.compile(r"step-(\d+)")
+_VARIABLES = "variables"
+
+
 class Checkpoints:
     """Saves and restores a compiled model under `directory`.
 
@@ -86,7 +97,9 @@ class Checkpoints:
     def __init__(
         self, directory: str, model: vae_lib.VAE, keep: int, configuration: str = ""
     ):
+        self._directory = os.path.join(directory, "checkpoints")
         self._model = model
+        self._keep = keep
         self._configuration = configuration
         self.early_stopping = EarlyStopping()
         model.optimizer.build(model.trainable_variables)
@@ -99,48 +112,75 @@ class Checkpoints:
             progress=_EarlyStoppingState(self.early_stopping),
             configuration=_Configuration(configuration),
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, os.path.join(directory, "checkpoints"), max_to_keep=keep
-        )
 
-    @property
-    def latest(self) -> str | None:
-        """Path of the newest checkpoint, None where there is none."""
-        return self._manager.latest_checkpoint
+    def steps(self) -> list[int]:
+        """Return the steps that there are checkpoints of, from the first on."""
+        matches = map(_NAME.fullmatch, folders.listed(self._directory))
+        return sorted(int(match[1]) for match in matches if match)
 
-    def save(self) -> str:
-        """Write a checkpoint named by the step; return its path."""
-        return self._manager.save(checkpoint_number=int(self._model.step.numpy()))
+    def save(self) -> None:
+        """Write a checkpoint named by the step, and remove those that are too many."""
+        step = int(self._model.step.numpy())
+        with files.new_folder(self._path(step)) as folder:
+            self._checkpoint.write(os.path.join(folder, _VARIABLES))
+            seals.write(folder)
+        # One of a later step is damaged: training went on from an earlier one.
+        steps = self.steps()
+        kept = [other for other in steps if other <= step][-self._keep :]
+        for other in set(steps) - set(kept):
+            files.remove_folder(self._path(other))
 
     def restore(self) -> bool:
-        """Restore the newest checkpoint; say whether there was one.
+        """Restore the newest checkpoint that is whole; say whether there was one.
 
         Raises:
-            UserError: It has another configuration, or is damaged.
+            UserError: It has another configuration or can't be read, or all that there
+                are, in whatever form, are damaged.
         """
-        if not self.latest:
+        damaged = []
+        for step in reversed(self.steps()):
+            path = self._path(step)
+            damage = seals.damage(path)
+            if not damage:
+                self._read(path)
+                if damaged:
+                    print(f"damaged: {'; '.join(damaged)}: going on from {path}")
+                return True
+            damaged.append(f"{path} ({damage})")
+        if not (names := folders.listed(self._directory)):
             return False
+        reason = "; ".join(damaged) or f"there is {', '.join(names)}"
+        raise files.UserError(
+            f"Expected a whole checkpoint in {self._directory}, found none ({reason}). "
+            "Bring one back, or start in another --run_dir, with this one's weights by "
+            "--init_from."
+        )
+
+    def _path(self, step: int) -> str:
+        return os.path.join(self._directory, f"step-{step}")
+
+    def _read(self, path: str) -> None:
         try:
-            self._check_configuration()
-            status = self._checkpoint.restore(self.latest)
-            status.assert_consumed()
+            with folders.without_patterns(path) as folder:
+                variables = os.path.join(folder, _VARIABLES)
+                self._check_configuration(path, variables)
+                self._checkpoint.read(variables).assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise files.UserError(
-                f"Expected a checkpoint of this model in {self.latest}, it can't be "
-                f"read ({reason}). Remove it to go on from an earlier one, or start in "
+                f"Expected a checkpoint of this model in {path}, it can't be read "
+                f"({reason}). Use the package version that wrote it, or start in "
                 "another --run_dir."
             ) from error
-        return True
 
-    def _check_configuration(self) -> None:
+    def _check_configuration(self, path: str, variables: str) -> None:
         made_with = _Configuration()
         reader = tf.train.Checkpoint(configuration=made_with)
-        reader.restore(self.latest).expect_partial()
+        reader.read(variables).expect_partial()
         if made_with.digest != self._configuration:
             raise files.UserError(
                 f"Expected a checkpoint of configuration {self._configuration!r} in "
-                f"{self.latest}, received one of {made_with.digest!r}. Resume with the "
+                f"{path}, received one of {made_with.digest!r}. Resume with the "
                 "settings and data that it was made with, or start in another "
                 "--run_dir."
             )

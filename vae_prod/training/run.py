@@ -7,6 +7,7 @@ import attrs
 import keras
 import tensorflow as tf
 
+from pipelines import files, folders
 from vae_prod import config as config_lib
 from vae_prod.model import likelihoods
 from vae_prod.model import vae as vae_lib
@@ -26,6 +27,8 @@ from vae_prod.training import (
     weights,
 )
 from vae_prod.training import checkpointing as checkpointing_lib
+
+_HISTORY = "history.csv"
 
 
 @attrs.frozen
@@ -104,6 +107,8 @@ def fit(
         UserError: Settings, weights or checkpoint can't be used, or too many steps in
             a row were not finite.
     """
+    for name in ("", "checkpoints", "weights"):
+        folders.remove_leftovers(os.path.join(run_dir, name))
     # Here, not only at the process's start: it may train several runs.
     keras.utils.set_random_seed(config.seed)
     with devices.make_strategy(config).scope():
@@ -139,6 +144,14 @@ def fit(
 def _restore(model, saved, run_dir: str, init_from: str | None) -> bool:
     """Give the model its state at the start; say whether a checkpoint held it."""
     resumed = saved.restore()
+    epochs = len(history.read(os.path.join(run_dir, _HISTORY)))
+    if not resumed and epochs > 1:
+        # After one, a kill may have come before the first checkpoint.
+        raise files.UserError(
+            f"Expected a checkpoint in {run_dir} of the {epochs} epochs in {_HISTORY}, "
+            "found none. Bring it back, or start in another --run_dir, with this one's "
+            "weights by --init_from."
+        )
     if not resumed and init_from:
         weights.load(model, init_from)
         model.step.assign(0)
@@ -189,7 +202,7 @@ def _callbacks(model, config, data: Data, run_dir, saved, epoch, description) ->
         watchers.append(
             batch_norm.RecomputedValidation(data.validation, recompute_batches)
         )
-    path = os.path.join(run_dir, "history.csv")
+    path = os.path.join(run_dir, _HISTORY)
     shown = data.validation or (lambda: data.train(0, 0))
     watchers += [
         history.HistoryFile(path, first_epoch=epoch),

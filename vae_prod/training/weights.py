@@ -1,7 +1,7 @@
 """Weights of a run on disk: the best and the last saved, loaded again; early stopping.
 
-A folder holds `vae.weights.h5`, the same for the encoder and the decoder alone, and
-`epoch.json`.
+A folder holds `vae.weights.h5`, the same for the encoder and the decoder alone,
+`epoch.json`, and the digests of these.
 """
 
 import json
@@ -11,6 +11,7 @@ import h5py
 import keras
 
 from pipelines import files
+from vae_prod.core import seals
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam
 from vae_prod.training import checkpoints
@@ -66,6 +67,7 @@ class SavedWeights(keras.callbacks.Callback):
                 part.save_weights(os.path.join(folder, f"{name}.weights.h5"))
             with open(os.path.join(folder, "epoch.json"), "w") as file:
                 json.dump({"epoch": epoch + 1, _MONITORED: loss}, file)
+            seals.write(folder)
 
 
 def load(model: vae_lib.VAE, path: str) -> None:
@@ -73,13 +75,19 @@ def load(model: vae_lib.VAE, path: str) -> None:
 
     Args:
         model: Its architecture must be that of the weights.
-        path: A `vae.weights.h5`.
+        path: A `vae.weights.h5`; digests beside it are compared.
 
     Raises:
         UserError: The file is missing, damaged or of another architecture.
     """
     if not os.path.isfile(path):
         raise files.UserError(f"Expected saved weights in {path}, found no such file.")
+    folder, name = os.path.split(path)
+    if seals.is_sealed(folder) and (damage := seals.damage(folder, [name])):
+        raise files.UserError(
+            f"Expected the weights that were saved in {path}, they are damaged "
+            f"({damage}). Bring them back, or take others (--weights, --init_from)."
+        )
     # Into a copy: a compiled model would look for its optimizer's variables too.
     plain = model.with_precision("float32")
     try:

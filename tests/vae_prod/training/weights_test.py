@@ -1,7 +1,9 @@
 import os
 
+import numpy as np
 import tensorflow as tf
 
+from pipelines import files
 from tests.vae_prod import tiny
 from vae_prod.training import checkpoints, weights
 
@@ -26,6 +28,28 @@ class SavedWeightsTest(tf.test.TestCase):
             plain = copy.with_precision("float32")
             plain.load_weights(path)
             self.assertEqual(plain.step.numpy(), step)
+
+    def test_damage_is_found_wherever_it_is(self):
+        run_dir = self.create_tempdir().full_path
+        model = tiny.model()
+        keeper = weights.SavedWeights(run_dir, checkpoints.EarlyStopping(), patience=0)
+        keeper.set_model(model)
+        keeper.on_train_begin()
+        keeper.on_epoch_end(0, {"total_loss": 1.0})
+        path = os.path.join(run_dir, "weights", "best", "vae.weights.h5")
+        weights.load(model, path)
+        with open(path, "rb") as file:
+            content = file.read()
+        for place in np.random.default_rng(1).integers(0, len(content), 20):
+            damaged = bytearray(content)
+            damaged[place] ^= 1
+            files.write(path, bytes(damaged))
+            with self.assertRaisesRegex(files.UserError, "they are damaged"):
+                weights.load(model, path)
+        # Without digests beside them, weights of anywhere are taken.
+        alone = os.path.join(self.create_tempdir().full_path, "mine.weights.h5")
+        files.write(alone, content)
+        weights.load(model, alone)
 
     def test_saved_weights_hold_no_optimizer(self):
         run_dir = self.create_tempdir().full_path
