@@ -1,3 +1,5 @@
+import contextlib
+import io
 import os
 
 import tensorflow as tf
@@ -43,6 +45,25 @@ class DropLaterTest(tf.test.TestCase):
             file.truncate(os.path.getsize(self.path) - 3)
         event_files.drop_later(self.directory, 9)
         self.assertEqual(self._steps(), [0, 1, 2, 3])
+
+    def test_a_damaged_file_is_kept_aside_and_named(self):
+        with open(self.path, "r+b") as file:
+            content = bytearray(file.read())
+            content[len(content) // 2] ^= 1
+            file.seek(0)
+            file.write(content)
+        for number in (1, 2):
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                event_files.drop_later(self.directory, 9)
+            if number == 1:
+                self.assertLess(self._steps(), [0, 1, 2, 3, 4])
+                kept = os.path.join(self.log, "damaged-1")
+                self.assertIn(f"kept as {kept}", out.getvalue())
+                with open(kept, "rb") as file:
+                    self.assertEqual(file.read(), content)
+            else:
+                self.assertEmpty(out.getvalue())
+        self.assertCountEqual(os.listdir(self.log), [self.name, "damaged-1"])
 
     def test_leaves_other_files_alone(self):
         other = os.path.join(self.log, "notes.txt")
