@@ -61,25 +61,30 @@ def main(values):
         return
     num_workers = values.workers or len(os.sched_getaffinity(0))
     begun = time.monotonic()
-    with _ending_on_sigterm(), progress.Progress() as show:
+    with _ending_on_signals(), progress.Progress() as show:
         manifest = conversion.convert(planned, values.out, num_workers, show)
     seconds = time.monotonic() - begun
     print(_summarize(manifest, show.first, seconds, values.out))
 
 
 @contextlib.contextmanager
-def _ending_on_sigterm():
-    """Let SIGTERM unwind the program, so that workers end and files are closed."""
+def _ending_on_signals():
+    """Let SIGTERM and SIGHUP unwind the program: workers end, files are closed."""
 
-    def end(*_):
+    def end(number, _):
         print("terminated; run the same command to continue", file=sys.stderr)
-        sys.exit(128 + signal.SIGTERM)
+        sys.exit(128 + number)
 
-    previous = signal.signal(signal.SIGTERM, end)
+    kinds = (signal.SIGTERM, signal.SIGHUP)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    before = {k: v for k, v in before.items() if v != signal.SIG_IGN}
+    for kind in before:
+        signal.signal(kind, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 def _describe(planned, out):

@@ -16,7 +16,7 @@ from types import ModuleType
 from absl import flags as absl_flags
 
 from pipelines import files, trust
-from tools import flags
+from tools import flags, output
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
 STOPPED = 143
@@ -35,19 +35,20 @@ def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
     traceback.
     """
     argv = sys.argv[1:] if argv is None else argv
-    try:
-        if {"--help", "-help", "-h"} & set(argv):
-            values = absl_flags.FlagValues()
-            program.define(values)
-            print(help_text(program, values), end="")
-            return 0
-        program.main(parse(program, argv))
-    except files.UserError as error:
-        print(f"error: {trust.printable(error)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    with output.lasting():
+        try:
+            if {"--help", "-help", "-h"} & set(argv):
+                values = absl_flags.FlagValues()
+                program.define(values)
+                print(help_text(program, values), end="")
+                return 0
+            program.main(parse(program, argv))
+        except files.UserError as error:
+            print(f"error: {trust.printable(error)}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
     return 0
 
 
@@ -67,7 +68,28 @@ def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
         raise flags.UsageError(
             f"Expected flags of the form --name=value, received {positional[0]!r}."
         )
+    for name in values:
+        values[name].value = _at_home(name, values[name].value)
     return values
+
+
+def _at_home(name: str, value):
+    """Expand a path that begins with ~, which a shell leaves as it is after `=`.
+
+    Raises:
+        UsageError: There is no such user.
+    """
+    if isinstance(value, tuple):
+        return tuple(_at_home(name, item) for item in value)
+    if not isinstance(value, str) or not value.startswith("~"):
+        return value
+    expanded = os.path.expanduser(value)
+    if expanded == value:
+        raise flags.UsageError(
+            f"Expected a path as --{name}, received {value}, of a user without a home. "
+            "Write the path in full, or ./ before the name."
+        )
+    return expanded
 
 
 def expand(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:

@@ -1,6 +1,8 @@
 import contextlib
 import io
+import os
 import types
+from unittest import mock
 
 import attrs
 import tensorflow as tf
@@ -93,6 +95,16 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
     def test_bugs_keep_their_traceback(self):
         with self.assertRaisesRegex(ZeroDivisionError, "bug"):
             run(Program(ZeroDivisionError("bug")))
+
+    def test_a_path_at_home(self):
+        program = Program()
+        with mock.patch.dict(os.environ, {"HOME": "/home/of/mine"}):
+            for given, wanted in (("~/a", "/home/of/mine/a"), ("./~", "./~")):
+                self.assertEqual(run(program, f"--text={given}")[0], 0)
+                self.assertIn(f"--text={wanted}\n", program.text)
+        code, _, err = run(program, "--text=~nobody_of_this_name/a")
+        self.assertEqual(code, 2)
+        self.assertIn("--text, received ~nobody_of_this_name/a", err)
 
     @parameterized.parameters("--help", "-h", "-help")
     def test_help_shows_every_flag_with_values_and_default(self, argument):

@@ -1,9 +1,11 @@
-"""Asking a run to stop: SIGTERM and Ctrl-C, seen by the next step."""
+"""Asking a run to stop: SIGTERM, SIGHUP and Ctrl-C, seen by the next step."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class Stopped(Exception):
@@ -12,7 +14,10 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and Ctrl-C into a request that the next step sees."""
+    """Turn SIGTERM, SIGHUP and Ctrl-C into a request that the next step sees.
+
+    A signal that is ignored, as SIGHUP is under nohup, stays so.
+    """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested.is_set
@@ -24,8 +29,10 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         signal.signal(number, signal.SIG_DFL)
         requested.set()
 
-    kinds = (signal.SIGTERM, signal.SIGINT)
-    before = {kind: signal.signal(kind, request) for kind in kinds}
+    before = {kind: signal.getsignal(kind) for kind in SIGNALS}
+    before = {k: v for k, v in before.items() if v != signal.SIG_IGN}
+    for kind in before:
+        signal.signal(kind, request)
     try:
         yield requested.is_set
     finally:

@@ -33,12 +33,15 @@ def _batch(index: int) -> dict[str, np.ndarray]:
     return {"image": tiny.images(seed=index)}
 
 
-def _data(stop_at: int | None = None, bad=()) -> run.Data:
+def _data(
+    stop_at: int | None = None, bad=(), stop_by: int = signal.SIGTERM
+) -> run.Data:
     """Return data whose batches are a function of their position alone.
 
     Args:
-        stop_at: Send this process SIGTERM when the batch of this number is read.
+        stop_at: Send this process a signal when the batch of this number is read.
         bad: Numbers of batches that aren't finite.
+        stop_by: The signal.
     """
 
     def train(epoch, step):
@@ -46,7 +49,7 @@ def _data(stop_at: int | None = None, bad=()) -> run.Data:
             index = epoch * _STEPS + step
             while True:
                 if index == stop_at:
-                    signal.raise_signal(signal.SIGTERM)
+                    signal.raise_signal(stop_by)
                 images = _batch(index)["image"] / np.float32(255)
                 yield {"image": images * (np.nan if index in bad else 1)}
                 index += 1
@@ -128,15 +131,24 @@ class RunTest(_RunCase):
         for one, two in zip(model.weights, copy.weights, strict=True):
             self.assertAllEqual(one, two)
 
-    @parameterized.named_parameters(("within", 4), ("at_the_end_of", _STEPS - 1))
-    def test_stopped_an_epoch_goes_on_as_if_it_had_not(self, stop_at):
+    @parameterized.named_parameters(
+        ("within", 4, signal.SIGTERM), ("at_the_end_of", _STEPS - 1, signal.SIGHUP)
+    )
+    def test_stopped_an_epoch_goes_on_as_if_it_had_not(self, stop_at, stop_by):
         straight = self.create_tempdir().full_path
         self._run(run_dir=straight)
         with self.assertRaises(stopping.Stopped):
-            self._run(_data(stop_at=stop_at))
+            self._run(_data(stop_at=stop_at, stop_by=stop_by))
         resumed = self._run()
         self.assertEqual(resumed.step.numpy(), 2 * _STEPS)
         run_record.assert_same(self, straight, self.run_dir)
+
+    def test_a_signal_that_is_ignored_stays_so(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As nohup does.
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        with stopping.stop_requests() as stop_requested:
+            signal.raise_signal(signal.SIGHUP)
+            self.assertFalse(stop_requested())
 
     def test_more_epochs_continue_a_finished_run(self):
         straight = self.create_tempdir().full_path
@@ -149,14 +161,7 @@ class RunTest(_RunCase):
         self._run(epochs=3)
         path = os.path.join(self.run_dir, "history.csv")
         before = self._history()
-        for name in os.listdir(os.path.join(self.run_dir, "checkpoints")):
-            if name.startswith(f"ckpt-{3 * _STEPS}."):
-                os.remove(os.path.join(self.run_dir, "checkpoints", name))
-        state = os.path.join(self.run_dir, "checkpoints", "checkpoint")
-        with open(state, "w") as file:
-            name = f"ckpt-{3 * _STEPS - 1}"
-            file.write(f'model_checkpoint_path: "{name}"\n')
-            file.write(f'all_model_checkpoint_paths: "{name}"\n')
+        shutil.rmtree(os.path.join(self.run_dir, f"checkpoints/step-{3 * _STEPS}"))
         self._run(epochs=3)
         self.assertTrue(os.path.isfile(path))
         self.assertEqual(before, self._history())
@@ -222,13 +227,24 @@ class RunTest(_RunCase):
         with self.assertRaisesRegex(files.UserError, "found no such file"):
             weights.load(tiny.model(), path + ".missing")
 
-    def test_damaged_checkpoint_is_named(self):
+    def test_goes_on_from_the_one_before_a_damaged_checkpoint(self):
+        straight = self.create_tempdir().full_path
+        self._run(run_dir=straight, epochs=3)
         self._run()
-        path = os.path.join(self.run_dir, "checkpoints", f"ckpt-{2 * _STEPS}.index")
-        with open(path, "wb") as file:
-            file.write(b"damaged")
-        with self.assertRaisesRegex(files.UserError, f"ckpt-{2 * _STEPS}, it can't"):
+        newest = os.path.join(self.run_dir, "checkpoints", f"step-{2 * _STEPS}")
+        for name in os.listdir(newest):
+            if ".data-" in name:
+                os.truncate(os.path.join(newest, name), 100)
+        self._run(epochs=3)
+        run_record.assert_same(self, straight, self.run_dir)
+
+    def test_never_begins_anew_over_a_history(self):
+        self._run()
+        before = self._history()
+        shutil.rmtree(os.path.join(self.run_dir, "checkpoints"))
+        with self.assertRaisesRegex(files.UserError, "a checkpoint in .* 2 epochs"):
             self._run(epochs=3)
+        self.assertEqual(self._history(), before)
 
     def test_recomputed_validation_leaves_training_alone(self):
         plain = self.create_tempdir().full_path
@@ -311,8 +327,9 @@ class SkippedStepTest(_RunCase):
         self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
         # Saved last before the limit was seen, at the end of a call.
         done = 7 if at_once == 1 else 6
-        last = tf.train.latest_checkpoint(os.path.join(self.run_dir, "checkpoints"))
-        self.assertEndsWith(last, f"-{done}")
+        saved = os.listdir(os.path.join(self.run_dir, "checkpoints"))
+        self.assertIn(f"step-{done}", saved)
+        self.assertNotIn(f"step-{done + 1}", saved)
         # Of its bad steps it holds nothing but the number.
         mended = _data(bad=range(4, done))
         settings |= {"epochs": 4, "max_bad_steps": 0}
