@@ -48,6 +48,22 @@ def verify(
     return problems + _find_repeated(hashes)
 
 
+def damaged_files(data_dir: str, manifest: shards.Manifest) -> list[str]:
+    """Compare shards and indices with their sizes and checksums, decoding nothing.
+
+    Returns:
+        What is wrong, one sentence each naming the file; empty when all is well.
+    """
+    problems = []
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            path = os.path.join(data_dir, shard.file)
+            problems += _verify_file(path, shard.sha256, shard.num_bytes)
+        path = os.path.join(data_dir, split.index)
+        problems += _verify_file(path, split.index_sha256)
+    return problems
+
+
 def _find_repeated(hashes: dict[str, np.ndarray]) -> list[str]:
     """Name the shards that hold keys which stand anywhere else too."""
     keys, counts = np.unique(np.concatenate([*hashes.values()]), return_counts=True)

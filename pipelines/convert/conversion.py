@@ -18,7 +18,7 @@ import PIL
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import files, shards
+from pipelines import files, shards, verification
 from pipelines.convert import journal, metadata, workers
 from pipelines.convert import plan as plan_lib
 from pipelines.convert import source as source_lib
@@ -47,7 +47,7 @@ def find_finished(
     """Return the manifest if this very conversion is complete in `out`.
 
     Raises:
-        UserError: Another conversion is, or shards of this one are gone.
+        UserError: Another conversion is, or files of this one are gone or damaged.
     """
     if not tf.io.gfile.exists(os.path.join(out, shards.MANIFEST_NAME)):
         return None
@@ -57,13 +57,11 @@ def find_finished(
     } | manifest.settings
     wanted = {f"source {n}": v for n, v in _source_facts(source).items()}
     journal.refuse_other(out, made_with, wanted | _settings(config))
-    for split in manifest.splits.values():
-        for shard in split.shards:
-            if not tf.io.gfile.exists(os.path.join(out, shard.file)):
-                raise files.UserError(
-                    f"Expected {shard.file} in {out} as its manifest says, it is gone; "
-                    "remove the folder and convert again."
-                )
+    if damaged := verification.damaged_files(out, manifest):
+        raise files.UserError(
+            f"Expected the shards in {out} as their manifest says, {len(damaged)} "
+            f"files aren't ({damaged[0]}); remove the folder and convert again."
+        )
     journal.Journal(out).remove()
     return manifest
 

@@ -274,13 +274,18 @@ class ResumeTest(ConvertTestCase):
         self.assertGreaterEqual(steps[0][0], 4)
         self.assertEqual(steps[-1], (20, 20))
 
-    def test_lost_shard_is_written_again(self):
+    @parameterized.parameters("lost", "damaged")
+    def test_lost_and_damaged_shards_are_written_again(self, how):
         whole = self._whole()
         planned = _plan(self.root, _config(shards=4))
         with self.assertRaises(_StopError):
             conversion.convert(planned, self.out, 1, _stop_after(9))
         (first, *_) = [name for name in os.listdir(self.out) if "00000-of" in name]
-        os.remove(os.path.join(self.out, first))
+        path = os.path.join(self.out, first)
+        if how == "lost":
+            os.remove(path)
+        else:
+            files_lib.write(path, b"\0" * os.path.getsize(path))
         conversion.convert(planned, self.out)
         self.assertEqual(fixtures.read_all(self.out), whole)
 
@@ -386,17 +391,29 @@ class RefusalTest(ConvertTestCase):
                     self.out, sources.open_source(source, config), config
                 )
 
-    def test_finished_but_a_shard_is_gone(self):
+    def test_finished_but_damaged(self):
         manifest = _convert("digits", self.out, limit=5)
-        name = manifest.split("test").shards[0].file
-        os.remove(os.path.join(self.out, name))
         config = _config(limit=5)
-        with self.assertRaisesRegex(
-            files_lib.UserError, f"Expected {name} .* it is gone"
-        ):
-            conversion.find_finished(
-                self.out, sources.open_source("digits", config), config
-            )
+        source = sources.open_source("digits", config)
+        split = manifest.split("test")
+        for name in (split.shards[0].file, split.index):
+            path = os.path.join(self.out, name)
+            with open(path, "rb") as file:
+                content = file.read()
+            changed = bytes([*content[:-9], content[-9] ^ 1, *content[-8:]])
+            for damaged, said in (
+                (changed, "its content was altered"),
+                (content[: len(content) // 2], "expected .* bytes|was altered"),
+                (None, "missing"),
+            ):
+                if damaged is None:
+                    os.remove(path)
+                else:
+                    files_lib.write(path, damaged)
+                with self.assertRaisesRegex(files_lib.UserError, f"{name}: .*{said}"):
+                    conversion.find_finished(self.out, source, config)
+            files_lib.write(path, content)
+        self.assertEqual(conversion.find_finished(self.out, source, config), manifest)
 
     def test_unwritable_output(self):
         fixtures.write_celeba(self.root)
