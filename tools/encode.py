@@ -30,12 +30,14 @@ def main(values):
     """Encode what the flags say."""
     flags.require_not_negative(values, "recompute_batch_norm")
     program.import_tensorflow()
+    from pipelines import folders
     from pipelines.reading import dataset
     from tools import models, runs
     from vae_prod.latent import encodings
 
+    out = values.out or os.path.join(values.run_dir, "encodings", values.split)
+    folders.require_ours(out, encodings.KEYS, "--out")
     trained = models.open_trained(values)
-    out = values.out or os.path.join(trained.out, "encodings", values.split)
     data_dir, manifest = runs.open_data(trained.run, values.data_dir)
     stored = manifest.record.fields()
     batches = dataset.eval_batches(
@@ -54,7 +56,11 @@ def main(values):
         "attribute_names": manifest.record.attributes,
     }
     count = manifest.split(values.split).num_examples
-    with runs.reading(data_dir), progress.Progress() as show:
+    with (
+        folders.replacing(out, encodings.KEYS, "--out"),
+        runs.reading(data_dir),
+        progress.Progress() as show,
+    ):
         encodings.encode_to_disk(trained.codec, batches, count, out, show, made)
     print(f"encoded {count:,} images: {out}")
 

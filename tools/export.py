@@ -64,17 +64,19 @@ def main(values):
 
 
 def _export(values) -> None:
+    from pipelines import folders
     from tools import models
     from tools.exporting import export_contents
     from vae_prod.serving import export, versions
 
+    directory = values.out or os.path.join(values.run_dir, "export")
+    folders.require_literal(os.path.realpath(directory), "--out")
     run, model = models.load_model(
         values.run_dir, values.weights, values.recompute_batch_norm
     )
     contents = export_contents.gather(values, run, model)
     for line in contents.left_out:
         print(line)
-    directory = values.out or os.path.join(values.run_dir, "export")
     path = export.export(
         model,
         directory,

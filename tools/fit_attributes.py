@@ -25,7 +25,8 @@ def main(values):
     """Fit what the flags say."""
     flags.require(values, "run_dir")
     program.import_tensorflow()
-    from pipelines import files
+    from pipelines import files, folders
+    from vae_prod.core import artefacts
     from vae_prod.latent import arithmetic, encodings
 
     path = os.path.join(values.run_dir, "encodings", values.split)
@@ -37,17 +38,18 @@ def main(values):
             f"Expected encoded images with attributes in {path}, found none of them: "
             "the data set has no attributes. Convert CelebA with its annotations."
         )
-    means = arithmetic.by_attribute(
-        encoding.z_mean, encoding.attributes, names, encoding.made
-    )
-    vectors = means.vectors()
-    if not vectors:
-        raise files.UserError(
-            f"Expected an attribute in {path} that some images have and some haven't, "
-            "found none. Encode more images."
-        )
     out = arithmetic.folder(values.run_dir, values.split)
-    means.save(out)
+    with folders.replacing(out, artefacts.ARRAYS, "--run_dir"):
+        means = arithmetic.by_attribute(
+            encoding.z_mean, encoding.attributes, names, encoding.made
+        )
+        vectors = means.vectors()
+        if not vectors:
+            raise files.UserError(
+                f"Expected an attribute in {path} that some images have and some "
+                "haven't, found none. Encode more images."
+            )
+        means.save(out)
     left_out = sorted(set(names) - set(vectors))
     print(f"fitted {len(vectors)} attributes to {len(encoding.z_mean):,} images: {out}")
     if left_out:

@@ -13,6 +13,7 @@ to, take fewer components or a simpler covariance.
 import os
 import sys
 
+from pipelines import folders
 from tools import flags, program
 from vae_prod.latent import samplers
 
@@ -50,6 +51,7 @@ def main(values):
                 f"--{name} must be at least 1, received {values[name].value}."
             )
     program.import_tensorflow()
+    from vae_prod.core import artefacts
     from vae_prod.latent import densities
     from vae_prod.latent import encodings as encodings_lib
 
@@ -58,9 +60,10 @@ def main(values):
     encoding = encodings_lib.open_encoding(
         os.path.join(encodings, values.split), f"Make it with {encode}."
     )
-    fitted = _fit(values, encoding)
     path = densities.folder(values.run_dir, values.kind)
-    fitted.save(path)
+    with folders.replacing(path, artefacts.ARRAYS, "--run_dir"):
+        fitted = _fit(values, encoding)
+        fitted.save(path)
     print(f"fitted to {fitted.made['num_points']:,} images: {path}")
     if not fitted.made.get("converged", True):
         print(
@@ -91,7 +94,7 @@ def _log_densities(values, encodings, fitted):
     from vae_prod.latent import densities
     from vae_prod.latent import encodings as encodings_lib
 
-    for split in sorted(os.listdir(encodings)):
+    for split in folders.listed(encodings):
         encoding = encodings_lib.open_encoding(os.path.join(encodings, split), "")
         if encoding.made["model"] == fitted.made["model"]:
             points = densities.draw_points(

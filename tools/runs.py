@@ -11,12 +11,13 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
-from pipelines import files, shards
+from pipelines import files, folders, shards
 from pipelines.reading import bad_records, dataset
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.training import run as run_lib
 
+_CONFIG = "config.json"
 _SECTIONS = {
     "model": config_lib.ModelConfig,
     "train": config_lib.TrainConfig,
@@ -59,15 +60,16 @@ class Run:
 
 
 def _config_path(run_dir: str) -> str:
-    return os.path.join(run_dir, "config.json")
+    return os.path.join(run_dir, _CONFIG)
 
 
 def write(run_dir: str, run: Run, flagfile: str) -> None:
     """Write `config.json` and `flags.txt`."""
     made_by = {name: metadata.version(name) for name in ("tensorflow", "keras")}
     text = json.dumps(attrs.asdict(run) | {"made_by": made_by}, indent=1)
-    files.write(os.path.join(run_dir, "flags.txt"), flagfile)
+    # First what the directory is known by.
     files.write(_config_path(run_dir), f"{text}\n")
+    files.write(os.path.join(run_dir, "flags.txt"), flagfile)
 
 
 def load(run_dir: str) -> Run:
@@ -105,7 +107,13 @@ def from_values(values: dict) -> Run:
 
 
 def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
-    """Make a run directory, or check that an existing one may be continued.
+    """Write a run's settings, or check that an existing one may be continued.
+
+    Args:
+        run_dir: The run directory, held by `folders.alone`.
+        run: What to train.
+        flagfile: The same as a flagfile's text.
+        resume: Go on with a run that is there already; without, it is refused.
 
     Returns:
         The run; one that is continued keeps the weights that it started from, in
@@ -114,10 +122,6 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
     Raises:
         UserError: There is a run that isn't to be resumed, or it has other settings.
     """
-    if files.is_remote(run_dir):
-        raise files.UserError(
-            f"Expected a local folder or mount as --run_dir, received {run_dir}."
-        )
     if os.path.isfile(_config_path(run_dir)):
         if not resume:
             raise files.UserError(
@@ -127,19 +131,9 @@ def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
         old = load(run_dir)
         check_unchanged(run_dir, old, run)
         run = attrs.evolve(run, init_from=old.init_from)
-    elif os.path.isdir(run_dir) and os.listdir(run_dir):
-        raise files.UserError(
-            f"Expected a new or empty --run_dir, {run_dir} holds other files."
-        )
     elif resume:
         print(f"no run in {run_dir} yet: starting fresh", flush=True)
-    try:
-        os.makedirs(run_dir, exist_ok=True)
-        write(run_dir, run, flagfile)
-    except OSError as error:
-        raise files.UserError(
-            f"Expected to write to --run_dir={run_dir}: {error.strerror}."
-        ) from error
+    write(run_dir, run, flagfile)
     return run
 
 
@@ -226,8 +220,11 @@ def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
     """
     manifest = shards.load_manifest(run.data_dir)
     data = training_data(run.data_dir, manifest, run.data)
-    run = prepare(run_dir, run, flagfile, resume)
-    with reading(run.data_dir):
+    with (
+        folders.alone(run_dir, _CONFIG, "--run_dir"),
+        reading(run.data_dir),
+    ):
+        run = prepare(run_dir, run, flagfile, resume)
         return run_lib.fit(
             run.model,
             run.train,

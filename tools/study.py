@@ -69,6 +69,7 @@ def main(values):
     command = _command(values)
     compile_cache.use(values.compile_cache)
     program.import_tensorflow()  # Not before: --help has answered by now.
+    from pipelines import folders
     from tools import runs
     from tools.studies import annotations, provenance
     from tools.studies import outcome as outcome_lib
@@ -80,15 +81,17 @@ def main(values):
     lab = _lab(values, study_config)
     if study.needs_annotations:
         annotations.require(lab, study.name)
-    _make_folder(lab.out)
     try:
-        with runs.reading(lab.data_dir):
-            outcome = study.load().study(lab)
+        with (
+            folders.alone(lab.out, outcome_lib.MARK, "--out"),
+            runs.reading(lab.data_dir),
+        ):
+            outcome_lib.begin(study.name, lab.out)
+            outcome = provenance.with_provenance(study.load().study(lab), lab, command)
+            path = outcome_lib.publish(outcome, _title(study, values.run_dir), lab.out)
     except stopping.Stopped:
         print("stopped on request; the same command goes on")
         sys.exit(program.STOPPED)
-    outcome = provenance.with_provenance(outcome, lab, command)
-    path = outcome_lib.publish(outcome, _title(study, values.run_dir), lab.out)
     print(f"\nreport: {path}")
     print(f"watch it: tensorboard --logdir={lab.out}")
 
@@ -148,7 +151,7 @@ def _apply(values, defaults: Sequence[str]) -> None:
 
 def _lab(values, study_config: studies_config.StudyConfig):
     """Gather what the study works with."""
-    from pipelines import shards
+    from pipelines import folders, shards
     from pipelines.reading import dataset
     from tools import runs
     from tools.studies import lab
@@ -165,7 +168,7 @@ def _lab(values, study_config: studies_config.StudyConfig):
         model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
     return lab.Lab(
         out=values.out or _folder(values),
-        data_dir=os.path.abspath(data_dir),
+        data_dir=folders.absolute(data_dir),
         manifest=manifest,
         model=model_config,
         train=train_config,
@@ -184,26 +187,6 @@ def _folder(values) -> str:
     if catalogue.STUDIES[values.study].runs == catalogue.GIVEN_RUN:
         return os.path.join(values.run_dir, values.study)
     return os.path.join(values.run_dir, "studies", values.study)
-
-
-def _make_folder(out: str) -> None:
-    from pipelines import files
-
-    if files.is_remote(out):
-        raise files.UserError(
-            f"Expected a local folder or mount as --out, received {out}."
-        )
-    if os.path.exists(os.path.join(out, "config.json")):
-        raise files.UserError(
-            f"Expected a folder of the study's own as --out, {out} holds a run. Give "
-            "the run as --run_dir, or choose another --out."
-        )
-    try:
-        os.makedirs(out, exist_ok=True)
-    except OSError as error:
-        raise files.UserError(
-            f"Expected to write to --out={out}: {error.strerror}. Choose another."
-        ) from error
 
 
 def run():

@@ -4,7 +4,8 @@
 
 Any run is a recipe (or a --flagfile) plus overrides; later flags win. The run
 directory gets checkpoints, weights, history.csv and TensorBoard files. A run that was
-stopped or killed goes on with --resume. SIGTERM and Ctrl-C leave a checkpoint.
+stopped or killed goes on with --resume. SIGTERM, SIGHUP and Ctrl-C
+leave a checkpoint.
 """
 
 import os
@@ -56,7 +57,7 @@ def main(values):
         )
     compile_cache.use(values.compile_cache)
     program.import_tensorflow()  # Not before: --help has answered by now.
-    from pipelines import shards
+    from pipelines import folders, shards
     from pipelines.reading import dataset
     from tools import runs
     from vae_prod.training import devices, stopping
@@ -70,7 +71,7 @@ def main(values):
         model_config,
         train_config,
         data_config,
-        os.path.abspath(values.data_dir),
+        folders.absolute(values.data_dir),
         manifest.digest(),
         values.init_from and os.path.abspath(runs.weights_path(values.init_from)),
     )

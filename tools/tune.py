@@ -72,7 +72,7 @@ def main(values):
     epochs = search_config.max_epochs or train_config.epochs
     compile_cache.use(values.compile_cache)
     program.import_tensorflow()
-    from pipelines import shards
+    from pipelines import files, folders, shards
     from pipelines.reading import dataset
     from tools import models, runs
     from tools.search import roles, search_directory, trial_runs
@@ -91,10 +91,10 @@ def main(values):
         flags.build(values, config_lib.ModelConfig, **fixed),
         train_config,
         data_config,
-        os.path.abspath(values.data_dir),
+        folders.absolute(values.data_dir),
         manifest.digest(),
     )
-    directory = os.path.abspath(values.search_dir)
+    directory = folders.absolute(values.search_dir)
     judge = (
         search_directory.judge_of(directory)
         or models.choose_judge(base, "", trial_runs.HELD_OUT, search_config.judge).judge
@@ -116,7 +116,12 @@ def main(values):
     except roles.Stopped as stopped:
         print(f"stopped on request; {stopped}")
         sys.exit(program.STOPPED)
-    print(f"best settings: tools.train --flagfile={search.directory}/best.flags")
+    if not os.path.isfile(search.best_flags):
+        raise files.UserError(
+            f"Expected a trial of {search.directory} to end with a rank, none has. See "
+            "leaderboard.csv there for the reasons."
+        )
+    print(f"best settings: tools.train --flagfile={search.best_flags}")
 
 
 def _role(values) -> str:

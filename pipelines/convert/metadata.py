@@ -1,8 +1,6 @@
 """TFDS' own metadata, so that `tfds.builder_from_directory` reads every output."""
 
-import os
-
-from pipelines import records, shards
+from pipelines import folders, records, shards
 
 
 def features(spec: records.RecordSpec):
@@ -48,7 +46,7 @@ def write(
             shard_lengths=[shard.num_examples for shard in content.shards],
             num_bytes=sum(shard.num_bytes for shard in content.shards),
             filename_template=tfds.core.ShardedFileTemplate(
-                data_dir=os.path.abspath(out),
+                data_dir=folders.absolute(out),
                 dataset_name=name,
                 split=split,
                 filetype_suffix="tfrecord",

@@ -17,7 +17,7 @@ from pipelines import shards
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tools import runs, study
-from tools.studies import battery, catalogue, published
+from tools.studies import battery, catalogue, outcome, published
 from tools.studies import config as studies_config
 from tools.studies import lab as lab_lib
 from vae_prod import config as config_lib
@@ -313,7 +313,24 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         argv = ("--study=generation", f"--run_dir={run_dir}", f"--out={run_dir}")
         code, _, err = train_test.run_program(study, *argv)
         self.assertEqual(code, 1)
-        self.assertIn("holds a run", err)
+        self.assertIn("holds other files", err)
+
+    def test_pictures_of_others_are_left_alone(self):
+        out = self.create_tempdir()
+        out.create_file("pictures/holiday.png")
+        argv = ("--study=generation", f"--run_dir={self._run('vae')}")
+        code, _, err = train_test.run_program(study, *argv, f"--out={out.full_path}")
+        self.assertEqual(code, 1)
+        self.assertIn("holds other files (pictures)", err)
+        self.assertEqual(os.listdir(os.path.join(out, "pictures")), ["holiday.png"])
+
+    def test_another_study_is_left_alone(self):
+        out = self.create_tempdir().full_path
+        outcome.begin("plane", out)
+        argv = ("--study=generation", f"--run_dir={self._run('vae')}")
+        code, _, err = train_test.run_program(study, *argv, f"--out={out}")
+        self.assertEqual(code, 1)
+        self.assertIn("one of the study generation as --out", err)
 
     def test_an_unfinished_run_has_no_report(self):
         path = os.path.join(self.create_tempdir().full_path, "unfinished")

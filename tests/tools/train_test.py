@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
-from pipelines import files
+from pipelines import files, folders
 from tests.pipelines import shard_fixtures
 from tests.vae_prod.serving import tiny_exports
 from tools import encode, export, flags, generate, models, runs, study, train, tune
@@ -52,7 +52,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         sizes = {"train": (12, 8), "validation": (5,), "test": (7,)}
         os.makedirs(cls.data_dir)
         shard_fixtures.write(cls.data_dir, sizes, shape=(8, 8, 3))
-        cls.run_dir = os.path.join(cls.root, "run")
+        cls.run_dir = os.path.join(cls.root, "run [1]*?")  # Taken as it stands.
         code, cls.printed, err = run_program(train, *cls._argv(cls.run_dir))
         if code:
             raise AssertionError(err)
@@ -250,6 +250,51 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("holds other files", err)
         self.assertEqual(os.listdir(run_dir), ["thesis.tex"])
 
+    def test_a_run_that_was_killed_before_its_settings_begins_again(self):
+        run_dir = self.create_tempdir()
+        for name in ("config.json.99999999.tmp", folders.LOCK):
+            run_dir.create_file(name)
+        argv = self._argv(run_dir.full_path, "--epochs=1", "--resume")
+        code, _, err = run_program(train, *argv)
+        self.assertEqual(code, 0, err)
+        names = os.listdir(run_dir)
+        self.assertIn("config.json", names)
+        self.assertEqual(folders.listed(run_dir), sorted(names))
+
+    @parameterized.named_parameters(
+        ("train", train, "", ("--resume",)),
+        ("study", study, "out", ("--study=generation",)),
+        ("encode", encode, "out", ()),
+    )
+    def test_two_at_once_are_refused(self, program, name, argv):
+        run_dir = self._fresh("two")
+        argv = (*argv, f"--run_dir={run_dir}")
+        if program is train:
+            argv = (*self._argv(run_dir), *argv)
+        out = os.path.join(run_dir, name)
+        lock = os.path.join(out, folders.LOCK)
+        if program is encode:
+            lock = os.path.join(run_dir, f".{name}{folders.LOCK}")
+        if name:
+            argv += (f"--out={out}",)
+        os.makedirs(out, exist_ok=True)
+        before = sorted(os.listdir(out))
+        with files.locked(lock):
+            code, _, err = run_program(program, *argv)
+        self.assertEqual(code, 1)
+        self.assertIn("for this process alone", err)
+        self.assertEqual(sorted(os.listdir(out)), before)
+
+    def test_a_data_set_by_its_remote_name(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "remote")
+        data_dir = f"file://{self.data_dir}"
+        argv = self._argv(run_dir, f"--data_dir={data_dir}", "--epochs=1")
+        code, _, err = run_program(train, *argv)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(runs.load(run_dir).data_dir, data_dir)
+        code, _, err = run_program(encode, f"--run_dir={run_dir}", "--split=test")
+        self.assertEqual(code, 0, err)
+
     def test_generate_draws_every_picture(self):
         out = self.create_tempdir().full_path
         argv = ["--limits=0.5,3", "--sharpness=1,6", "--rows=2", "--columns=3"]
@@ -293,6 +338,20 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(np.load(os.path.join(out, "z_mean.npy")).shape, [7, 3])
         with open(os.path.join(out, "keys.txt")) as file:
             self.assertLen(set(file.read().split()), 7)
+
+    def test_encode_leaves_files_of_others_alone(self):
+        out = self.create_tempdir()
+        out.create_file("thesis.tex")
+        argv = (f"--run_dir={self.run_dir}", f"--out={out.full_path}")
+        code, _, err = run_program(encode, *argv)
+        self.assertEqual(code, 1)
+        self.assertIn("holds other files (thesis.tex)", err)
+        self.assertEqual(os.listdir(out), ["thesis.tex"])
+
+    def test_exports_into_patterns_are_refused(self):
+        code, _, err = run_program(export, f"--run_dir={self.run_dir}")
+        self.assertEqual(code, 1)
+        self.assertIn("Expected a path without * ? [ ] as --out", err)
 
     def test_batch_norm_can_be_recomputed_before_use(self):
         pictures = []

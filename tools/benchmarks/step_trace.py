@@ -81,7 +81,8 @@ def trace(run_step: Callable[[], None], steps: int) -> list[Operation]:
                 run_step()
         finally:
             tf.profiler.experimental.stop()
-        (path,) = glob.glob(os.path.join(folder, "plugins/profile/*/*.xplane.pb"))
+        (name,) = glob.glob("plugins/profile/*/*.xplane.pb", root_dir=folder)
+        path = os.path.join(folder, name)
         with open(path, "rb") as file:
             space = xplane_pb2.XSpace.FromString(file.read())
     return operations(space, steps)

@@ -1,19 +1,19 @@
 """What a run directory holds that an export takes along."""
 
 import functools
-import glob
 import os
 from collections.abc import Callable
 
 import attrs
 
 from pipelines import files as files_lib
-from pipelines import shards
+from pipelines import folders, shards
 from pipelines.reading import dataset
 from tools import flags, models, runs
 from vae_prod.evaluation import evaluation_file
 from vae_prod.latent import arithmetic as arithmetic_lib
 from vae_prod.latent import densities
+from vae_prod.latent import samplers as samplers_lib
 from vae_prod.model import codec
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import card, description, functions, pictures
@@ -108,10 +108,13 @@ def _samplers(
     run_dir: str, digest: str, left_out: list[str]
 ) -> dict[str, densities.Density]:
     samplers = {}
-    for path in sorted(glob.glob(densities.folder(run_dir, "*"))):
+    for kind in samplers_lib.FITTED:
+        path = densities.folder(run_dir, kind)
+        if not os.path.isdir(path):
+            continue
         density = densities.load(path, "Fit it again with tools.fit_sampler.")
         if density.made.get("model") == digest:
-            samplers[os.path.basename(path)] = density
+            samplers[kind] = density
         else:
             left_out.append(f"left out: {path} was fitted to other weights")
     return samplers
@@ -132,10 +135,14 @@ def _evaluations(
     run_dir: str, digest: str, left_out: list[str]
 ) -> dict[str, evaluation_file.Evaluation]:
     evaluations = {}
-    for path in sorted(glob.glob(os.path.join(run_dir, "evaluation", "*.json"))):
+    folder = os.path.join(run_dir, "evaluation")
+    for split, extension in map(os.path.splitext, folders.listed(folder)):
+        if extension != ".json":
+            continue
+        path = os.path.join(folder, f"{split}{extension}")
         evaluation = evaluation_file.load(path)
         if evaluation.model.get("weights_digest") == digest:
-            evaluations[os.path.splitext(os.path.basename(path))[0]] = evaluation
+            evaluations[split] = evaluation
         else:
             left_out.append(f"left out: {path} is of other weights")
     return evaluations

@@ -9,7 +9,7 @@ from importlib import metadata
 
 import attrs
 
-from pipelines import files
+from pipelines import files, folders
 from tools import models, runs
 from tools.benchmarks import results
 from vae_prod.model import codec as codec_lib
@@ -100,7 +100,10 @@ def write(
         },
     }
     path = os.path.join(out or os.path.join(run_dir, kind), version)
-    with files.new_folder(path) as aside:
+    with (
+        folders.replacing(path, formats.VERIFIED, "--out"),
+        files.new_folder(path) as aside,
+    ):
         _write_files(aside, run_dir, facts, FORMATS[kind].convert(model))
         verified = facts | {"variants": _verify(aside, kind, reference, pictures)}
         _write_json(os.path.join(aside, formats.VERIFIED), verified)

@@ -19,7 +19,7 @@ from vae_prod.tuning import (
 
 
 class Stopped(Exception):
-    """SIGTERM or Ctrl-C came; the message says how the search goes on."""
+    """SIGTERM, SIGHUP or Ctrl-C came; the message says how the search goes on."""
 
 
 def search_alone(search: search_directory.Search) -> None:
@@ -104,7 +104,9 @@ def lead(
     print(f"chief at {host}:{chief.port}", flush=True)
     table = _Table(search, oracle)
     local = None
-    signal.signal(signal.SIGTERM, _stop)
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) != signal.SIG_IGN:
+            signal.signal(kind, _stop)
     try:
         if local_names:
             local = workers_lib.Workers(num_workers, search.directory, chief.port)

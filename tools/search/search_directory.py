@@ -18,7 +18,7 @@ import attrs
 import keras_tuner
 import numpy as np
 
-from pipelines import files, shards
+from pipelines import files, folders, shards
 from tools import flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
@@ -37,6 +37,7 @@ from vae_prod.tuning import (
     trials,
 )
 
+_SETTINGS = "search.json"
 _PANELS = 4
 
 
@@ -58,6 +59,11 @@ class Search:
     def space(self) -> search_space.SearchSpace:
         """What is searched, as KerasTuner asks for it."""
         return search_space.SearchSpace(self.config, self.base.model, self.base.train)
+
+    @property
+    def best_flags(self) -> str:
+        """Path of the best trial's flags, which is there once a trial has a rank."""
+        return os.path.join(self.directory, "best.flags")
 
     @property
     def objective(self) -> leaderboard.Objective:
@@ -106,35 +112,24 @@ class Search:
         """Keep other searches out of the directory for a while.
 
         Raises:
-            UserError: Another process holds it.
+            UserError: Another process holds it, or it holds other files.
         """
-        os.makedirs(self.directory, exist_ok=True)
-        refusal = (
-            f"Expected --search_dir={self.directory} for this search alone, another "
-            "process works on it. Wait for it, end it, or choose another."
-        )
-        with files.locked(os.path.join(self.directory, "lock"), refusal):
+        with folders.alone(self.directory, _SETTINGS, "--search_dir"):
             yield
 
     def prepare(self, flagfile: str) -> None:
         """Make the directory's settings, or check that they are the same.
 
         Raises:
-            UserError: The directory was made with other settings or data, or holds
-                other files.
+            UserError: The directory was made with other settings or data.
         """
-        path = os.path.join(self.directory, "search.json")
+        path = os.path.join(self.directory, _SETTINGS)
         if os.path.isfile(path):
             self._check_unchanged(path)
-        elif set(os.listdir(self.directory)) - {"lock"}:
-            raise files.UserError(
-                f"Expected a new or empty --search_dir, {self.directory} holds other "
-                "files."
-            )
-        flags_path = os.path.join(self.directory, "flags.txt")
-        files.write(flags_path, flagfile)
         values = {"search": attrs.asdict(self.config), "base": attrs.asdict(self.base)}
+        # First what the directory is known by.
         oracles.write_json(path, values)
+        files.write(os.path.join(self.directory, "flags.txt"), flagfile)
 
     def _check_unchanged(self, path: str) -> None:
         try:
@@ -195,8 +190,7 @@ class Search:
             f"{row.figures[self.objective.name]:.6g} after {row.epochs} epochs.\n"
         )
         text = flags.from_configs(*trial_runs.configs(run), data_dir=run.data_dir)
-        path = os.path.join(self.directory, "best.flags")
-        files.write(path, head + text)
+        files.write(self.best_flags, head + text)
 
 
 def judge_of(directory: str) -> str:

@@ -18,6 +18,7 @@ from vae_prod.reporting import projector, report
 
 REPORT, FIGURES = "report.html", "figures.json"
 PICTURES, TENSORBOARD = "pictures", "tensorboard"
+MARK = "study.json"
 
 
 @attrs.frozen
@@ -37,6 +38,26 @@ class Outcome:
     figures: dict
     runs: Mapping[str, lab_lib.Opened]
     points: projector.Points | None = None
+
+
+def begin(study: str, out: str) -> None:
+    """Mark a folder as a study's.
+
+    Raises:
+        UserError: It is another study's.
+    """
+    path = os.path.join(out, MARK)
+    text = json.dumps({"study": study}) + "\n"
+    if os.path.exists(path):
+        with open(path, "rb") as file:
+            other = file.read()
+        if other != text.encode():
+            raise files.UserError(
+                f"Expected a new folder or one of the study {study} as --out, {out} "
+                f"holds another ({other.decode(errors='replace').strip()}). Choose "
+                "another --out."
+            )
+    files.write(path, text)
 
 
 def publish(outcome: Outcome, title: str, out: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines import files
+from pipelines import files, folders
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description as description_lib
@@ -13,8 +13,9 @@ def open_export(path: str) -> codec_lib.Codec:
     """Make a codec of an exported SavedModel.
 
     Raises:
-        UserError: There is no export of this package at `path`.
+        UserError: There is no export of this package at `path`, or it can't be read.
     """
+    folders.require_literal(path, "--export_dir")
     description = description_lib.load(path)
     try:
         loaded = tf.saved_model.load(path)

@@ -13,11 +13,13 @@ import numpy as np
 from keras_tuner import oracles
 from keras_tuner.engine import trial as trial_lib
 
-from pipelines import files
+from pipelines import files, folders
 from vae_prod import config as config_lib
 
 Status = trial_lib.TrialStatus
 PROJECT = "trials"
+# What the names of trials' directories begin with.
+TRIAL = "trial_"
 _UNLIMITED = 2**31
 
 
@@ -38,9 +40,18 @@ class _Durable:
         Trials that were running stay with the workers that ran them; `release` frees
         those of workers that don't come back.
         """
-        super().reload()
+        # Not KerasTuner's reload, which takes the path for a pattern.
+        for name in folders.listed(self._project_dir):
+            path = os.path.join(self._project_dir, name, "trial.json")
+            if name.startswith(TRIAL) and os.path.isfile(path):
+                trial = trial_lib.Trial.load(path)
+                self.trials[trial.trial_id] = trial
         with open(self._get_oracle_fname()) as file:
-            ongoing = json.load(file)["ongoing_trials"]
+            state = json.load(file)
+        self.set_state(state)
+        ongoing = state["ongoing_trials"]
+        self._retry_queue += ongoing.values()
+        self.ongoing_trials = {}
         self.trials = dict(sorted(self.trials.items()))
         for trial_id in set(self.trials) - set(self.start_order):
             # Killed before the state said that the trial exists: it will come again,

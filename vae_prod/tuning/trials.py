@@ -6,7 +6,6 @@ oracle hears of the end: a trial that has one never runs again.
 """
 
 import csv
-import glob
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from collections.abc import Callable, Mapping
 import attrs
 import tensorflow as tf
 
-from pipelines import files
+from pipelines import files, folders
 from vae_prod.core import errors
 from vae_prod.evaluation import resampling
 from vae_prod.tuning import leaderboard, oracles
@@ -28,6 +27,8 @@ Figures = Mapping[str, resampling.Estimate | float | None]
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # KerasTuner's names for what Hyperband tells a trial.
 _CONTINUES, _EPOCHS, _PRIVATE = "tuner/trial_id", "tuner/epochs", "tuner/"
+
+_RUN = "run_"
 
 
 @attrs.frozen
@@ -53,9 +54,9 @@ class Plan:
 
         That of the trial it goes on with is copied, whole or not at all.
         """
-        path = os.path.join(self.directory, f"run_{execution}")
+        path = os.path.join(self.directory, f"{_RUN}{execution}")
         if self.previous and not os.path.isdir(path):
-            previous = os.path.join(self.previous, f"run_{execution}")
+            previous = os.path.join(self.previous, f"{_RUN}{execution}")
             with files.new_folder(path) as folder:
                 shutil.copytree(previous, folder, dirs_exist_ok=True)
         return path
@@ -110,7 +111,7 @@ def directory(search_dir: str, trial_id: str) -> str:
             f"Expected ids of trials of letters and digits in {search_dir}, received "
             f"{trial_id[:80]!r}. Start the search in a new --search_dir."
         )
-    return os.path.join(search_dir, oracles.PROJECT, f"trial_{trial_id}")
+    return os.path.join(search_dir, oracles.PROJECT, f"{oracles.TRIAL}{trial_id}")
 
 
 def finish(
@@ -166,8 +167,13 @@ def _read_result(path: str) -> Result:
 
 def rows(search_dir: str) -> list[leaderboard.Row]:
     """Return a row for each trial of a search, in the order of their ids."""
-    pattern = os.path.join(search_dir, oracles.PROJECT, "trial_*", "trial.json")
-    return [_row(path) for path in sorted(glob.glob(pattern))]
+    project = os.path.join(search_dir, oracles.PROJECT)
+    paths = [
+        os.path.join(project, name, "trial.json")
+        for name in folders.listed(project)
+        if name.startswith(oracles.TRIAL)
+    ]
+    return [_row(path) for path in filter(os.path.isfile, paths)]
 
 
 def _row(path: str) -> leaderboard.Row:
@@ -194,7 +200,12 @@ def _row(path: str) -> leaderboard.Row:
 
 
 def _epochs_done(folder: str) -> int:
-    histories = glob.glob(os.path.join(folder, "run_*", "history.csv"))
+    paths = [
+        os.path.join(folder, name, "history.csv")
+        for name in folders.listed(folder)
+        if name.startswith(_RUN)
+    ]
+    histories = [path for path in paths if os.path.isfile(path)]
     if not histories:
         return 0
     with open(max(histories)) as file:
