@@ -183,7 +183,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_copies_are_of_the_data_it_was_trained_on(self):
         data_dir = self.create_tempdir().full_path
-        sizes = {"train": (5,), "test": (4,)}
+        sizes = {"train": (5,), "test": (8,)}
         shard_fixtures.write(data_dir, sizes, shape=(8, 8, 3), annotated=False)
         path = os.path.join(data_dir, "test.json")
         argv = (f"--run_dir={self.run_dir}", f"--data_dir={data_dir}")

@@ -25,7 +25,7 @@ from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tools import train, tune
 from vae_prod.training import history
-from vae_prod.tuning import trials
+from vae_prod.tuning import chief_token, trials
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _TINY = (
@@ -253,8 +253,13 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
             "KERASTUNER_ORACLE_IP": "127.0.0.1",
             "KERASTUNER_ORACLE_PORT": "9",
         }
+        search_dir = self._copy()
         with mock.patch.dict(os.environ, variables):
-            code, _, err = self._tune(self.search_dir, "--worker_timeout=0.3")
+            code, _, err = self._tune(search_dir, "--worker_timeout=0.3")
+            self.assertEqual(code, 1)
+            self.assertIn("Expected the chief's token in", err)
+            chief_token.make(search_dir)
+            code, _, err = self._tune(search_dir, "--worker_timeout=0.3")
         self.assertEqual(code, 1)
         self.assertIn("Expected a chief at 127.0.0.1:9", err)
 

@@ -51,7 +51,7 @@ class ModelRowsTest(tf.test.TestCase, parameterized.TestCase):
 
         figures = quality.evaluate_quality(
             subject_lib.Subject.from_model(model),
-            tiny.batches(1),
+            tiny.batches(2),
             importance_samples=2,
         )
         is_density = config.likelihood.is_density
