@@ -194,6 +194,7 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         (export, ("--run_dir=RUN", "--max_batch=0"), 2, "--max_batch must be at least"),
+        (export, ("--run_dir=RUN", "--max_pixels=0"), 2, "--max_pixels must be at"),
         (export, ("--run_dir=RUN", "--keep=-1"), 2, "--keep must not be negative"),
         (export, ("--run_dir=RUN", "--format=zip"), 2, "--format=zip"),
         (verify_export, (), 2, "--export_dir is required"),
