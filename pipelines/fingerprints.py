@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 # Distance below which two images are copies of one. At 96x96, copies of faces as JPEG
-# of quality 20, with noise of 25 grey levels, blurred, darkened by a third or moved by a
-# pixel are within it, and 98 of 100 that are moved by 2 pixels along a side or brightened
-# until they are clipped. Of 3,000 photographs the nearest of two people were at 0.35, of
-# as many drawn faces two at 0.23 and the next at 0.27.
+# of quality 20, with noise of 25 grey levels, blurred, or darkened by a third are
+# within it, and at least 97 of 100 that are moved by 2 pixels along a side, or
+# brightened until they are clipped. Of 3,000 photographs the nearest of two people were
+# at 0.35, of as many drawn faces two at 0.23 and the next at 0.27.
 SAME = 0.25
 # Frequencies in each direction, in half periods a side: of luminance and of colour.
 _LUMINANCE, _COLOUR = 8, 4
