@@ -56,9 +56,10 @@ def export(
         The version's folder.
 
     Raises:
-        UserError: It can't be written, another export is under way, or what was saved
-            answers differently.
+        UserError: It can't be written, another export is under way, what was saved
+            answers differently, or the limits on pictures are too low.
     """
+    record.check_limits(extras)
     model = model.with_precision("float32")
     with versions.new(directory) as (aside, path):
         functions = functions_lib.Functions(model, extras)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from pipelines import files as files_lib
 from vae_prod.latent import samplers, sampling
 from vae_prod.reporting import image_grids
 from vae_prod.serving import functions as functions_lib
@@ -125,6 +126,24 @@ def _size(preparation: pictures.Preparation, number: int) -> tuple[int, int]:
     if preparation.crop.isdigit():
         return int(preparation.crop) + 3 * number, int(preparation.crop) + 10
     return 2 * width + 3 * number, 2 * height + 10
+
+
+def check_limits(extras: functions_lib.Extras) -> None:
+    """Check that the export takes what it is recorded and tried with.
+
+    Raises:
+        UserError: The limits are below a full batch of the recorded files.
+    """
+    width, height = _size(extras.preparation, 2 * _ROWS - 1)
+    image, limits = width * height, extras.limits
+    request = image * extras.max_batch
+    if limits.image < image or limits.request < request:
+        raise files_lib.UserError(
+            f"Expected --max_pixels of at least {image} and --max_request_pixels of at "
+            f"least {request}, for the {extras.max_batch} pictures of {width}x{height} "
+            f"that the export is tried with, received {limits.image} and "
+            f"{limits.request}. Raise them, or lower --max_batch."
+        )
 
 
 def name_of(directory: str) -> str:
