@@ -85,7 +85,7 @@ def _counts(count: int, seed: int) -> Sequence[np.ndarray]:
 def _by_recognition(network: recognition.Recogniser) -> Judge:
     def measure(images):
         share = float(network.recognised(images).mean())
-        return {f"{network.name} found, recognised": share}
+        return {f"{network.name} found, samples_recognised": share}
 
     return Judge(f"{network.name} found", measure)
 

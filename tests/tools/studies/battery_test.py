@@ -1,9 +1,15 @@
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
+from tests.vae_prod.evaluation import evaluations
 from tools.studies import battery, judges, measures
+from vae_prod.config import figures as kinds
+from vae_prod.evaluation import judge as judge_lib
+from vae_prod.evaluation import recognition
 
 
 class DamagesTest(tf.test.TestCase, parameterized.TestCase):
@@ -71,6 +77,21 @@ class JudgesTest(tf.test.TestCase):
                 if kind in ("fid", "sample_distance"):
                     self.assertAllClose(same[measure], 0.0, atol=1e-5)
                     self.assertGreater(other[measure], 0.1)
+
+    def test_measures_are_figures_that_the_table_knows(self):
+        images = tiny.images(16, (32, 32, 3))
+        with (
+            mock.patch.object(judge_lib, "shows_faces", return_value=(True, "")),
+            mock.patch.object(
+                recognition, "load", return_value=evaluations.recogniser()
+            ),
+        ):
+            panel = judges.panel(images, seed=1)
+        self.assertLen(panel, 4)
+        for judge in panel:
+            for measure in judge.measure(images):
+                self.assertIn(judges.kind_of(measure), kinds.FIGURES)
+                self.assertEqual(judges.judge_of(measure), judge.name)
 
 
 if __name__ == "__main__":
