@@ -159,7 +159,7 @@ class KilledTest(tf.test.TestCase, parameterized.TestCase):
         with versions.new(directory) as (aside, _):
             self.assertEmpty(os.listdir(aside))
         self.assertEqual(versions.listed(directory), [1, 2])
-        self.assertCountEqual(os.listdir(directory), ["1", "2", ".lock"])
+        self.assertCountEqual(os.listdir(directory), ["1", "2"])
 
 
 if __name__ == "__main__":

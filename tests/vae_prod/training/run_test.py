@@ -137,6 +137,9 @@ class RunTest(_RunCase):
     def test_stopped_an_epoch_goes_on_as_if_it_had_not(self, stop_at, stop_by):
         straight = self.create_tempdir().full_path
         self._run(run_dir=straight)
+        # The tests may run under nohup, which has it ignored.
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
         with self.assertRaises(stopping.Stopped):
             self._run(_data(stop_at=stop_at, stop_by=stop_by))
         resumed = self._run()
