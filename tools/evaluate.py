@@ -101,27 +101,15 @@ def _evaluate(values) -> None:
     program.import_tensorflow()
     import attrs
 
-    from tools import evaluating, models, runs
-    from vae_prod.evaluation import (
-        evaluation_file,
-        measurements,
-        recognition,
-        sections,
-    )
+    from tools import evaluating, runs
+    from vae_prod.evaluation import evaluation_file, measurements, sections
     from vae_prod.evaluation import table as table_lib
     from vae_prod.evaluation.features import extractors as extractors_lib
 
     source, run, subject = _open(values)
     data_dir, manifest = runs.open_data(run, values.data_dir)
     count = _count(manifest, values.split, data_dir)
-    choice = models.choose_judge(
-        run, data_dir, values.split, values.judge, values.recognise
-    )
-    shape = run.model.image_shape
-    judge, *others = _extractors([choice.judge, *_listed(values.features)], shape)
-    recogniser = None
-    if choice.recogniser != "none":
-        recogniser = recognition.load(choice.recogniser, shape)
+    judge, others, recogniser = _judges(values, run, data_dir)
     out = _out(values)
     settings = measurements.Settings(
         values.seed,
@@ -200,6 +188,23 @@ def _open(values):
     return source, run, subject
 
 
+def _judges(values, run, data_dir: str):
+    """Return the judge, the other feature extractors, and the recogniser or None."""
+    from tools import models
+    from vae_prod.evaluation import judge, recognition
+
+    choice = models.choose_judge(
+        run, data_dir, values.split, values.judge, values.recognise
+    )
+    shape = run.model.image_shape
+    listed = [item for item in values.features.split(",") if item]
+    best, *others = _extractors([choice.judge, *listed], shape)
+    recogniser = None
+    if choice.recogniser != judge.NONE:
+        recogniser = recognition.load(choice.recogniser, shape)
+    return best, others, recogniser
+
+
 def _count(manifest, split: str, data_dir: str) -> int:
     from pipelines import files as files_lib
 
@@ -210,10 +215,6 @@ def _count(manifest, split: str, data_dir: str) -> int:
             "another --split."
         )
     return count
-
-
-def _listed(text: str) -> list[str]:
-    return [item for item in text.split(",") if item]
 
 
 def _extractors(given: list[str], image_shape: tuple[int, int, int]) -> list:
