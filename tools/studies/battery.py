@@ -194,9 +194,15 @@ def damaged(images: np.ndarray, seed: int) -> dict[str, Callable[[], np.ndarray]
     sets = {REAL: lambda: images}
     for number, damage in enumerate(DAMAGES):
         for name, degree in damage.sets():
-            random = np.random.default_rng([seed, number])
-            sets[name] = functools.partial(damage.apply, images, degree, random)
+            sets[name] = functools.partial(
+                _damage, damage, images, degree, [seed, number]
+            )
     return sets
+
+
+def _damage(damage: Damage, images, degree: float, seed: list[int]) -> np.ndarray:
+    """Apply a damage with random numbers of its own, the same each time."""
+    return damage.apply(images, degree, np.random.default_rng(seed))
 
 
 def generated(

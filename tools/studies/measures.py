@@ -26,23 +26,15 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     real = lab.choose(vae, lab.held_out, count)["image"]
     trained = encodings.encode(lab, vae, dataset.TRAIN_SPLIT)
     panel = judges.panel(real, lab.train.seed)
-    draws, seconds, shown = [], collections.Counter(), {}
+    draws, seconds, shown = [], collections.Counter(), None
     for number in range(lab.study.repeats):
         seed = lab.train.seed + number
-        clean = _training_images(lab, vae, count, seed)
-        sets = battery.damaged(clean, seed)
+        sets = battery.damaged(_training_images(lab, vae, count, seed), seed)
         points = trained.z_mean, trained.z_log_var
         sets |= battery.generated(opened, real, points, seed)
-        values = {}
-        with progress.Progress("sets of images") as show:
-            for name, make in sets.items():
-                show(len(values), len(sets))
-                images = make()
-                values[name] = _measured(panel, images, seconds)
-                if not number:
-                    shown[name] = images[: lab.study.columns]
-            show(len(values), len(sets))
+        values, first = _draw(sets, panel, seconds, lab.study.columns)
         draws.append(values)
+        shown = shown or first
     per_thousand = 1000 / (count * len(draws) * len(draws[0]))
     costs = {name: spent * per_thousand for name, spent in seconds.items()}
     taus = {
@@ -69,6 +61,25 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         },
         opened,
     )
+
+
+def _draw(
+    sets, panel, seconds: collections.Counter, columns: int
+) -> tuple[_Values, Mapping[str, np.ndarray]]:
+    """Measure each set, and add what each judge takes to `seconds`.
+
+    Returns:
+        The values, and the first images of each set.
+    """
+    values, first = {}, {}
+    with progress.Progress("sets of images") as show:
+        for name, make in sets.items():
+            show(len(values), len(sets))
+            images = make()
+            values[name] = _measured(panel, images, seconds)
+            first[name] = images[:columns].copy()  # Not a view of all of them.
+        show(len(values), len(sets))
+    return values, first
 
 
 def _training_images(lab, vae, count: int, seed: int) -> np.ndarray:
