@@ -14,6 +14,16 @@ from pipelines.convert import images
 
 SPLITS = ("train", "validation", "test")
 
+# The ten coordinates of CelebA's five points, in the order of its files: x and y of the
+# eye, nose and corners of the mouth that are left and right *in the picture*.
+LANDMARKS = (
+    *("lefteye_x", "lefteye_y", "righteye_x", "righteye_y", "nose_x", "nose_y"),
+    *("leftmouth_x", "leftmouth_y", "rightmouth_x", "rightmouth_y"),
+)
+
+# `attributes` (0 or 1), `landmarks`, `identity` and `label`, which records keep; `box`:
+# (x, y, width, height) of the face, x and y of its upper left corner. Landmarks and box
+# are in pixels of the whole picture, upright.
 Annotations = Mapping[str, Sequence[int]]
 
 
@@ -68,7 +78,9 @@ class Source:
         grey: Whether all images are grey, where that is known without looking.
         version: Data set version, for TFDS.
         attributes: Names of the binary attributes.
-        landmarks: Names of the landmark coordinates.
+        landmarks: Names of the landmark coordinates; `LANDMARKS`, in any order, or
+            others.
+        box: Whether each item has the box of its face.
         identity: Whether persons are numbered.
         label_names: Names of the classes.
     """
@@ -82,6 +94,7 @@ class Source:
     version: str = "1.0.0"
     attributes: tuple[str, ...] = ()
     landmarks: tuple[str, ...] = ()
+    box: bool = False
     identity: bool = False
     label_names: tuple[str, ...] = ()
 
@@ -91,6 +104,21 @@ class Source:
             return self
         splits = {name: chosen[:limit] for name, chosen in self.splits.items()}
         return attrs.evolve(self, splits=splits)
+
+
+def points(names: Sequence[str], values: Sequence[int]) -> np.ndarray:
+    """Return an item's five points.
+
+    Args:
+        names: `Source.landmarks`, which must hold all of `LANDMARKS`.
+        values: `landmarks` of its annotations, in the same order.
+
+    Returns:
+        int64 [5, 2]: (x, y) of left eye, right eye, nose, left and right corner of the
+        mouth, in pixels of the whole picture.
+    """
+    by_name = dict(zip(names, values, strict=True))
+    return np.array([by_name[name] for name in LANDMARKS], np.int64).reshape(5, 2)
 
 
 def hash_splits(
