@@ -8,7 +8,7 @@ programs generate their flags from the fields. Nothing here imports TensorFlow, 
 import attrs
 from attrs import validators
 
-from pipelines import settings
+from pipelines import crops, protocols, settings
 
 RESAMPLING_FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 ENCODINGS = ("jpeg", "png", "raw")
@@ -27,12 +27,10 @@ _fraction = validators.and_(validators.ge(0.0), validators.le(1.0))
 
 
 def _check_crop(_, attribute, value: str) -> None:
-    if value in ("square", "none") or (value.isdigit() and int(value) > 0):
-        return
-    raise ValueError(
-        f"'{attribute.name}' must be square, none or a positive number of pixels, "
-        f"received {value!r}."
-    )
+    try:
+        crops.parse(value)
+    except ValueError as error:
+        raise ValueError(f"'{attribute.name}' {error}") from error
 
 
 def _check_split_ratios(_, attribute, value: tuple[float, ...]) -> None:
@@ -48,6 +46,12 @@ def _check_split_ratios(_, attribute, value: tuple[float, ...]) -> None:
 class ConvertConfig:
     """How images become shards; every field changes the bytes that are written."""
 
+    protocol: str = settings.preset(
+        "none",
+        "Prepare CelebA as a paper did: sets the flags of size, crop, filter and "
+        "encoding.",
+        protocols.PROTOCOLS,
+    )
     image_size: int = settings.setting(
         96,
         "Height and width in pixels; 0 keeps the original size.",
@@ -56,9 +60,7 @@ class ConvertConfig:
     )
     crop: str = settings.setting(
         "square",
-        "Region kept before resizing: 'square' (largest centred square), "
-        "'none' (the whole image, stretched if it is not square), or N (centred "
-        "square of N pixels).",
+        f"Region kept before resizing. {crops.HELP}.",
         _check_crop,
     )
     pad: bool = settings.setting(
@@ -73,7 +75,8 @@ class ConvertConfig:
     )
     resample: str = settings.setting(
         "lanczos",
-        "Pillow resampling filter.",
+        "Pillow's filter for resizing, widened as images become smaller "
+        "(antialiased), but for nearest.",
         validators.in_(RESAMPLING_FILTERS),
     )
     encoding: str = settings.setting(
@@ -118,9 +121,16 @@ class ConvertConfig:
     )
 
     def __attrs_post_init__(self):
+        settings.check_presets(self)
         if self.pad and not self.image_size:
             raise ValueError(
                 "'pad' needs the size to pad to, received 'image_size' 0; set it."
+            )
+        if crops.parse(self.crop).needs and (self.pad or not self.image_size):
+            raise ValueError(
+                f"'crop' {self.crop} gives regions of all sizes, which must be "
+                f"resized; received 'image_size' {self.image_size} and 'pad' "
+                f"{self.pad}, so set a size without padding."
             )
 
 

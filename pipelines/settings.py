@@ -12,14 +12,14 @@ not_negative = validators.ge(0)
 _all_positive = validators.deep_iterable(validators.ge(1))
 
 
-def setting(default, text, *rules, may_change=False, **kwargs):
+def setting(default, text, *rules, may_change=False, presets=None, **kwargs):
     """Make a field that holds its default, its rules and its help.
 
     `may_change` says that a resumed run may have another value: the mathematics
-    don't depend on it.
+    don't depend on it. `presets` maps its values to what each sets of other fields.
     """
     validator = None if not rules else rules[0] if len(rules) == 1 else [*rules]
-    metadata = {"help": text, "may_change": may_change}
+    metadata = {"help": text, "may_change": may_change, "presets": presets or {}}
     return attrs.field(
         default=default, validator=validator, metadata=metadata, **kwargs
     )
@@ -37,6 +37,30 @@ def choice(default, text, table, **kwargs):
     names = "; ".join(f"{n}: {getattr(row, 'text', row)}" for n, row in table.items())
     rule = validators.in_(tuple(table))
     return setting(default, f"{text} {names}.", rule, **kwargs)
+
+
+def preset(default, text, table):
+    """Make a field of names, each of which sets other fields.
+
+    Args:
+        default: One of the names.
+        text: Its help, which the table's is added to.
+        table: Name to what has its `text` and, by name, the `settings` it stands for.
+    """
+    presets = {name: row.settings for name, row in table.items()}
+    return choice(default, text, table, presets=presets)
+
+
+def check_presets(config: attrs.AttrsInstance) -> None:
+    """Raise a `ValueError` where a config isn't as one of its presets says."""
+    for field in attrs.fields(type(config)):
+        chosen = getattr(config, field.name)
+        for name, value in field.metadata.get("presets", {}).get(chosen, {}).items():
+            if (received := getattr(config, name)) != value:
+                raise ValueError(
+                    f"'{field.name}' {chosen} sets '{name}' to {value}, received "
+                    f"{received}; leave one of the two out."
+                )
 
 
 def sizes(default, text, may_change=False):

@@ -19,7 +19,8 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # stays in its room. A name is a folder, or a file at the package's top.
 _ORDER = {
     "pipelines": (
-        *("files", "folders", "trust", "settings", "documents", "npy", "config"),
+        *("files", "folders", "trust", "settings", "crops"),
+        *("documents", "npy", "protocols", "config"),
         *("fingerprints", "duplicates", "examples", "records", "shards"),
         *("verification", "reading", "convert", "faces", "sources"),
     ),
@@ -40,10 +41,10 @@ _APART = {
     ("vae_prod.tuning", "vae_prod.serving"),
 }
 # The modules at the very bottom, for all rooms: errors and files, folders, trust,
-# settings.
+# settings, crops.
 _SHARED_BY_ALL = {
     *("pipelines.files", "pipelines.folders", "pipelines.trust"),
-    "pipelines.settings",
+    *("pipelines.settings", "pipelines.crops"),
 }
 _FORBIDDEN = {
     "pipelines": {"vae_prod", "tools", "tests"},

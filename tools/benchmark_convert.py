@@ -23,7 +23,7 @@ import time
 import attrs
 
 from pipelines import config as config_lib
-from pipelines import files
+from pipelines import crops, files
 from tools import flags, program, progress
 from tools.benchmarks import measuring, this_machine
 from tools.benchmarks import results as results_lib
@@ -93,6 +93,11 @@ def _check(values, config):
         )
     if config.pad:
         raise flags.UsageError("--pad has no plain loop to compare with; leave it off.")
+    if crops.parse(config.crop).needs:
+        raise flags.UsageError(
+            f"--crop={config.crop} has no plain loop to compare with; choose one "
+            "without annotations."
+        )
     if values.source and not os.path.isdir(values.source):
         raise files.UserError(
             "Expected --source to be a folder of images, received "
@@ -142,11 +147,8 @@ def _save_one(path, config, folder):
     from PIL import Image
 
     with Image.open(path) as image:
-        width, height = image.size
         if config.crop != "none":
-            side = min(image.size) if config.crop == "square" else int(config.crop)
-            left, upper = (width - side) // 2, (height - side) // 2
-            image = image.crop((left, upper, left + side, upper + side))
+            image = image.crop(crops.parse(config.crop).region(image.size, None).box)
         if config.image_size:
             resample = Image.Resampling[config.resample.upper()]
             image = image.resize((config.image_size, config.image_size), resample)

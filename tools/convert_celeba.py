@@ -13,7 +13,7 @@ import sys
 import time
 
 from pipelines import config as config_lib
-from pipelines import sources, trust
+from pipelines import protocols, sources, trust
 from tools import flags, program, progress
 
 
@@ -100,6 +100,7 @@ def _describe(planned, out):
     counts += ["identity"] if record.identity else []
     lines = [
         f"{source.kind} -> {source.name} {source.version} in {out}",
+        *_protocol(planned),
         f"  images: {height} x {width} x {channels}, {record.encoding}",
         f"  annotations: {', '.join(counts) or 'none'}",
     ]
@@ -107,6 +108,25 @@ def _describe(planned, out):
         num_shards = len(planned.borders[split]) - 1
         lines.append(f"  {split}: {len(positions):,} images in {num_shards:,} shards")
     return "\n".join([*lines, f"  about {planned.estimated_bytes / 1e6:,.1f} MB"])
+
+
+def _protocol(planned):
+    """Return what is to be said of the protocol, in lines."""
+    name = planned.config.protocol
+    protocol, wanted = protocols.PROTOCOLS[name], protocols.PICTURES
+    if not protocol.settings:
+        return []
+    sets = ", ".join(f"{n} {v}" for n, v in protocol.settings.items())
+    lines = [f"  protocol {name}: {sets} ({protocol.source})"]
+    if protocol.unstated:
+        lines.append(f"  chosen here, for it is stated nowhere: {protocol.unstated}")
+    if planned.first != wanted:
+        lines.append(
+            f"  note: the protocol is one of pictures of {wanted[0]} x {wanted[1]} "
+            f"pixels, the first here has {planned.first[0]} x {planned.first[1]}; "
+            "figures on other pictures don't compare with published ones"
+        )
+    return lines
 
 
 def _summarize(manifest, num_before, seconds, out):

@@ -238,6 +238,7 @@ def _images(manifest, split: str, run) -> dict:
         "data": manifest.name,
         "split": split,
         "size": list(run.model.image_shape),
+        "protocol": made.get("protocol", "none"),
         **{name: made.get(name) for name in ("crop", "pad", "resample")},
         "stored": f"jpeg {made['quality']}" if encoding == "jpeg" else "lossless",
         "random_crop": read.random_crop,
@@ -264,11 +265,13 @@ def _head(evaluation, data_dir: str) -> str:
 
     images, model = evaluation.protocols["images"], evaluation.model
     height, width, channels = images["size"]
+    named = images["protocol"]
+    protocol = "" if named == "none" else f"protocol {named}, "
     return (
         f"{model.get('run_dir') or model['export_dir']}: "
         f"{table_lib.described(evaluation)}\n"
         f"{images['num_images']:,} images of {height}x{width}x{channels}, split "
-        f"{images['split']} of {data_dir} (crop {images['crop']}, filter "
+        f"{images['split']} of {data_dir} ({protocol}crop {images['crop']}, filter "
         f"{images['resample']}, {images['stored']})"
     )
 

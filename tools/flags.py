@@ -138,8 +138,15 @@ def describe_values(flag: flags.Flag) -> str:
 
 
 def build(values: flags.FlagValues, config: type, **fixed):
-    """Make a config from the parsed flags and from what is given in their place."""
-    chosen = {f.name: values[f.name].value for f in attrs.fields(config) if is_flag(f)}
+    """Make a config from the parsed flags and from what is given in their place.
+
+    A flag that isn't given takes its value from the presets that are.
+    """
+    fields = list(filter(is_flag, attrs.fields(config)))
+    chosen = {field.name: values[field.name].value for field in fields}
+    for field in fields:
+        preset = field.metadata.get("presets", {}).get(chosen[field.name], {})
+        chosen |= {n: v for n, v in preset.items() if not values[n].present}
     try:
         return config(**(chosen | fixed))
     except (ValueError, TypeError) as error:

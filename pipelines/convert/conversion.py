@@ -52,9 +52,9 @@ def find_finished(
     if not tf.io.gfile.exists(os.path.join(out, shards.MANIFEST_NAME)):
         return None
     manifest = shards.load_manifest(out)
-    made_with = {
-        f"source {n}": v for n, v in manifest.source.items()
-    } | manifest.settings
+    source_was = {f"source {n}": v for n, v in manifest.source.items()}
+    # Of settings that there weren't yet, the defaults do what was done.
+    made_with = source_was | _settings(type(config)()) | manifest.settings
     wanted = {f"source {n}": v for n, v in _source_facts(source).items()}
     journal.refuse_other(out, made_with, wanted | _settings(config))
     if damaged := verification.damaged_files(out, manifest):

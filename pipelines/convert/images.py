@@ -7,14 +7,15 @@ to eight bits. Colour profiles are not applied.
 
 import contextlib
 import io
+import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from pipelines import config as config_lib
-from pipelines import files, trust
+from pipelines import crops, files, trust
 from pipelines.convert import jpeg_draft
 
 # Only formats Pillow decodes by itself: a file named .jpg can't start Ghostscript.
@@ -29,6 +30,8 @@ _ORIENTATION_TAG = 0x0112
 _FILTERS = {
     name: Image.Resampling[name.upper()] for name in config_lib.RESAMPLING_FILTERS
 }
+
+_NO_FACE = crops.Face()
 
 Picture = str | bytes | np.ndarray
 
@@ -148,75 +151,91 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
-def _crop_box(size: tuple[int, int], crop: str) -> tuple[int, int, int, int]:
-    """Return the region kept, as (left, upper, right, lower)."""
-    width, height = size
-    if crop == "none":
-        return 0, 0, width, height
-    side = min(size) if crop == "square" else int(crop)
-    if side > min(size):
-        raise files.UserError(
-            f"Expected images of at least {side} x {side} pixels for --crop={crop}, "
-            f"received {width} x {height}; choose a smaller --crop."
-        )
-    left, upper = (width - side) // 2, (height - side) // 2
-    return left, upper, left + side, upper + side
-
-
 def output_size(
-    size: tuple[int, int], config: config_lib.ConvertConfig
+    size: tuple[float, float], config: config_lib.ConvertConfig
 ) -> tuple[int, int]:
-    """Return the (width, height) that an image of `size` is converted to.
+    """Return the (width, height) of the image that a region becomes.
+
+    Args:
+        size: (width, height) of the region; whole numbers where it isn't resized.
+        config: Uses `image_size` and `pad`.
 
     Raises:
-        UserError: The crop or the padding can't hold an image of this size.
+        UserError: The padding can't hold the region.
     """
-    left, upper, right, lower = _crop_box(size, config.crop)
-    width, height = right - left, lower - upper
     if not config.image_size:
-        return width, height
-    if config.pad and max(width, height) > config.image_size:
+        return size
+    if config.pad and max(size) > config.image_size:
         raise files.UserError(
             f"Expected images of at most {config.image_size} x {config.image_size} "
-            f"pixels for --pad, received {width} x {height}; raise --image_size, crop "
-            "to a smaller square, or resize with --pad=false."
+            f"pixels for --pad, received {size[0]} x {size[1]}; raise --image_size, "
+            "crop to a smaller square, or resize with --pad=false."
         )
     return config.image_size, config.image_size
 
 
-def fit(image: Image.Image, config: config_lib.ConvertConfig) -> Image.Image:
+def fit(
+    image: Image.Image, config: config_lib.ConvertConfig, face: crops.Face = _NO_FACE
+) -> Image.Image:
     """Crop, then resize or pad an image as the settings say.
 
     Args:
         image: Mode `L` or `RGB`.
         config: Uses `crop`, `image_size`, `pad` and `resample`.
+        face: Where its face is.
 
     Returns:
-        An image of the same mode and of size `output_size(image.size, config)`.
+        An image of the same mode and of size `output_size`.
 
     Raises:
         UserError: The crop or the padding can't hold the image.
     """
-    box = _crop_box(image.size, config.crop)
-    return _cut(image, box, output_size(image.size, config), config)
+    region = crops.parse(config.crop).region(image.size, face)
+    return _cut(image, region, output_size(region.size, config), config)
 
 
 def _cut(
     image: Image.Image,
-    box: Sequence[float],
+    region: crops.Region,
     size: tuple[int, int],
     config: config_lib.ConvertConfig,
 ) -> Image.Image:
     """Return a region of an image, resized or padded to a size."""
+    if not region.is_within(image.size):
+        image, region = _alone(image, region)
     if config.pad:
         canvas = Image.new(image.mode, size)
-        cropped = image.crop(box)
+        cropped = image.crop(region.box)
         left, upper = ((a - b) // 2 for a, b in zip(size, cropped.size, strict=True))
         canvas.paste(cropped, (left, upper))
         return canvas
-    if size == (box[2] - box[0], box[3] - box[1]):
-        return image.crop(box)
-    return image.resize(size, _FILTERS[config.resample], box=box)
+    if size == region.size:
+        return image.crop(region.box)
+    return image.resize(size, _FILTERS[config.resample], box=region.box)
+
+
+def _alone(
+    image: Image.Image, region: crops.Region
+) -> tuple[Image.Image, crops.Region]:
+    """Return the surroundings of a region, edges repeated, and where it is in them.
+
+    A turned region is turned back, by Keys' cubic convolution at the image's own scale,
+    so that it becomes smaller only once, with the filter that is asked for.
+    """
+    left, upper, right, lower = region.bounds()
+    box = max(left, 0), max(upper, 0), min(right, image.width), min(lower, image.height)
+    pixels = np.asarray(image.crop(box))
+    beyond = (box[1] - upper, lower - box[3]), (box[0] - left, right - box[2])
+    pixels = np.pad(pixels, (*beyond, (0, 0))[: pixels.ndim], "edge")
+    image = Image.fromarray(pixels, image.mode)
+    region = region.shifted(-left, -upper)
+    if not region.angle:
+        return image, region
+    size = tuple(math.ceil(edge) for edge in region.size)
+    upright = image.transform(
+        size, Image.Transform.AFFINE, region.to_picture(), Image.Resampling.BICUBIC
+    )
+    return upright, crops.Region(0, 0, *region.size)
 
 
 def encode(image: Image.Image, encoding: str, quality: int) -> bytes:
@@ -242,7 +261,10 @@ def encode(image: Image.Image, encoding: str, quality: int) -> bytes:
 
 
 def convert(
-    picture: Picture, config: config_lib.ConvertConfig, shape: tuple[int, int, int]
+    picture: Picture,
+    config: config_lib.ConvertConfig,
+    shape: tuple[int, int, int],
+    face: crops.Face = _NO_FACE,
 ) -> bytes:
     """Turn a source picture into the bytes that are stored.
 
@@ -250,15 +272,16 @@ def convert(
         picture: A path, an encoded image, or uint8 [H, W] or [H, W, C].
         config: How images become shards.
         shape: (height, width, channels) that every stored image has.
+        face: Where its face is.
 
     Raises:
-        ImageError: The image is damaged.
+        ImageError: The image is damaged, or its face isn't where it should be.
         UserError: The image is sound but does not fit the settings.
     """
     with _opened(picture) as image:
-        full = _upright_size(image)
-        box, size = _crop_box(full, config.crop), output_size(full, config)
-        shrinkage = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+        region = crops.parse(config.crop).region(_upright_size(image), face)
+        size = output_size(region.size, config)
+        shrinkage = min(a / b for a, b in zip(region.size, size, strict=True))
         if _orientation(image) != 1:
             shrinkage = 1  # Reduced, it might be off by a part of a pixel.
         mode, scale = jpeg_draft.begin(image, config, shape[-1], shrinkage)
@@ -270,5 +293,5 @@ def convert(
             "or --crop to a number of pixels."
         )
     if scale > 1:
-        box = [edge / scale for edge in box]
-    return encode(_cut(image, box, size, config), config.encoding, config.quality)
+        region = region.scaled(1 / scale)
+    return encode(_cut(image, region, size, config), config.encoding, config.quality)

@@ -7,13 +7,14 @@ import attrs
 import numpy as np
 
 from pipelines import config as config_lib
-from pipelines import files, records, shards
+from pipelines import crops, files, records, shards
 from pipelines.convert import images, workers
 from pipelines.convert import source as source_lib
 
 IMAGES_PER_SHARD = 1024
 
 _SAMPLE_IMAGES = 64
+_NEEDED = {"box": "bounding boxes", "landmarks": "landmarks"}
 
 
 @attrs.frozen(eq=False)
@@ -26,12 +27,14 @@ class Plan:
         record: What every example holds.
         borders: Split name to where its shards begin and end among the split's
             images, int64 [num_shards + 1].
+        first: (width, height) of the first picture.
     """
 
     source: source_lib.Source
     config: config_lib.ConvertConfig
     record: records.RecordSpec
     borders: dict[str, np.ndarray]
+    first: tuple[int, int]
 
     @property
     def num_images(self) -> int:
@@ -53,7 +56,8 @@ class Plan:
     def task(self) -> workers.Task:
         """Return what turns items of the source into records."""
         features = records.feature_names(self.record)
-        return workers.Task(self.config, self.record.image_shape, features)
+        landmarks = self.source.landmarks
+        return workers.Task(self.config, self.record.image_shape, features, landmarks)
 
     @functools.cached_property
     def estimated_bytes(self) -> int:
@@ -81,14 +85,14 @@ def make_plan(source: source_lib.Source, config: config_lib.ConvertConfig) -> Pl
         UserError: No readable image, or the first does not fit the settings.
     """
     problems = []
-    first = next(_probe(source, problems.append), None)
+    first, _ = next(_probe(source, problems.append), (None, None))
     if first is None:
         shown = f" ({problems[0]})" if problems else ""
         raise files.UserError(
             f"Expected at least one readable image in the source, found none{shown}; "
             "mend --source."
         )
-    width, height = images.output_size(first[0], config)
+    width, height = _image_size(source, first, config)
     record = records.RecordSpec(
         image_shape=(height, width, _channels(source, config)),
         encoding=config.encoding,
@@ -101,7 +105,26 @@ def make_plan(source: source_lib.Source, config: config_lib.ConvertConfig) -> Pl
         split: _borders(len(positions), config.shards)
         for split, positions in source.splits.items()
     }
-    return Plan(source, config, record, borders)
+    return Plan(source, config, record, borders, first)
+
+
+def _image_size(
+    source: source_lib.Source, first: tuple[int, int], config: config_lib.ConvertConfig
+) -> tuple[int, int]:
+    """Return the (width, height) of every stored image, by the first picture's."""
+    crop = crops.parse(config.crop)
+    if not crop.needs:
+        return images.output_size(crop.region(first, crops.Face()).size, config)
+    has = {
+        "box": source.box,
+        "landmarks": set(source_lib.LANDMARKS) <= set(source.landmarks),
+    }
+    if not has[crop.needs]:
+        raise files.UserError(
+            f"Expected a source whose faces have {_NEEDED[crop.needs]} for "
+            f"--crop={config.crop}, this one has none; choose another --crop."
+        )
+    return config.image_size, config.image_size
 
 
 def _probe(

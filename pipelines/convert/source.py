@@ -10,6 +10,7 @@ from typing import Protocol
 import attrs
 import numpy as np
 
+from pipelines import crops
 from pipelines.convert import images
 
 SPLITS = ("train", "validation", "test")
@@ -106,19 +107,19 @@ class Source:
         return attrs.evolve(self, splits=splits)
 
 
-def points(names: Sequence[str], values: Sequence[int]) -> np.ndarray:
-    """Return an item's five points.
+def face(names: Sequence[str], annotations: Annotations) -> crops.Face:
+    """Return where an item's face is, as far as its annotations tell.
 
     Args:
-        names: `Source.landmarks`, which must hold all of `LANDMARKS`.
-        values: `landmarks` of its annotations, in the same order.
-
-    Returns:
-        int64 [5, 2]: (x, y) of left eye, right eye, nose, left and right corner of the
-        mouth, in pixels of the whole picture.
+        names: `Source.landmarks`; others than `LANDMARKS` tell nothing.
+        annotations: The item's.
     """
-    by_name = dict(zip(names, values, strict=True))
-    return np.array([by_name[name] for name in LANDMARKS], np.int64).reshape(5, 2)
+    points = None
+    if names and set(LANDMARKS) <= set(names):
+        by_name = dict(zip(names, annotations["landmarks"], strict=True))
+        values = [by_name[name] for name in LANDMARKS]
+        points = list(zip(values[::2], values[1::2], strict=True))
+    return crops.Face(annotations.get("box"), points)
 
 
 def hash_splits(

@@ -19,7 +19,7 @@ from concurrent.futures import process
 import attrs
 
 from pipelines import config as config_lib
-from pipelines import examples, files
+from pipelines import crops, examples, files
 from pipelines.convert import images
 from pipelines.convert import source as source_lib
 
@@ -45,11 +45,13 @@ class Task:
         shape: (height, width, channels) that every stored image has.
         features: Names of the features of each integer field, as
             `records.feature_names` gives them.
+        landmarks: Names of the landmark coordinates.
     """
 
     config: config_lib.ConvertConfig
     shape: tuple[int, int, int]
     features: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    landmarks: tuple[str, ...] = ()
 
     def __call__(self, chunk: list[source_lib.Item]) -> list[Prepared]:
         """Prepare some items.
@@ -62,8 +64,9 @@ class Task:
     def _prepare(self, item: source_lib.Item) -> Prepared:
         picture, annotations = item.load()
         try:
-            data = images.convert(picture, self.config, self.shape)
-        except images.ImageError as error:
+            face = source_lib.face(self.landmarks, annotations)
+            data = images.convert(picture, self.config, self.shape, face)
+        except (images.ImageError, crops.AnnotationError) as error:
             return Prepared(item.key, error=f"{item.key}: {error}")
         except files.UserError as error:
             raise files.UserError(f"{item.key}: {error}") from error

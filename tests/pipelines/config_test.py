@@ -7,8 +7,10 @@ from pipelines import config
 class ConvertConfigTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         ({"image_size": -1}, "'image_size' must be >= 0"),
-        ({"crop": "round"}, "square, none or a positive number of pixels"),
-        ({"crop": "0"}, "square, none or a positive number of pixels"),
+        ({"crop": "round"}, "'crop' must be in one of the forms square, none, N"),
+        ({"crop": "0"}, "'crop' 'side' must be >= 1"),
+        ({"crop": "eyes:0.3,0.5", "image_size": 0}, "'image_size' 0 and 'pad' False"),
+        ({"crop": "bbox:0", "pad": True}, "which must be resized"),
         ({"quality": 101}, "'quality' must be <= 100"),
         ({"encoding": "gif"}, "'encoding' must be in"),
         ({"channels": "4"}, "'channels' must be in"),

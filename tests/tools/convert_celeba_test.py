@@ -8,13 +8,29 @@ import sys
 import time
 from unittest import mock
 
+import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from PIL import Image
 
+from pipelines import config as config_lib
+from pipelines import protocols, shards
 from pipelines.convert import journal
+from pipelines.reading import dataset
 from tests.pipelines import fixtures
 from tools import convert_celeba, verify_shards
 from tools import program as program_lib
+
+# Box, size and filter as each protocol's source gives them.
+_BILINEAR, _LANCZOS = Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
+_PROTOCOLS = {
+    "seed_96": ((0, 20, 178, 198), 96, _LANCZOS),
+    "two_stage_64": ((25, 45, 153, 173), 64, _BILINEAR),
+    "wae_64": ((19, 39, 159, 179), 64, _LANCZOS),
+    "rae_64": ((19, 39, 159, 179), 64, _BILINEAR),
+    "pytorch_vae_64": ((15, 35, 163, 183), 64, _BILINEAR),
+    "nvae_64": ((15, 40, 163, 188), 64, _BILINEAR),
+}
 
 
 def run(program, *argv):
@@ -75,6 +91,49 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
         code, out, _ = self._run(f"--source={root}", "--max_bad_images=1")
         self.assertEqual(code, 0)
         self.assertIn("skipped 000003.jpg: not an image", out)
+
+    @parameterized.parameters(*_PROTOCOLS)
+    def test_protocols_prepare_images_as_papers_did(self, name):
+        root = fixtures.write_celeba(os.path.join(self.folder, "source"))
+        arguments = f"--source={root}", f"--out={self.out}", "--workers=1"
+        code, out, err = run(convert_celeba, *arguments, f"--protocol={name}")
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn(f"protocol {name}: image_size", out)
+        manifest = shards.load_manifest(self.out)
+        self.assertEqual(manifest.settings["protocol"], name)
+        box, size, resample = _PROTOCOLS[name]
+        config = config_lib.DataConfig(batch_size=9)
+        for batch in dataset.eval_batches(
+            self.out, manifest, "train", config, fields=("key",), dtype=tf.float32
+        ):
+            keys = batch["key"].numpy()
+            for key, image in zip(keys, batch["image"].numpy(), strict=True):
+                path = os.path.join(root, "img_align_celeba", key.decode())
+                with Image.open(path) as picture:
+                    wanted = picture.crop(box).resize((size, size), resample)
+                # A filter may reach beyond the box here, as it can't after Pillow's
+                # crop.
+                inner = np.s_[3:-3, 3:-3]
+                wanted = np.asarray(wanted, np.float32)[inner]
+                self.assertAllClose(image[inner] * 255, wanted, atol=1.01)
+
+    def test_protocols_name_what_they_set(self):
+        self.assertCountEqual(_PROTOCOLS, set(protocols.PROTOCOLS) - {"none"})
+        for name in _PROTOCOLS:
+            code, _, err = self._run("--source=digits", f"--protocol={name}")
+            self.assertEqual(code, 2)
+            self.assertIn(f"'protocol' {name} sets 'image_size'", err)
+
+    def test_protocol_of_other_pictures_is_told(self):
+        source = os.path.join(self.folder, "source")
+        os.makedirs(source)
+        Image.new("RGB", (170, 200)).save(os.path.join(source, "a.png"))
+        arguments = f"--source={source}", f"--out={self.out}", "--dry_run"
+        _, out, _ = run(convert_celeba, *arguments, "--protocol=rae_64")
+        self.assertIn(
+            "one of pictures of 178 x 218 pixels, the first here has 170", out
+        )
+        self.assertIn("stated nowhere: the filter", out)
 
     @parameterized.parameters(
         (["--source=/no/such/place"], 1, "found nothing at /no/such/place"),

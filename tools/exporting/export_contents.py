@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import attrs
 
+from pipelines import crops, folders, shards
 from pipelines import files as files_lib
-from pipelines import folders, shards
 from pipelines.reading import dataset
 from tools import flags, models, runs
 from vae_prod.evaluation import evaluation_file
@@ -83,12 +83,16 @@ def gather(
 
 
 def preparation(manifest: shards.Manifest, run: runs.Run) -> pictures.Preparation:
-    """Return how pictures became the images of a run."""
+    """Return how pictures become the images of a run.
+
+    Those of requests have no annotations: where training images were cropped by them,
+    pictures must be cropped already.
+    """
     made = manifest.settings
     return pictures.Preparation(
         dataset.image_shape(manifest, run.data),
         manifest.record.image_shape[:2],
-        made["crop"],
+        crops.without_annotations(made["crop"]),
         made["pad"] and bool(made["image_size"]),
         made["resample"],
     )
@@ -158,6 +162,7 @@ def _data(manifest: shards.Manifest, run: runs.Run) -> dict[str, str]:
         "data set": manifest.name,
         "images": ", ".join(counts),
         "stored as": f"{height}x{width}x{channels}, {manifest.record.encoding}",
+        "protocol": made.get("protocol", "none"),
         "crop": made["crop"],
         "filter": "none (padded)" if made["pad"] else made["resample"],
         "random crop": str(read.random_crop or "none"),

@@ -7,6 +7,7 @@ decoded, turned upright, cropped, resized or padded, and cut to training's windo
 import attrs
 import tensorflow as tf
 
+from pipelines import crops
 from vae_prod.serving import checks, resampling
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -46,7 +47,7 @@ class Preparation:
         shape: (height, width, channels) of the model's images.
         stored: (height, width) of converted images; the model's are their central
             window.
-        crop: `square`, `none`, or the side of a central square in pixels.
+        crop: A crop of `pipelines.crops` that needs no annotations.
         pad: Whether images were padded with black instead of resized.
         resample: Pillow's filter.
     """
@@ -104,28 +105,31 @@ class Preparation:
 
     def _region(self, name: str, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the first pixels and the size of what is kept, each int32 [2]."""
-        if self.crop == "none":
+        crop = crops.parse(self.crop)
+        if isinstance(crop, crops.Box):
+            start = tf.constant([crop.upper, crop.left])
+            stop = _at_least(name, size, crop.lower, crop.right)
+            return start, self._paddable(name, stop - start)
+        if isinstance(crop, crops.Whole):
             region = size
-        elif self.crop == "square":
+        elif isinstance(crop, crops.Square):
             region = tf.fill([2], tf.reduce_min(size))
         else:
-            region = tf.fill([2], int(self.crop))
-            region = checks.tied(
-                region,
-                tf.reduce_all(region <= size),
-                f"{name}: expected at least {self.crop} x {self.crop} pixels, got "
-                "(height, width)",
-                size,
-            )
-        if self.pad:
-            region = checks.tied(
-                region,
-                tf.reduce_all(region <= tf.constant(self.stored)),
-                f"{name}: expected at most {self.stored[0]} x {self.stored[1]} pixels "
-                "(height, width), got",
-                region,
-            )
+            region = _at_least(name, size, crop.side, crop.side)
+        region = self._paddable(name, region)
         return (size - region) // 2, region
+
+    def _paddable(self, name: str, region: tf.Tensor) -> tf.Tensor:
+        """Check that padding holds a region, int32 [2]."""
+        if not self.pad:
+            return region
+        return checks.tied(
+            region,
+            tf.reduce_all(region <= tf.constant(self.stored)),
+            f"{name}: expected at most {self.stored[0]} x {self.stored[1]} pixels "
+            "(height, width), got",
+            region,
+        )
 
     def _matrix(self, length, start, stop, axis: int) -> tf.Tensor:
         stored, window = self.stored[axis], self.shape[axis]
@@ -135,6 +139,17 @@ class Preparation:
             whole = resampling.matrix(self.resample, length, start, stop, stored)
         first = (stored - window) // 2
         return whole[first : first + window]
+
+
+def _at_least(name: str, size: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Return (height, width), int32 [2], after checking that a picture has as many."""
+    needed = tf.constant([height, width])
+    return checks.tied(
+        needed,
+        tf.reduce_all(needed <= size),
+        f"{name}: expected at least {height} x {width} pixels, got (height, width)",
+        size,
+    )
 
 
 def limited(name: str, contents: tf.Tensor, limits: Limits) -> tf.Tensor:

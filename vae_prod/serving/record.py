@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from pipelines import crops
 from pipelines import files as files_lib
 from vae_prod.latent import samplers, sampling
 from vae_prod.reporting import image_grids
@@ -123,9 +124,14 @@ def _size(preparation: pictures.Preparation, number: int) -> tuple[int, int]:
     height, width = preparation.stored
     if preparation.pad:
         return width, height
-    if preparation.crop.isdigit():
-        return int(preparation.crop) + 3 * number, int(preparation.crop) + 10
-    return 2 * width + 3 * number, 2 * height + 10
+    crop = crops.parse(preparation.crop)
+    if isinstance(crop, crops.Centre):
+        width, height = crop.side, crop.side
+    elif isinstance(crop, crops.Box):
+        width, height = crop.right, crop.lower
+    else:
+        width, height = 2 * width, 2 * height
+    return width + 3 * number, height + 10
 
 
 def check_limits(extras: functions_lib.Extras) -> None:

@@ -36,10 +36,8 @@ def _decoded(data, config, shape):
 def _both(picture, channels=3, **settings):
     """Return what is stored, and what would be stored after full decoding."""
     config = config_lib.ConvertConfig(**settings)
-    with Image.open(io.BytesIO(picture)) as image:
-        width, height = images.output_size(image.size, config)
-    shape = (height, width, channels)
     full = images.fit(images.load(picture, channels), config)
+    shape = (full.height, full.width, channels)
     full = images.encode(full, config.encoding, config.quality)
     drafted = images.convert(picture, config, shape)
     return _decoded(drafted, config, shape), _decoded(full, config, shape)

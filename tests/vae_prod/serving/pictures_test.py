@@ -52,6 +52,11 @@ class PreparationTest(tf.test.TestCase, parameterized.TestCase):
         got = _prepared([_file(image)], crop="8")
         self.assertAllClose(got[0], image[11:19, 6:14])
 
+    def test_a_box(self):
+        image = _image(31, 20)
+        got = _prepared([_file(image)], crop="box:3,12,11,20")
+        self.assertAllClose(got[0], image[12:20, 3:11])
+
     def test_the_whole_picture(self):
         image = _image(16, 32)
         got = _prepared([_file(image)], crop="none", resample="box")
@@ -107,6 +112,12 @@ class PreparationTest(tf.test.TestCase, parameterized.TestCase):
         ("cut_jpeg", _file(_image(30, 30), "JPEG")[:-200], {}, "image_bytes"),
         ("cut_png", _file(_image(30, 30))[:-200], {}, "image_bytes"),
         ("small", _file(_image(9, 7)), {"crop": "8"}, "at least 8 x 8.*9 7"),
+        (
+            "box",
+            _file(_image(9, 7)),
+            {"crop": "box:1,1,8,8"},
+            "at least 8 x 8.*9 7",
+        ),
         ("large", _file(_image(9, 9)), {"pad": True}, "at most 8 x 8"),
     )
     def test_refused_by_name(self, file, changes, sentence):
