@@ -30,7 +30,7 @@ _ORDER = {
     ),
     "tools": (
         *("flags", "output", "program", "progress", "runs", "models", "evaluating"),
-        *("benchmarks", "exporting", "search", "studies"),
+        *("benchmarks", "exporting", "search", "studies", "reproduction"),
     ),
 }
 # What no room below the other's may import although the order has it lower.

@@ -4,7 +4,8 @@
 PROGRAMS = (
     *("make_faces", "convert_celeba", "verify_shards"),
     *("train", "tune", "generate", "encode", "fit_sampler", "fit_attributes"),
-    *("evaluate", "study", "export", "verify_export", "serve_client", "build_ops"),
+    *("evaluate", "study", "reproduce"),
+    *("export", "verify_export", "serve_client", "build_ops"),
     *("benchmark_input", "benchmark_convert", "benchmark_step", "benchmark_export"),
     "doctor",
 )

@@ -52,6 +52,11 @@ def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run_by_name(name: str, argv: Sequence[str]) -> int:
+    """Run another program of the package in this process, as `run` does."""
+    return run(importlib.import_module(f"tools.{name}"), argv)
+
+
 def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
     """Return a program's flags with the values that the arguments give them.
 

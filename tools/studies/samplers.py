@@ -70,7 +70,9 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
         ],
         {
             "images": held_out.num_images,
+            "judge": lab.study.judge,
             "distances": distances.values(measured),
+            "half_widths": {name: d.half_width for name, d in measured.items()},
             "log_densities": {
                 name: {_LABELS[k]: list(pair) for k, pair in fit.log_densities.items()}
                 for name, fit in fitted.items()

@@ -1,0 +1,1 @@
+"""Published figures as data, and how one is reproduced and judged."""
