@@ -7,7 +7,9 @@ interrupted conversion goes on when the same command runs again.
 """
 
 import contextlib
+import functools
 import os
+import shlex
 import signal
 import sys
 import time
@@ -27,6 +29,15 @@ def define(values):
         "workers",
         0,
         "Worker processes; 0: one for each core. Any number gives the same bytes.",
+    )
+    text = "local: processes of this machine; beam: Apache Beam (the extra beam)."
+    flags.add(values, "runner", "local", text, ("local", "beam"))
+    flags.add(
+        values,
+        "beam_options",
+        "",
+        "With --runner=beam, Beam's own flags, with spaces between them; empty: its "
+        "direct runner, with --workers processes.",
     )
     flags.add(
         values,
@@ -62,9 +73,27 @@ def main(values):
     num_workers = values.workers or len(os.sched_getaffinity(0))
     begun = time.monotonic()
     with _ending_on_signals(), progress.Progress() as show:
-        manifest = conversion.convert(planned, values.out, num_workers, show)
+        if values.runner == "beam":
+            manifest = _on_beam(values, config, planned, num_workers)
+        else:
+            manifest = conversion.convert(planned, values.out, num_workers, show)
     seconds = time.monotonic() - begun
     print(_summarize(manifest, show.first, seconds, values.out))
+
+
+def _on_beam(values, config, planned, num_workers: int):
+    """Convert by a Beam pipeline."""
+    from pipelines.convert import on_beam
+
+    direct = ("--runner=DirectRunner", "--direct_running_mode=multi_processing")
+    options = shlex.split(values.beam_options) or [
+        *direct,
+        f"--direct_num_workers={num_workers}",
+    ]
+    open_source = functools.partial(
+        sources.open_source, values.source, config, values.tfds_data_dir
+    )
+    return on_beam.convert(planned, open_source, values.out, options)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import io
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 import numpy as np
@@ -31,6 +31,8 @@ _MAX_NAMED = 10
 _NOT_IN_BYTES = ("max_bad_images",)
 
 OnProgress = Callable[[int, int], None]
+# (split, number) to the entry of a shard in the journal; None: it isn't finished.
+Entries = dict[tuple[str, int], journal.Entry | None]
 
 
 def _settings(config: config_lib.ConvertConfig) -> dict:
@@ -100,11 +102,29 @@ def convert_in(
     on_progress: OnProgress = lambda done, total: None,
 ) -> shards.Manifest:
     """Do what `convert` does, in workers that `workers.start` gave."""
+
+    def write(entries: Entries) -> None:
+        _write_shards(plan, out, entries, run, on_progress)
+
+    return convert_by(write, plan, out)
+
+
+def convert_by(
+    write: Callable[[Entries], None], plan: plan_lib.Plan, out: str
+) -> shards.Manifest:
+    """Do what `convert` does, by what writes the shards that are missing.
+
+    Args:
+        write: Writes the shards whose entries are None, and puts their entries there.
+        plan: What to write.
+        out: As of `convert`.
+    """
     try:
         if journal.Journal(out).is_new():
             _check_room(plan, out)
         with journal.Journal(out).held():
-            entries = _write_shards(plan, out, run, on_progress)
+            entries = _begin(plan, out)
+            write(entries)
             return _finish(plan, out, entries)
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(getattr(error, "message", error)).split())
@@ -136,30 +156,73 @@ def _check_room(plan: plan_lib.Plan, out: str) -> None:
         )
 
 
-def _write_shards(
-    plan: plan_lib.Plan, out: str, run: workers.Mapper, on_progress: OnProgress
-) -> dict[tuple[str, int], journal.Entry]:
-    """Write the shards that are missing; return the entries of all."""
+def _begin(plan: plan_lib.Plan, out: str) -> Entries:
+    """Start a conversion, or go on with it; return the shards' entries."""
     progress = journal.Journal(out)
     progress.begin(_job(plan))
-    entries = {
-        shard: progress.load(*shard, plan.file(*shard)) for shard in plan.shards()
-    }
-    missing = [shard for shard, entry in entries.items() if entry is None]
+    return {shard: progress.load(*shard, plan.file(*shard)) for shard in plan.shards()}
+
+
+def missing(entries: Entries) -> list[tuple[str, int]]:
+    """Return the shards that aren't finished, in the order of writing."""
+    return [shard for shard, entry in entries.items() if entry is None]
+
+
+def _write_shards(
+    plan: plan_lib.Plan,
+    out: str,
+    entries: Entries,
+    run: workers.Mapper,
+    on_progress: OnProgress,
+) -> None:
+    """Write the shards that are missing, one after the other."""
+    lacking = missing(entries)
     bad = [name for entry in entries.values() if entry for name in entry.bad_images]
-    done = plan.num_images - sum(len(plan.positions(*shard)) for shard in missing)
+    done = plan.num_images - sum(len(plan.positions(*shard)) for shard in lacking)
     on_progress(done, plan.num_images)
-    stream = run(plan.task, _read(plan, missing), plan.task.chunk_size)
+    stream = run(plan.task, _read(plan, lacking), plan.task.chunk_size)
     stream = _count(stream, done, plan.num_images, on_progress)
-    for split, number in missing:
-        name = plan.file(split, number)
-        with files.new_file(os.path.join(out, name), progress.path(name)) as aside:
-            entry, rows = _write_shard(plan, split, number, aside, stream)
-            bad.extend(entry.bad_images)
-            _check_bad(bad, plan.config.max_bad_images)
-        progress.save(split, number, entry, rows)
-        entries[split, number] = entry
-    return entries
+    for shard in lacking:
+        entries[shard] = write_shard(plan, shard, out, stream, bad)
+        bad.extend(entries[shard].bad_images)
+
+
+def write_shard(
+    plan: plan_lib.Plan,
+    shard: tuple[str, int],
+    out: str,
+    stream: Iterator[workers.Prepared],
+    bad: Sequence[str] = (),
+) -> journal.Entry:
+    """Write one shard and note it in the journal.
+
+    Args:
+        plan: What is written.
+        shard: (split, number).
+        out: The conversion's folder.
+        stream: What became of the shard's images, and of what comes after them.
+        bad: Damaged images of other shards, which count with this one's.
+
+    Raises:
+        UserError: Too many images are damaged, or the source has too few.
+    """
+    progress, name = journal.Journal(out), plan.file(*shard)
+    with files.new_file(os.path.join(out, name), progress.path(name)) as aside:
+        entry, rows = _write_records(plan, *shard, aside, stream)
+        _check_bad([*bad, *entry.bad_images], plan.config.max_bad_images)
+    progress.save(*shard, entry, rows)
+    return entry
+
+
+def check_complete(plan: plan_lib.Plan, entries: Entries) -> None:
+    """Raise a `UserError` where shards are missing, or too many images damaged."""
+    if lacking := missing(entries):
+        raise files.UserError(
+            f"Expected all {len(entries)} shards to be written, {len(lacking)} aren't "
+            f"({plan.file(*lacking[0])}); run the same command to continue."
+        )
+    bad = [name for entry in entries.values() for name in entry.bad_images]
+    _check_bad(bad, plan.config.max_bad_images)
 
 
 def _read(
@@ -179,7 +242,7 @@ def _count(
         yield one
 
 
-def _write_shard(
+def _write_records(
     plan: plan_lib.Plan,
     split: str,
     number: int,
@@ -216,7 +279,8 @@ def _write_shard(
     return journal.Entry(shard, bad), np.array(rows, np.int64).reshape(-1, 3)
 
 
-def _check_bad(bad: list[str], allowed: int) -> None:
+def _check_bad(bad: Sequence[str], allowed: int) -> None:
+    """Raise a `UserError` where more images are damaged than are allowed."""
     if len(bad) <= allowed:
         return
     named = "; ".join(bad[:_MAX_NAMED])
@@ -227,9 +291,7 @@ def _check_bad(bad: list[str], allowed: int) -> None:
     )
 
 
-def _finish(
-    plan: plan_lib.Plan, out: str, entries: dict[tuple[str, int], journal.Entry]
-) -> shards.Manifest:
+def _finish(plan: plan_lib.Plan, out: str, entries: Entries) -> shards.Manifest:
     """Write what stands beside the shards, the manifest last."""
     progress = journal.Journal(out)
     splits = {}

@@ -5,6 +5,7 @@ While a conversion runs, its output holds a folder `.progress` with
     lock              held by the process that converts
     job.json          what is converted and how
     SPLIT-00000.npy   index rows of a finished shard
+    SPLIT-00000.refused  why a shard can't be written
     SPLIT-00000.json  that shard's entry in the manifest, written last of all
     *.tmp             files being written
 
@@ -23,9 +24,10 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import documents, files, npy, shards
+from pipelines import documents, files, npy, shards, trust
 
 FOLDER = ".progress"
+_REFUSAL = ".refused"
 
 
 def to_json(value) -> dict:
@@ -159,6 +161,24 @@ class Journal:
         text = json.dumps(attrs.asdict(_Kept(entry, _digest(entry))), indent=1)
         files.write(f"{stem}.json", text)
 
+    def refuse(self, split: str, number: int, reason: str) -> None:
+        """Note why a shard can't be written, for the process that waits for it."""
+        files.write(self.path(f"{split}-{number:05d}{_REFUSAL}"), reason)
+
+    def refusals(self) -> list[str]:
+        """Return what was noted, in the order of the shards' names."""
+        paths = self._refusals()
+        return [trust.printable(_text(path)) for path in paths]
+
+    def forget_refusals(self) -> None:
+        """Remove what was noted."""
+        for path in self._refusals():
+            tf.io.gfile.remove(path)
+
+    def _refusals(self) -> list[str]:
+        names = sorted(tf.io.gfile.listdir(self.path()))
+        return [self.path(name) for name in names if name.endswith(_REFUSAL)]
+
     def load(self, split: str, number: int, file: str) -> Entry | None:
         """Return the entry of a finished shard that is still as it was, or None.
 
@@ -193,6 +213,11 @@ class Journal:
         """Remove the progress record of a conversion that is complete."""
         if tf.io.gfile.exists(self.path()):
             tf.io.gfile.rmtree(self.path())
+
+
+def _text(path: str) -> str:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read().decode(errors="replace")
 
 
 def _digest(entry: Entry) -> str:

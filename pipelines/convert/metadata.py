@@ -1,6 +1,9 @@
 """TFDS' own metadata, so that `tfds.builder_from_directory` reads every output."""
 
-from pipelines import folders, records, shards
+import os
+import tempfile
+
+from pipelines import files, records, shards
 
 
 def features(spec: records.RecordSpec):
@@ -37,7 +40,29 @@ def write(
     spec: records.RecordSpec,
     splits: dict[str, shards.Split],
 ) -> None:
-    """Write `dataset_info.json` and `features.json` beside the shards."""
+    """Write `dataset_info.json` and `features.json` beside the shards.
+
+    They are made on the local disk, for TFDS knows fewer file systems than TensorFlow.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        shard_names = {
+            shard.file for split in splits.values() for shard in split.shards
+        }
+        for file in shard_names:  # TFDS looks for them, not into them.
+            open(os.path.join(folder, file), "wb").close()
+        _write(folder, name, version, spec, splits)
+        for file in sorted(set(os.listdir(folder)) - shard_names):
+            with open(os.path.join(folder, file), "rb") as made:
+                files.write(os.path.join(out, file), made.read())
+
+
+def _write(
+    out: str,
+    name: str,
+    version: str,
+    spec: records.RecordSpec,
+    splits: dict[str, shards.Split],
+) -> None:
     import tensorflow_datasets as tfds
 
     infos = [
@@ -46,7 +71,7 @@ def write(
             shard_lengths=[shard.num_examples for shard in content.shards],
             num_bytes=sum(shard.num_bytes for shard in content.shards),
             filename_template=tfds.core.ShardedFileTemplate(
-                data_dir=folders.absolute(out),
+                data_dir=out,
                 dataset_name=name,
                 split=split,
                 filetype_suffix="tfrecord",
