@@ -1,13 +1,10 @@
 """Files on disk: atomic writing, locks, checksums, and the error that users see.
 
-A file or folder is written aside under a name that no reader looks for,
-
-    NAME.PID.tmp
-
-in the same folder, flushed, brought to the disk (fsync) and renamed; then the folder
-that holds it is brought to the disk, too. So a process killed at any moment leaves the
-old content or the new one under the final name. What a killed process left aside is
-removed by the next one that writes the same name.
+A file or folder is written aside under a name that no reader looks for (`asides`), in
+the same folder, flushed, brought to the disk (fsync) and renamed; then the folder that
+holds it is brought to the disk, too. So a process killed at any moment leaves the old
+content or the new one under the final name. What a killed process left aside is removed
+by the next one on the same host that writes the same name.
 
 Paths with `://` go through TensorFlow's file systems, which bring a file to its place
 on closing. Nothing but Python's standard library is imported at the top.
@@ -15,6 +12,7 @@ on closing. Nothing but Python's standard library is imported at the top.
 
 import contextlib
 import ctypes
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -23,9 +21,10 @@ import shutil
 from collections.abc import Iterator
 from typing import IO
 
+from pipelines import asides, failures
+
 _BLOCK_BYTES = 1 << 20
-# NAME.PID.tmp, and NAME.PID.old between two renames.
-_ASIDE = re.compile(r"(.+)\.(\d{1,9})\.(tmp|old)")
+_HOLDER = re.compile(r"(\d{1,9}) ([A-Za-z0-9-]{1,32})")
 # From <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
@@ -41,9 +40,54 @@ class UserError(Exception):
     exit_code = 1
 
 
+class PlaceError(UserError):
+    """A place that can't be used: no room, no right, a folder that is gone.
+
+    Attributes:
+        failure: What was refused. Whoever knows the flag that names the place can say
+            so, see `failures.Failure.sentence`.
+    """
+
+    def __init__(self, failure: failures.Failure):
+        super().__init__(failure)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return self.failure.sentence()
+
+
 def is_remote(path: str) -> bool:
     """Say whether a path is one of TensorFlow's file systems, such as `gs://`."""
     return "://" in path
+
+
+@contextlib.contextmanager
+def writing(path: str, begin: str = "") -> Iterator[None]:
+    """Tell of a failure in writing to a path in one sentence.
+
+    What fails elsewhere, such as in reading what is written, is passed on.
+
+    Args:
+        path: What is written.
+        begin: What the names begin with that it has meanwhile; empty: `path`.
+
+    Raises:
+        PlaceError: The place can't be used.
+    """
+    try:
+        yield
+    except Exception as error:
+        failure = failures.find(error)
+        if not failure and is_remote(path) and failures.is_tensorflows(error):
+            failure = failures.Failure(path, 0, " ".join(error.message.split()))
+        if not failure or not _concerns(failure.path, path, begin or path):
+            raise
+        raise PlaceError(dataclasses.replace(failure, path=path)) from error
+
+
+def _concerns(failed: str, *paths: str) -> bool:
+    """Say whether a path, "" where none is known, is in one of paths or holds it."""
+    return any(p.startswith(failed) or failed.startswith(p) for p in paths)
 
 
 def write(path: str, content: bytes | str) -> None:
@@ -88,8 +132,8 @@ def new_file(path: str, aside: str = "") -> Iterator[str]:
         UserError: It can't be written.
     """
     begin = aside or path
-    aside = _aside(begin)
-    with _writing(path):
+    aside = asides.path(begin)
+    with writing(path, begin):
         remove_leftovers(begin)
         try:
             yield aside
@@ -118,8 +162,8 @@ def new_folder(path: str) -> Iterator[str]:
             "folder and copy that."
         )
     path = os.path.realpath(path)
-    aside = _aside(path)
-    with _writing(path):
+    aside = asides.path(path)
+    with writing(path):
         remove_leftovers(path)
         try:
             os.makedirs(aside)
@@ -141,37 +185,28 @@ def remove_folder(path: str, aside: str = "") -> None:
         UserError: It can't be removed.
     """
     begin = aside or path
-    with _writing(path):
+    with writing(path, begin):
         remove_leftovers(begin)
         if os.path.isdir(path):
-            os.rename(path, _aside(begin))
-            shutil.rmtree(_aside(begin))
+            aside = asides.path(begin)
+            os.rename(path, aside)
+            shutil.rmtree(aside)
 
 
 def remove_leftovers(path: str) -> None:
-    """Remove what processes that are gone have left aside in writing a path.
+    """Remove what processes of this host that are gone left aside in writing a path.
 
     Of a folder that was replaced in two steps, between which there was none of its
-    name, the old one gets its name back. Remote paths are left as they are.
+    name, the old one gets its name back. What a process of another host has aside is
+    left and named. Remote paths are left as they are.
     """
-    folder, name = os.path.split(path.rstrip("/"))
-    if is_remote(path) or not os.path.isdir(folder or "."):
+    if is_remote(path) or not os.path.isdir(os.path.dirname(path.rstrip("/")) or "."):
         return
-    for entry in os.listdir(folder or "."):
-        match = _ASIDE.fullmatch(entry)
-        if not match or match[1] != name or _lives(int(match[2])):
-            continue
-        leftover = os.path.join(folder, entry)
-        if match[3] == "old" and not os.path.lexists(path):
+    for leftover, is_replaced in asides.leftovers(path):
+        if is_replaced and not os.path.lexists(path):
             os.rename(leftover, path)
         else:
             _remove(leftover)
-
-
-def written_aside(name: str) -> str:
-    """Return the final name of what lies aside under a name; empty: it isn't aside."""
-    match = _ASIDE.fullmatch(name)
-    return match[1] if match else ""
 
 
 @contextlib.contextmanager
@@ -182,36 +217,53 @@ def locked(path: str, refusal: str = "") -> Iterator[None]:
 
     Args:
         path: The file.
-        refusal: What to say where another process holds it; empty: wait for it.
+        refusal: What to say where another process holds it, before who that is; empty:
+            wait for it.
 
     Raises:
         UserError: Another process holds it, or the file system has no locks.
     """
-    with _writing(path):
+    with writing(path):
         file = _lock(path, refusal)
     with file:
         try:
             yield
         finally:
-            _remove(path)
+            if _is_named(file, path):
+                _remove(path)
 
 
 def _lock(path: str, refusal: str) -> IO:
-    """Open a lock file, alone, while it bears its name."""
+    """Open a lock file, alone, while it bears its name; it says who holds it."""
     while True:
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(open(path, "a"))
+            file = stack.enter_context(open(path, "a+"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
-                # Its holder may have removed it before letting go.
-                is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
             except BlockingIOError as error:
-                raise UserError(refusal) from error
-            except FileNotFoundError:
-                is_there = False
-            if is_there:
+                raise UserError(f"{refusal}{_holder(file)}") from error
+            # Its holder may have removed it before letting go.
+            if _is_named(file, path):
+                file.truncate(0)
+                file.write(f"{os.getpid()} {asides.host()}")
+                file.flush()
                 stack.pop_all()
                 return file
+
+
+def _is_named(file: IO, path: str) -> bool:
+    """Say whether an open file is the one that a path names."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(file: IO) -> str:
+    """Say who holds a lock, nothing where the file doesn't tell."""
+    file.seek(0)
+    match = _HOLDER.fullmatch(file.read(100))
+    return f" It is process {match[1]} on {match[2]}." if match else ""
 
 
 def sync(path: str) -> None:
@@ -232,45 +284,6 @@ def sha256(path: str) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _aside(path: str) -> str:
-    return f"{path.rstrip('/')}.{os.getpid()}.tmp"
-
-
-def _lives(process: int) -> bool:
-    """Say whether a process other than this one is there."""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # Another user's.
-        return True
-    return True
-
-
-@contextlib.contextmanager
-def _writing(path: str) -> Iterator[None]:
-    """Tell of a failure in writing to a path in one sentence."""
-    try:
-        yield
-    except _failures(path) as error:
-        reason = " ".join(str(getattr(error, "message", error)).split())
-        raise UserError(
-            f"Expected to write {path}, it failed ({reason}). Free or mend the place "
-            "and run the same command again, or choose another."
-        ) from error
-
-
-def _failures(path: str) -> tuple[type[Exception], ...]:
-    """Return what writing to a path may raise."""
-    if not is_remote(path):
-        return (OSError,)
-    from tensorflow import errors  # Seconds to import, for remote paths alone.
-
-    return (OSError, errors.OpError)
 
 
 def _open(path: str, mode: str) -> IO:
@@ -298,7 +311,7 @@ def _replace_folder(aside: str, path: str) -> None:
     if not os.path.isdir(path):
         os.rename(aside, path)
     elif not _swap(aside, path):
-        old = f"{path}.{os.getpid()}.old"
+        old = asides.path(path, "old")
         os.rename(path, old)
         try:
             os.rename(aside, path)

@@ -2,7 +2,7 @@
 
 A folder is ours if it bears a mark, a file that its writer alone leaves there; one that
 holds other files is refused, never emptied. What a killed process left before the mark
-had its name (`MARK.PID.tmp`, a lock) is known as ours, too.
+had its name (`MARK.PID-HOST.tmp`, a lock) is known as ours, too.
 
 Paths are literal: names are compared, never taken for patterns.
 """
@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from pipelines import files
+from pipelines import asides, files
 
 LOCK = ".lock"
 _PATTERNS = set("[]*?")
@@ -29,7 +29,7 @@ def listed(folder: str) -> list[str]:
         folder: On a local disk; one that isn't there holds nothing.
     """
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    return sorted(n for n in names if not (n[0] == "." or files.written_aside(n)))
+    return sorted(n for n in names if not (n[0] == "." or asides.final_name(n)))
 
 
 def require_literal(path: str, flag: str) -> None:
@@ -63,7 +63,7 @@ def without_patterns(folder: str) -> Iterator[str]:
 def remove_leftovers(folder: str) -> None:
     """Remove what processes that are gone have left aside, of any name in a folder."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    for name in {files.written_aside(name) for name in names} - {""}:
+    for name in {asides.final_name(name) for name in names} - {""}:
         files.remove_leftovers(os.path.join(folder, name))
 
 
@@ -82,14 +82,9 @@ def require_ours(folder: str, mark: str, flag: str) -> None:
         raise files.UserError(
             f"Expected a local folder or mount as {flag}, received {folder}."
         )
-    try:
+    with files.writing(folder):
         names = os.listdir(folder) if os.path.lexists(folder) else []
-    except OSError as error:
-        raise files.UserError(
-            f"Expected a folder that can be written to as {flag}={folder}: "
-            f"{error.strerror}. Choose another."
-        ) from error
-    others = [n for n in names if n != LOCK and files.written_aside(n) != mark]
+    others = [n for n in names if n != LOCK and asides.final_name(n) != mark]
     if others and mark not in names:
         raise files.UserError(
             f"Expected a new or empty folder, or one with {mark}, as {flag}, {folder} "
@@ -127,15 +122,16 @@ def replacing(folder: str, mark: str, flag: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(folder: str, mark: str, flag: str, lock: str) -> Iterator[None]:
     require_ours(folder, mark, flag)
-    try:
+    with files.writing(lock):
         os.makedirs(os.path.dirname(lock), exist_ok=True)
-    except OSError as error:
-        raise files.UserError(
-            f"Expected to write to {flag}={folder}: {error.strerror}. Choose another."
-        ) from error
     refusal = (
         f"Expected {flag}={folder} for this process alone, another one writes there. "
         "Wait for its end, end it, or choose another."
     )
     with files.locked(lock, refusal):
         yield
+        if not os.path.lexists(lock):
+            raise files.UserError(
+                f"Expected {flag}={folder} to stay, it was removed while this process "
+                "wrote there. Run the same command again."
+            )

@@ -19,7 +19,7 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # stays in its room. A name is a folder, or a file at the package's top.
 _ORDER = {
     "pipelines": (
-        *("files", "folders", "trust", "settings", "crops"),
+        *("failures", "asides", "files", "folders", "trust", "settings", "crops"),
         *("documents", "npy", "protocols", "config"),
         *("fingerprints", "duplicates", "examples", "records", "shards"),
         *("verification", "reading", "convert", "faces", "sources"),
@@ -40,10 +40,10 @@ _APART = {
     ("vae_prod.serving", "vae_prod.training"),
     ("vae_prod.tuning", "vae_prod.serving"),
 }
-# The modules at the very bottom, for all rooms: errors and files, folders, trust,
-# settings, crops.
+# The modules at the very bottom, for all rooms: what a machine refuses, files, folders,
+# trust, settings, crops.
 _SHARED_BY_ALL = {
-    *("pipelines.files", "pipelines.folders", "pipelines.trust"),
+    *("pipelines.failures", "pipelines.files", "pipelines.folders", "pipelines.trust"),
     *("pipelines.settings", "pipelines.crops"),
 }
 _FORBIDDEN = {
@@ -182,7 +182,7 @@ class FilesTest(tf.test.TestCase, parameterized.TestCase):
     def test_no_other_names_of_files_written_aside(self):
         for package in ("pipelines", "vae_prod", "tools"):
             for module, path in _modules(package).items():
-                if module != "pipelines.files":
+                if module != "pipelines.asides":
                     for text in _texts(path):
                         self.assertNotEndsWith(text, ".tmp", module)
 

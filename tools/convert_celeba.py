@@ -23,7 +23,7 @@ def define(values):
     """Define this program's flags."""
     flags.define(values, config_lib.ConvertConfig)
     flags.add(values, "source", "", f"Where images come from: {sources.HELP}.")
-    flags.add(values, "out", "", "Folder to write to, new or empty.")
+    flags.add(values, "out", "", "Folder to write to, new or empty.", place=flags.ANY)
     flags.add(
         values,
         "workers",

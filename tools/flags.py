@@ -1,11 +1,23 @@
 """Flags: defined from config fields, made into configs, written as flagfiles."""
 
+import os
 from collections.abc import Sequence
 
 import attrs
 from absl import flags
 
 from pipelines import files as files_lib
+
+# What a flag that names files or folders takes: paths of this machine, or those of
+# TensorFlow's other file systems, too. Several have commas between them.
+LOCAL, ANY = "local", "any"
+_PLACES = {
+    "data_dir": ANY,
+    "tfds_data_dir": ANY,
+    **dict.fromkeys(("run_dir", "search_dir", "export_dir", "init_from"), LOCAL),
+    **dict.fromkeys(("source", "out", "compare", "images", "compile_cache"), LOCAL),
+    **dict.fromkeys(("judge", "recognise", "features"), LOCAL),
+}
 
 
 class UsageError(files_lib.UserError):
@@ -72,7 +84,12 @@ def _define_field(values: flags.FlagValues, field: attrs.Attribute) -> None:
 
 
 def add(
-    values: flags.FlagValues, name: str, default, text: str, allowed: Sequence = ()
+    values: flags.FlagValues,
+    name: str,
+    default,
+    text: str,
+    allowed: Sequence = (),
+    place: str = "",
 ) -> None:
     """Define a flag of its own, of its default's type.
 
@@ -82,6 +99,8 @@ def add(
         default: bool, int, float or str; a tuple takes such values, with commas.
         text: Its help.
         allowed: The values it may take, of a str; empty: any.
+        place: LOCAL or ANY, of one that names files or folders; empty: as all of this
+            name.
     """
     if allowed:
         flags.DEFINE_enum(name, default, allowed, text, flag_values=values)
@@ -96,6 +115,39 @@ def add(
             str: flags.DEFINE_string,
         }
         definers[type(default)](name, default, text, flag_values=values)
+    if isinstance(default, str):
+        values[name].place = place or _PLACES.get(name, "")
+
+
+def check_places(values: flags.FlagValues) -> None:
+    """Refuse what names a file system that a flag can't take.
+
+    Raises:
+        UsageError: Naming the flag.
+    """
+    for name in values:
+        flag = values[name]
+        if _place(flag) == LOCAL and files_lib.is_remote(flag.value or ""):
+            raise UsageError(
+                f"Expected a path of this machine or of a mount as --{name}, received "
+                f"{flag.value}. Copy it here, or mount it."
+            )
+
+
+def naming(values: flags.FlagValues, path: str) -> str:
+    """Return the flag that names a path or what holds it; empty where none does."""
+    path, best, found = os.path.abspath(path), "", ""
+    for name in filter(lambda name: _place(values[name]), values):
+        for part in (values[name].value or "").split(","):
+            folder = os.path.abspath(part)
+            is_in = part and os.path.join(path, "").startswith(os.path.join(folder, ""))
+            if is_in and len(folder) > len(best):
+                best, found = folder, f"--{name}"
+    return found
+
+
+def _place(flag: flags.Flag) -> str:
+    return getattr(flag, "place", "")
 
 
 def add_run(values: flags.FlagValues) -> None:

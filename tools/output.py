@@ -1,7 +1,9 @@
-"""Standard output and error whose reader may go away, as in `PROGRAM | head`.
+"""Standard output and error, whatever becomes of what they lead to.
 
-What is printed after that goes nowhere, and the program goes on: a training isn't lost
-with the terminal that it was started from.
+A reader may go away (`PROGRAM | head`), a terminal hang up, a disk be full, a stream be
+closed from the start, a terminal know nothing but ASCII. The program goes on all the
+same: a training isn't lost with what shows it. Only where a file on standard output
+can't be written, the program says so at its end, and fails.
 """
 
 import contextlib
@@ -15,21 +17,28 @@ _GONE = (errno.EPIPE, errno.EIO)
 
 
 class _Lasting:
-    """A stream that outlives its reader.
+    """A stream that outlives what it leads to.
 
     Args:
         stream: What is written to.
+
+    Attributes:
+        error: Why what was written is lost, unless its reader went away; else None.
     """
 
     def __init__(self, stream):
         self._stream = stream
+        self.error = None
+        if hasattr(stream, "reconfigure"):
+            # A character that the encoding lacks, or a file's name that isn't UTF-8.
+            stream.reconfigure(errors="backslashreplace")
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
 
     def write(self, text):
-        """Write, or not, if nobody reads; the number of characters all the same."""
-        with _without_reader(self._stream):
+        """Write, if that leads anywhere; give the number of characters all the same."""
+        with self._leading_nowhere():
             self._stream.write(text)
         return len(text)
 
@@ -39,35 +48,47 @@ class _Lasting:
             self.write(line)
 
     def flush(self):
-        """Flush, if somebody reads."""
-        with _without_reader(self._stream):
+        """Flush, if that leads anywhere."""
+        with self._leading_nowhere():
             self._stream.flush()
 
+    @contextlib.contextmanager
+    def _leading_nowhere(self) -> Iterator[None]:
+        """Let the stream lead nowhere from the first failure on.
 
-@contextlib.contextmanager
-def _without_reader(stream) -> Iterator[None]:
-    """Let a stream that has lost its reader lead nowhere from then on.
-
-    Its descriptor does, so that the system's libraries and the interpreter's end
-    write there, too.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _GONE:
-            raise
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        Its descriptor does, so that the system's libraries and the interpreter's end
+        write there, too.
+        """
+        try:
+            yield
+        except OSError as error:
+            self.error = None if error.errno in _GONE else error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 @contextlib.contextmanager
-def lasting() -> Iterator[None]:
-    """Let standard output and error outlive their readers for a while."""
+def lasting() -> Iterator[_Lasting]:
+    """Let standard output and error outlive what they lead to; give the output."""
+    _open_closed()
     out, err = _Lasting(sys.stdout), _Lasting(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            yield
+            yield out
         finally:
             out.flush()
             err.flush()
+
+
+def _open_closed() -> None:
+    """Let standard streams that were closed from the start lead nowhere.
+
+    Else the first file that is opened would have a stream's descriptor, and what the
+    system's libraries print would be written into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest that is free: the stream's own.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, mode))

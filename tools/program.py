@@ -15,11 +15,12 @@ from types import ModuleType
 
 from absl import flags as absl_flags
 
-from pipelines import files, trust
+from pipelines import failures, files, trust
 from tools import flags, output
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
 STOPPED = 143
+_LOST = "Make room for it, or let it lead elsewhere, and run the same command again."
 # What TensorFlow prints at start-up that asks nothing of anyone.
 _CHATTER = re.compile(
     r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
@@ -30,31 +31,52 @@ RECIPES = importlib.resources.files("vae_prod") / "recipes"
 def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
     """Run a program and return its exit code.
 
-    A user's mistake is told in one sentence on standard error, without a traceback
-    (exit code 2 for flags, 1 for the rest); anything else is a bug and keeps its
-    traceback.
+    A user's mistake, and what the machine refuses, is told in one sentence on standard
+    error, without a traceback (exit code 2 for flags, 1 for the rest); anything else is
+    a bug and keeps its traceback.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    with output.lasting():
-        try:
-            if {"--help", "-help", "-h"} & set(argv):
-                values = absl_flags.FlagValues()
-                program.define(values)
-                print(help_text(program, values), end="")
-                return 0
-            program.main(parse(program, argv))
-        except files.UserError as error:
-            print(f"error: {trust.printable(error)}", file=sys.stderr)
-            return error.exit_code
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
+    with output.lasting() as out:
+        code = _run(program, sys.argv[1:] if argv is None else argv)
+        out.flush()
+        if out.error:
+            _tell(f"Expected to print, that failed ({out.error.strerror}). {_LOST}")
+        return code or (1 if out.error else 0)
+
+
+def _run(program: ModuleType, argv: Sequence[str]) -> int:
+    values = absl_flags.FlagValues()
+    try:
+        if {"--help", "-help", "-h"} & set(argv):
+            program.define(values)
+            print(help_text(program, values), end="")
+            return 0
+        values = parse(program, argv)
+        program.main(values)
+    except files.PlaceError as error:
+        _tell(error.failure.sentence(flags.naming(values, error.failure.path)))
+        return error.exit_code
+    except files.UserError as error:
+        _tell(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        failure = failures.find(error)
+        if not failure:
+            raise
+        _tell(failure.sentence(flags.naming(values, failure.path)))
+        return 1
     return 0
 
 
 def run_by_name(name: str, argv: Sequence[str]) -> int:
     """Run another program of the package in this process, as `run` does."""
     return run(importlib.import_module(f"tools.{name}"), argv)
+
+
+def _tell(sentence: str) -> None:
+    print(f"error: {trust.printable(sentence)}", file=sys.stderr)
 
 
 def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
@@ -75,6 +97,7 @@ def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
         )
     for name in values:
         values[name].value = _at_home(name, values[name].value)
+    flags.check_places(values)
     return values
 
 

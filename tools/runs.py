@@ -11,7 +11,7 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
-from pipelines import files, folders, shards
+from pipelines import failures, files, folders, shards
 from pipelines.reading import bad_records, dataset
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
@@ -275,12 +275,15 @@ def reading(data_dir: str) -> Iterator[None]:
     """Turn damage that TensorFlow meets in the shards into a `UserError`."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        raise files.UserError(
-            f"Expected to read the shards in {data_dir}, they are damaged. Find out "
-            "where with tools.verify_shards, and convert again."
-        ) from error
     except tf.errors.OpError as error:
+        failure = failures.find(error)
+        if failure and not failure.path.startswith(os.path.join(data_dir, "")):
+            raise  # Of what is written meanwhile.
+        if isinstance(error, tf.errors.DataLossError | tf.errors.NotFoundError):
+            raise files.UserError(
+                f"Expected to read the shards in {data_dir}, they are damaged. Find "
+                "out where with tools.verify_shards, and convert again."
+            ) from error
         if sentence := bad_records.sentence(error):
             raise files.UserError(sentence) from error
         raise

@@ -119,19 +119,13 @@ def convert_by(
         plan: What to write.
         out: As of `convert`.
     """
-    try:
+    with files.writing(out):
         if journal.Journal(out).is_new():
             _check_room(plan, out)
         with journal.Journal(out).held():
             entries = _begin(plan, out)
             write(entries)
             return _finish(plan, out, entries)
-    except (OSError, tf.errors.OpError) as error:
-        reason = " ".join(str(getattr(error, "message", error)).split())
-        raise files.UserError(
-            f"Expected to write to {out}, it failed ({reason}); free or mend the place "
-            "and run the same command to continue, or choose another --out."
-        ) from error
 
 
 def _job(plan: plan_lib.Plan) -> dict:

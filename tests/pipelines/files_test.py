@@ -1,6 +1,9 @@
 """Atomic writing: the old content or the new one, whenever and however it ends."""
 
+import contextlib
+import errno
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -12,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import files
+from pipelines import asides, files
 
 # Above what Linux gives to any process.
 _DEAD = 99_999_999
@@ -68,7 +71,7 @@ class FileTest(tf.test.TestCase, parameterized.TestCase):
             file.write(b"new")
             file.flush()
             self.assertEqual(_read(self.path), b"old")
-            aside = f"thing.json.{os.getpid()}.tmp"
+            aside = os.path.basename(asides.path(self.path))
             self.assertCountEqual(os.listdir(self.folder), ["thing.json", aside])
         self.assertEqual(_read(self.path), b"new")
 
@@ -116,26 +119,36 @@ class FileTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(os.listdir(self.folder), ["thing.json"])
 
     def test_what_others_have_aside_is_theirs(self):
-        living = f"{self.path}.{os.getppid()}.tmp"
-        others = [living, f"{self.path}.tmp", f"{self.path}2.{_DEAD}.tmp"]
-        for path in (*others, f"{self.path}.{_DEAD}.tmp"):
+        dead = asides.path(self.path, process=_DEAD)
+        with mock.patch.object(asides, "host", return_value="elsewhere"):
+            remote = asides.path(self.path, process=_DEAD)
+        others = [
+            asides.path(self.path, process=os.getppid()),
+            f"{self.path}.tmp",
+            asides.path(f"{self.path}2", process=_DEAD),
+            remote,
+        ]
+        for path in (*others, dead):
             with open(path, "w"):
                 pass
-        files.write(self.path, b"new")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            files.write(self.path, b"new")
+        self.assertIn(f"{remote} is of a process on elsewhere", said.getvalue())
         kept = [os.path.join(self.folder, name) for name in os.listdir(self.folder)]
         self.assertCountEqual(kept, [self.path, *others])
 
     def test_unwritable_place_in_a_sentence(self):
         for path in (os.path.join(self.folder, "none", "thing"), self.folder):
             with self.assertRaisesRegex(
-                files.UserError, f"Expected to write {path}, it failed .*directory"
+                files.PlaceError, f"Expected to use {path}, .*directory"
             ):
                 files.write(path, b"new")
 
     def test_full_disk_in_a_sentence(self):
         with (
             self.assertRaisesRegex(
-                files.UserError, r"Expected to write .*thing.json.*No space left"
+                files.PlaceError,
+                r"Expected to use .*thing.json, there is no room \(No space left .* MB",
             ),
             files.new_file(self.path) as aside,
         ):
@@ -165,7 +178,7 @@ class RemoteFileTest(tf.test.TestCase):
 
     def test_refused_place_in_a_sentence(self):
         with self.assertRaisesRegex(
-            files.UserError, "Expected to write none://thing, it failed"
+            files.PlaceError, "Expected to use none://thing, it failed"
         ):
             files.write("none://thing", b"new")
 
@@ -257,20 +270,20 @@ shutil.rmtree = killed
         def fail(*args):
             calls.append(args)
             if len(calls) == 2:
-                raise OSError("no more")
+                raise OSError(errno.EIO, "no more")
             rename(*args)
 
         with (
             mock.patch.object(files, "_swap", return_value=False),
             mock.patch.object(os, "rename", fail),
-            self.assertRaisesRegex(files.UserError, "it failed .no more."),
+            self.assertRaisesRegex(files.PlaceError, "its disk failed .no more."),
         ):
             self._write(b"new")
         self.assertEqual(self._content(), b"old")
         self.assertEqual(os.listdir(self.folder), ["thing"])
 
     def test_on_the_disk_before_it_has_its_name(self):
-        calls, aside = mock.Mock(), f"{self.path}.{os.getpid()}.tmp"
+        calls, aside = mock.Mock(), asides.path(self.path)
         with (
             mock.patch.object(files, "sync", calls.sync),
             mock.patch.object(os, "rename", calls.rename),
@@ -336,7 +349,10 @@ class LockTest(tf.test.TestCase):
     def test_refused_while_another_holds_it_and_free_after_its_death(self):
         holder = self._holder()
         with (
-            self.assertRaisesRegex(files.UserError, "^Somebody works here.$"),
+            self.assertRaisesRegex(
+                files.UserError,
+                rf"^Somebody works here. It is process {holder.pid} on ",
+            ),
             files.locked(self.path, "Somebody works here."),
         ):
             pass
@@ -374,7 +390,7 @@ class LockTest(tf.test.TestCase):
     def test_unwritable_place_in_a_sentence(self):
         path = os.path.join(self.path, "none")
         with (
-            self.assertRaisesRegex(files.UserError, f"Expected to write {path}"),
+            self.assertRaisesRegex(files.UserError, f"Expected to use {path}"),
             files.locked(path),
         ):
             pass

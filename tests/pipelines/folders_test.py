@@ -1,11 +1,12 @@
 """Whose a folder is, who writes in it, and what in it is whole."""
 
 import os
+import shutil
 
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import files, folders
+from pipelines import asides, files, folders
 
 # Above what Linux gives to any process.
 _DEAD = 99_999_999
@@ -26,15 +27,15 @@ class OursTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         ((),),
         ((_MARK, "anything"),),
-        ((f"{_MARK}.{_DEAD}.tmp",),),
-        ((folders.LOCK, f"{_MARK}.1.tmp", f"{_MARK}.2.tmp"),),
+        ((asides.path(_MARK, process=_DEAD),),),
+        ((folders.LOCK, *(asides.path(_MARK, process=p) for p in (1, 2))),),
     )
     def test_ours(self, names):
         folders.require_ours(self.folder, _MARK, "--out")
         self._make(*names)
         folders.require_ours(self.folder, _MARK, "--out")
 
-    @parameterized.parameters("thesis.txt", f"{_MARK}.tmp", f"my{_MARK}.1.tmp")
+    @parameterized.parameters("thesis.txt", f"{_MARK}.tmp", asides.path(f"my{_MARK}"))
     def test_of_others(self, name):
         self._make(name)
         for hold in (folders.alone, folders.replacing):
@@ -70,6 +71,13 @@ class OursTest(tf.test.TestCase, parameterized.TestCase):
         there = [n for folder in os.walk(parent) for n in (*folder[1], *folder[2])]
         self.assertEqual(there, ["folder"] if hold is folders.alone else [])
 
+    def test_a_folder_that_is_removed_meanwhile(self):
+        with (
+            self.assertRaisesRegex(files.UserError, "--out=.* was removed while"),
+            folders.alone(self.folder, _MARK, "--out"),
+        ):
+            shutil.rmtree(self.folder)
+
     def test_the_lock_of_a_dead_process_is_free(self):
         self._make(folders.LOCK)
         with folders.alone(self.folder, _MARK, "--out"):
@@ -81,8 +89,11 @@ class NamesTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = os.path.join(self.create_tempdir().full_path, "[a-b]*?")
-        os.makedirs(os.path.join(self.folder, f"train.{_DEAD}.tmp"))
-        for name in ("b", "a", ".lock", f"a.{os.getppid()}.tmp", f"a.{_DEAD}.tmp"):
+        os.makedirs(os.path.join(self.folder, asides.path("train", process=_DEAD)))
+        self.living, dead = (
+            asides.path("a", process=process) for process in (os.getppid(), _DEAD)
+        )
+        for name in ("b", "a", ".lock", self.living, dead):
             with open(os.path.join(self.folder, name), "w"):
                 pass
 
@@ -92,8 +103,7 @@ class NamesTest(tf.test.TestCase):
 
     def test_leftovers_of_the_dead_are_removed(self):
         folders.remove_leftovers(self.folder)
-        living = f"a.{os.getppid()}.tmp"
-        self.assertCountEqual(os.listdir(self.folder), ["a", "b", ".lock", living])
+        self.assertCountEqual(os.listdir(self.folder), ["a", "b", ".lock", self.living])
         folders.remove_leftovers(os.path.join(self.folder, "none"))
 
     def test_without_patterns(self):

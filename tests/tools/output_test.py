@@ -1,7 +1,10 @@
-"""Programs go on, and end as they would, when the reader of what they print is gone."""
+"""Programs go on, and end as they would, whatever becomes of what they print."""
 
 import contextlib
+import errno
+import io
 import os
+import subprocess
 import sys
 
 import tensorflow as tf
@@ -47,15 +50,31 @@ class LastingTest(tf.test.TestCase, parameterized.TestCase):
         with contextlib.redirect_stdout(stream), output.lasting():
             sys.stdout.write("unfinished line")
 
-    def test_other_failures_are_failures(self):
-        full = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    def test_a_full_disk_is_told_at_the_end(self):
+        full = open("/dev/full", "w")  # noqa: SIM115
         self.addCleanup(full.close)
-        with (
-            self.assertRaisesRegex(OSError, "No space left"),
-            contextlib.redirect_stdout(full),
-            output.lasting(),
-        ):
-            sys.stdout.write(b"one")
+        with contextlib.redirect_stdout(full), output.lasting() as out:
+            sys.stdout.write("one")
+            sys.stdout.flush()
+            print("two", flush=True)
+        self.assertEqual(out.error.errno, errno.ENOSPC)
+
+    def test_what_the_encoding_lacks_is_escaped(self):
+        raw = io.BytesIO()
+        ascii_only = io.TextIOWrapper(raw, "ascii")
+        with contextlib.redirect_stdout(ascii_only), output.lasting():
+            print("3 ± 1 \udcff")
+        self.assertEqual(raw.getvalue(), b"3 \\xb1 1 \\udcff\n")
+
+    def test_closed_from_the_start(self):
+        program = (
+            "import os, sys; from tools import output\n"
+            "with output.lasting(): print('lost', os.path.exists('/proc/self/fd/1'))"
+        )
+        for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+            command = f'exec "{sys.executable}" -c "$0" {closed}'
+            done = subprocess.run(["sh", "-c", command, program], capture_output=True)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), closed)
 
 
 if __name__ == "__main__":

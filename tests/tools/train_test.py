@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from PIL import Image
 
-from pipelines import files, folders
+from pipelines import asides, files, folders
 from tests.pipelines import shard_fixtures
 from tests.vae_prod.serving import tiny_exports
 from tools import encode, export, flags, generate, models, runs, study, train, tune
@@ -252,7 +252,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_a_run_that_was_killed_before_its_settings_begins_again(self):
         run_dir = self.create_tempdir()
-        for name in ("config.json.99999999.tmp", folders.LOCK):
+        for name in (asides.path("config.json", process=99_999_999), folders.LOCK):
             run_dir.create_file(name)
         argv = self._argv(run_dir.full_path, "--epochs=1", "--resume")
         code, _, err = run_program(train, *argv)

@@ -25,6 +25,7 @@ from vae_prod.serving import (
     pictures,
     tflite_format,
 )
+from vae_prod.training import weights
 
 _KINDS = {"tflite": tflite_format, "onnx": onnx_format}
 _WEIGHTS, _ANSWERS = "vae.weights.h5", "answers.npz"
@@ -106,7 +107,7 @@ def write(model: vae_lib.VAE, folder: str, chosen: Sequence[str]) -> None:
     _write_json(folder, formats.CONFIG, {"model": attrs.asdict(model.config)})
     beside = {formats.DIGEST: "", formats.VARIANCE: None}
     _write_json(folder, formats.VERIFIED, beside)
-    model.save_weights(os.path.join(folder, _WEIGHTS))
+    weights.save(model, os.path.join(folder, _WEIGHTS))
     converted = {}
     if any(name.startswith("tflite") for name in chosen):
         converted |= tflite_format.convert(model)

@@ -1,7 +1,9 @@
 """Latent points of whole data sets, streamed to disk and read from there."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
+from typing import BinaryIO
 
 import attrs
 import numpy as np
@@ -46,13 +48,17 @@ def encode_to_disk(
     """
     arrays, done = {}, 0
     with files.new_folder(out) as aside:
-        with open(os.path.join(aside, KEYS), "w") as keys:
+        with contextlib.ExitStack() as stack:
+            keys = stack.enter_context(
+                open(os.path.join(aside, KEYS), "w", encoding="utf-8")
+            )
             for batch in batches:
                 for name, rows in _rows(codec, batch).items():
                     if name not in arrays:
                         path = os.path.join(aside, f"{name}.npy")
-                        arrays[name] = _empty(path, rows, num_images)
-                    arrays[name][done : done + len(rows)] = rows
+                        arrays[name] = stack.enter_context(open(path, "wb"))
+                        _write_header(arrays[name], rows, num_images)
+                    arrays[name].write(rows.tobytes())
                 keys.writelines(f"{key.decode()}\n" for key in batch["key"].numpy())
                 done += len(batch["image"])
                 on_progress(done, num_images)
@@ -60,8 +66,6 @@ def encode_to_disk(
             raise files.UserError(
                 f"Expected {num_images or 'some'} images to encode, received {done}."
             )
-        for array in arrays.values():
-            array.flush()
         counted = {"num_images": num_images, "model": codec.weights_digest()}
         artefacts.write_made(aside, {**(made or {}), **counted})
 
@@ -73,9 +77,15 @@ def _rows(codec: codec_lib.Codec, batch: dict) -> dict[str, np.ndarray]:
     return {k: v.astype(np.float32) for k, v in posterior.items()} | annotations
 
 
-def _empty(path: str, rows: np.ndarray, count: int) -> np.memmap:
+def _write_header(file: BinaryIO, rows: np.ndarray, count: int) -> None:
+    """Begin a `.npy` file of `count` such rows; they are written after it, in order.
+
+    A full disk is an error then; of a file that is mapped, it is the process's end.
+    """
+    header = np.lib.format.header_data_from_array_1_0(rows)
     shape = (count, *rows.shape[1:])
-    return np.lib.format.open_memmap(path, "w+", rows.dtype, shape)
+    in_order = {"shape": shape, "fortran_order": False}
+    np.lib.format.write_array_header_1_0(file, header | in_order)
 
 
 @attrs.frozen(eq=False)

@@ -6,6 +6,7 @@ A folder holds `vae.weights.h5`, the same for the encoder and the decoder alone,
 
 import json
 import os
+import shutil
 
 import h5py
 import keras
@@ -64,10 +65,30 @@ class SavedWeights(keras.callbacks.Callback):
         parts = (self.plain, self.plain.encoder, self.plain.decoder)
         with files.new_folder(os.path.join(self.directory, kind)) as folder:
             for name, part in zip(_PARTS, parts, strict=True):
-                part.save_weights(os.path.join(folder, f"{name}.weights.h5"))
+                save(part, os.path.join(folder, f"{name}.weights.h5"))
             with open(os.path.join(folder, "epoch.json"), "w") as file:
                 json.dump({"epoch": epoch + 1, _MONITORED: loss}, file)
             seals.write(folder)
+
+
+def save(model: keras.Model, path: str) -> None:
+    """Write the weights of a model, as Keras' `save_weights` does.
+
+    Where a disk is full, HDF5 ends the process with a segmentation fault. So it writes
+    to memory, as much as the weights take, through a link that bears the file's name.
+
+    Args:
+        model: The model.
+        path: A new file.
+    """
+    with open(os.memfd_create("weights"), "rb") as memory:
+        os.symlink(f"/proc/self/fd/{memory.fileno()}", path)
+        try:
+            model.save_weights(path)
+        finally:
+            os.remove(path)
+        with open(path, "wb") as file:
+            shutil.copyfileobj(memory, file)
 
 
 def load(model: vae_lib.VAE, path: str) -> None:

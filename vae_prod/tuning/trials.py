@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 import attrs
 import tensorflow as tf
 
-from pipelines import files, folders
+from pipelines import failures, files, folders
 from vae_prod.core import errors
 from vae_prod.evaluation import resampling
 from vae_prod.tuning import leaderboard, oracles
@@ -140,6 +140,8 @@ def finish(
         except errors.DivergedError as error:
             message = str(error)
         except tf.errors.ResourceExhaustedError as error:
+            if failures.find(error):  # Of a disk, not of memory.
+                raise
             message = f"out of memory: {str(error).splitlines()[0]}"
         figures = {name: _value(figure) for name, figure in measured.items()}
         value = figures.get(objective)

@@ -154,7 +154,7 @@ class KilledTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(versions.listed(directory), [1])
         self.assertTrue(versions.is_good(first))
         (leftover,) = set(os.listdir(directory)) - {"1", ".lock"}
-        self.assertRegex(leftover, r"^2\.\d+\.tmp$")
+        self.assertRegex(leftover, r"^2\.\d+-[\w-]+\.tmp$")
         self.assertNotEmpty(os.listdir(os.path.join(directory, leftover)))
         with versions.new(directory) as (aside, _):
             self.assertEmpty(os.listdir(aside))

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import files
+from pipelines import asides, files
 from vae_prod.core import errors
 from vae_prod.evaluation import resampling
 from vae_prod.tuning import trials
@@ -51,7 +51,8 @@ class TrialsTest(tf.test.TestCase, parameterized.TestCase):
         with open(os.path.join(before, "weights"), "w") as file:
             file.write("trained")
         plan = self._plan("01", **{"tuner/trial_id": "00"})
-        os.makedirs(f"{plan.directory}/run_0.99999999.tmp/left_by_a_kill")
+        dead = asides.path(f"{plan.directory}/run_0", process=99_999_999)
+        os.makedirs(f"{dead}/left_by_a_kill")
         path = plan.run_dir(0)
         self.assertEqual(os.listdir(plan.directory), ["run_0"])
         self.assertEqual(os.listdir(path), ["weights"])
