@@ -4,12 +4,13 @@ A folder holds `vae.weights.h5`, the same for the encoder and the decoder alone,
 `epoch.json`, and the digests of these.
 """
 
+import io
 import json
 import os
-import shutil
 
 import h5py
 import keras
+from keras.src.saving import saving_lib
 
 from pipelines import files
 from vae_prod.core import seals
@@ -75,20 +76,19 @@ def save(model: keras.Model, path: str) -> None:
     """Write the weights of a model, as Keras' `save_weights` does.
 
     Where a disk is full, HDF5 ends the process with a segmentation fault. So it writes
-    to memory, as much as the weights take, through a link that bears the file's name.
+    to memory, as much as the weights take, and Python from there. Keras does that for
+    `.keras` files only, by the functions that are called here.
 
     Args:
         model: The model.
         path: A new file.
     """
-    with open(os.memfd_create("weights"), "rb") as memory:
-        os.symlink(f"/proc/self/fd/{memory.fileno()}", path)
-        try:
-            model.save_weights(path)
-        finally:
-            os.remove(path)
-        with open(path, "wb") as file:
-            shutil.copyfileobj(memory, file)
+    content = io.BytesIO()
+    store = saving_lib.H5IOStore(content, mode="w")
+    saving_lib._save_state(model, store, None, inner_path="", visited_saveables=set())
+    store.close()
+    with open(path, "wb") as file:
+        file.write(content.getbuffer())
 
 
 def load(model: vae_lib.VAE, path: str) -> None:
