@@ -122,7 +122,7 @@ def replacing(folder: str, mark: str, flag: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(folder: str, mark: str, flag: str, lock: str) -> Iterator[None]:
     require_ours(folder, mark, flag)
-    with files.writing(lock):
+    with files.writing(folder):
         os.makedirs(os.path.dirname(lock), exist_ok=True)
     refusal = (
         f"Expected {flag}={folder} for this process alone, another one writes there. "

@@ -7,6 +7,7 @@ et al., "Deep Learning Face Attributes in the Wild", 2015).
 
 import contextlib
 import functools
+import io
 import json
 import os
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from pipelines import files
+from pipelines import files, folders
 from pipelines.convert import workers as workers_lib
 from pipelines.faces import drawing
 from pipelines.faces import traits as traits_lib
@@ -124,20 +125,15 @@ def write_tree(
             raise files.UserError(
                 f"Expected {name} of at least {least}, received {value}."
             )
-    try:
+    with folders.alone(out, SETTINGS_FILE, "--out"):
         if _prepare(out, num_images, seed):
             return False
         _write_all(out, num_images, seed, workers or os.cpu_count() or 1, on_progress)
-    except OSError as error:
-        raise files.UserError(
-            f"Expected a folder that can be written to, received {out!r} "
-            f"({error.strerror or error}); choose another --out or free some space."
-        ) from error
     return True
 
 
 def _prepare(out: str, num_images: int, seed: int) -> bool:
-    """Make or check the folder; return whether the whole tree is already there."""
+    """Mark or check the folder; return whether the whole tree is already there."""
     settings = {"version": _VERSION, "num_images": num_images, "seed": seed}
     path = os.path.join(out, SETTINGS_FILE)
     if os.path.isfile(path):
@@ -149,12 +145,6 @@ def _prepare(out: str, num_images: int, seed: int) -> bool:
                 f"the folder."
             )
         return all(os.path.isfile(os.path.join(out, name)) for name in ANNOTATION_FILES)
-    if os.path.isdir(out) and os.listdir(out):
-        raise files.UserError(
-            f"Expected {out!r} to be empty or to hold faces made by this program, "
-            f"received a folder with other files; choose another --out."
-        )
-    os.makedirs(os.path.join(out, IMAGE_FOLDER), exist_ok=True)
     files.write(path, json.dumps(settings) + "\n")
     return False
 
@@ -207,9 +197,14 @@ def _write_images(out: str, seed: int, indices: list[int]) -> list[tuple[str, ..
         # Named when it is whole, and written outside the folder of images: whoever
         # lists that finds images only.
         if not os.path.isfile(path):
-            with files.new_file(path, os.path.join(out, name)) as aside:
-                picture = Image.fromarray(face.image)
-                picture.save(aside, "jpeg", quality=_JPEG_QUALITY)
+            # Pillow doesn't notice what a full disk cuts off, Python does.
+            content = io.BytesIO()
+            Image.fromarray(face.image).save(content, "jpeg", quality=_JPEG_QUALITY)
+            with (
+                files.new_file(path, os.path.join(out, name)) as aside,
+                open(aside, "wb") as file,
+            ):
+                file.write(content.getbuffer())
         rows.append(_rows(name, face, partition(index)))
     return rows
 

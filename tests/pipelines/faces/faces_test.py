@@ -208,14 +208,16 @@ class TreeTest(tf.test.TestCase, parameterized.TestCase):
         os.makedirs(self.out)
         with open(os.path.join(self.out, "thesis.txt"), "w", encoding="utf-8") as file:
             json.dump({}, file)
-        with self.assertRaisesRegex(files.UserError, "a folder with other files"):
+        with self.assertRaisesRegex(files.UserError, "as --out, .* holds other files"):
             self.write()
         self.assertEqual(os.listdir(self.out), ["thesis.txt"])
 
     def test_refuses_a_place_that_cannot_be_written_to(self):
         with open(self.out, "w", encoding="utf-8"):
             pass
-        with self.assertRaisesRegex(files.UserError, "can be written to"):
+        with self.assertRaisesRegex(
+            files.UserError, "Expected to use .*below, .* no folder"
+        ):
             self.write(os.path.join(self.out, "below"))
 
     @parameterized.parameters(
