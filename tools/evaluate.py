@@ -249,14 +249,12 @@ def _images(manifest, split: str, run) -> dict:
 
 def _out(values) -> str:
     """Return the file to write, after making its folder."""
-    from pipelines import files as files_lib
+    from tools.benchmarks import results
 
     name = os.path.join("evaluation", f"{values.split}.json")
     path = values.out or os.path.join(values.run_dir, name)
-    try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    except OSError as error:
-        raise files_lib.UserError(f"Expected to write {path}: {error}") from error
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    results.check_writable(path)
     return path
 
 

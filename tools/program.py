@@ -20,7 +20,8 @@ from tools import flags, output
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
 STOPPED = 143
-_LOST = "Make room for it, or let it lead elsewhere, and run the same command again."
+_NOT_PRINTED = "Expected to write to standard output, that failed"
+_LOST = "Let it lead elsewhere, or make room, and run the same command again."
 # What TensorFlow prints at start-up that asks nothing of anyone.
 _CHATTER = re.compile(
     r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
@@ -39,7 +40,7 @@ def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
         code = _run(program, sys.argv[1:] if argv is None else argv)
         out.flush()
         if out.error:
-            _tell(f"Expected to print, that failed ({out.error.strerror}). {_LOST}")
+            _tell(f"{_NOT_PRINTED} ({out.error.strerror}). {_LOST}")
         return code or (1 if out.error else 0)
 
 

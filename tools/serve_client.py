@@ -73,14 +73,9 @@ def main(values):
     if values.action == "status":
         _print_status(values.model, server)
         return
-    try:
-        os.makedirs(values.out, exist_ok=True)
-        keep = _keep_encodings if values.action == "encode" else _keep_pictures
-        count = keep(values, _answers(values, server))
-    except OSError as error:
-        raise files.UserError(
-            f"Expected to write to --out={values.out}: {error.strerror}."
-        ) from error
+    os.makedirs(values.out, exist_ok=True)
+    keep = _keep_encodings if values.action == "encode" else _keep_pictures
+    count = keep(values, _answers(values, server))
     print(f"{values.action}: {count:,} images, in {values.out}")
 
 

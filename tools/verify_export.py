@@ -57,9 +57,12 @@ def main(values):
             )
     program.import_tensorflow()
     from pipelines import files
+    from tools.benchmarks import results
     from tools.exporting import verify_report
     from vae_prod.serving import description
 
+    if values.out:
+        results.check_writable(values.out)
     described = description.load(values.export_dir)
     findings = {"damage": description.damage(values.export_dir, described)}
     with tempfile.TemporaryDirectory() as folder:

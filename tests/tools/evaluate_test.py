@@ -218,7 +218,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         (("--run_dir={run}", "--split=exam"), 1, "'validation'], received 'exam'"),
         (("--run_dir={run}", "--split=validation"), 1, "found none. Choose another"),
         (("--run_dir={run}", "--features=/nowhere"), 1, "Mend --features"),
-        (("--run_dir={run}", "--out={run}/config.json/x"), 1, "Expected to write"),
+        (("--run_dir={run}", "--out={run}/config.json/x"), 1, "Expected to use "),
         (("--run_dir=/nowhere",), 1, "Expected a run directory with config.json"),
         (("--export_dir={run}",), 1, "made by tools.export"),
         (("--run_dir={run}", "--distance_images=6"), 2, "must be at least 7"),

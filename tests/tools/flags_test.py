@@ -1,7 +1,11 @@
+import importlib
+import re
+
 import attrs
 import tensorflow as tf
 from absl.testing import parameterized
 
+import tools
 from pipelines import config as config_lib
 from tests.tools import program_test
 from tools import flags
@@ -52,6 +56,35 @@ class FlagsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(flags.build(values, config), config())
         for field in attrs.fields(config):
             self.assertNotEmpty(field.metadata["help"], field.name)
+
+    @parameterized.parameters(*tools.PROGRAMS)
+    def test_places_of_another_machine_are_refused_before_work(self, name):
+        program = importlib.import_module(f"tools.{name}")
+        values = flags.flags.FlagValues()
+        program.define(values)
+        for flag in (values[n] for n in values if isinstance(values[n].value, str)):
+            if re.match("(the )?(folder|.*directory|.*file)", flag.help.lower()):
+                self.assertIn(flag.place, (flags.LOCAL, flags.ANY), flag.name)
+            if flag.place == flags.LOCAL:
+                for path in ("gs://bucket/x", "kind:s3://bucket/x", "a,hdfs://x"):
+                    code, _, err = program_test.run(program, f"--{flag.name}={path}")
+                    self.assertEqual(code, 2)
+                    said = f"a path of this machine or of a mount as --{flag.name}"
+                    self.assertIn(f"{said}, received {path}", err)
+
+    def test_what_names_a_path(self):
+        values = flags.flags.FlagValues()
+        for name, path in (("run_dir", "/runs/a"), ("out", "/runs/a/out"), ("x", "/")):
+            flags.add(values, name, path, "A place.")
+        values(["program"])
+        for path, name in (
+            ("/runs/a", "--run_dir"),
+            ("/runs/a/weights/best", "--run_dir"),
+            ("/runs/a/out/3.png", "--out"),
+            ("/runs/ab", ""),
+            ("/elsewhere", ""),
+        ):
+            self.assertEqual(flags.naming(values, path), name)
 
 
 if __name__ == "__main__":

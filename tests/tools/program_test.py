@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import io
 import os
 import types
@@ -9,7 +10,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from attrs import validators
 
-from pipelines import files
+from pipelines import failures, files
 from tools import flags
 from tools import program as program_lib
 
@@ -92,9 +93,44 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
     def test_failures_become_exit_codes(self, failure, code, text):
         self.assertEqual(run(Program(failure)), (code, "", text))
 
-    def test_bugs_keep_their_traceback(self):
-        with self.assertRaisesRegex(ZeroDivisionError, "bug"):
-            run(Program(ZeroDivisionError("bug")))
+    @parameterized.parameters(
+        ZeroDivisionError("bug"),
+        KeyError("No such file or directory"),
+        OSError(errno.EINVAL, "Invalid argument"),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+    )
+    def test_bugs_keep_their_traceback(self, bug):
+        with self.assertRaises(type(bug)):
+            run(Program(bug))
+
+    @parameterized.parameters(
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/runs/a/b"),
+        tf.errors.ResourceExhaustedError(
+            None, None, "{{function_node f}} /runs/a/b; No space left on device [Op:S]"
+        ),
+        files.PlaceError(failures.Failure("/runs/a/b", errno.ENOSPC, "No space left")),
+    )
+    def test_what_the_machine_refuses_is_one_sentence_that_names_the_flag(self, error):
+        program = Program(error)
+        program.define = lambda values: flags.add(values, "out", "/runs", "A place.")
+        code, out, err = run(program)
+        self.assertEqual((code, out, err.count("\n")), (1, "", 1))
+        self.assertRegex(
+            err,
+            r"^error: Expected to use /runs/a/b, there is no room \(No space left.*MB "
+            r"free now\)\. Make room .*, or choose another --out\.$",
+        )
+
+    def test_a_full_disk_under_standard_output(self):
+        program, err = Program(), io.StringIO()
+        program.main = lambda values: print("lost")
+        with (
+            open("/dev/full", "w") as full,
+            contextlib.redirect_stdout(full),
+            contextlib.redirect_stderr(err),
+        ):
+            self.assertEqual(program_lib.run(program, []), 1)
+        self.assertRegex(err.getvalue(), "^error: .* standard output, .*No space left")
 
     def test_a_path_at_home(self):
         program = Program()

@@ -211,7 +211,11 @@ class ServeClientTest(tf.test.TestCase, parameterized.TestCase):
         (["--server=localhost:8501"], 2, "--server with http:// or https://"),
         (["--count=0"], 2, "--count must be above 0"),
         (["--version=-1"], 2, "--version must not be negative"),
-        (["--action=generate", "--out=/dev/null/x"], 1, "Expected to write to --out="),
+        (
+            ["--action=generate", "--out=/dev/null/x"],
+            1,
+            "Expected to use /dev/null/x, ",
+        ),
     )
     def test_mistakes_are_told_in_a_sentence(self, arguments, code, message):
         got, printed = self._client(*arguments)

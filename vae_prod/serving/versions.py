@@ -50,12 +50,8 @@ def new(directory: str) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: It can't be written, or another process writes.
     """
-    try:
+    with files.writing(directory):
         os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        raise files.UserError(
-            f"Expected to write an export to {directory}: {error}. Mend --out."
-        ) from error
     with _alone(directory):
         files.remove_leftovers(os.path.join(directory, _REMOVED))
         path = path_of(directory, max([0, *listed(directory)]) + 1)

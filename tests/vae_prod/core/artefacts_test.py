@@ -38,7 +38,7 @@ class ArtefactsTest(tf.test.TestCase):
         blocked = os.path.join(self.create_tempdir().full_path, "file")
         with open(blocked, "w"):
             pass
-        with self.assertRaisesRegex(files.UserError, "Expected to write"):
+        with self.assertRaisesRegex(files.UserError, "Expected to use "):
             artefacts.save(os.path.join(blocked, "thing"), {}, {})
 
 

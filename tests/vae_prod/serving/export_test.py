@@ -135,7 +135,7 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
     def test_unwritable_folder(self):
         blocked = self.create_tempfile().full_path
         directory = os.path.join(blocked, "faces")
-        with self.assertRaisesRegex(files.UserError, "Expected to write an export"):
+        with self.assertRaisesRegex(files.UserError, "Expected to use "):
             tiny_exports.export_little(tiny.model(), directory)
 
 
