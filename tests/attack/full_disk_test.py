@@ -38,18 +38,13 @@ _WHOLE = 1 << 30
 
 
 class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.table = collections.defaultdict(collections.Counter)
-        cls.addClassCleanup(cls._print)
+    def setUp(self):
+        super().setUp()
+        self.counts = collections.Counter()
 
-    @classmethod
-    def _print(cls):
-        for name, counts in cls.table.items():
-            print(
-                f"\n{name}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
-            )
+    def _print(self, name: str) -> None:
+        counts = sorted(self.counts.items())
+        print(f"\n{name}: {', '.join(f'{kind} {number}' for kind, number in counts)}")
 
     def _folder(self) -> str:
         root = tempfile.mkdtemp()
@@ -81,7 +76,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
         with disturbed(out):
             code, said = job.run(out)
         with self.subTest(program=job.name, kind=kind, code=code, said=said):
-            self.table[job.name][f"{kind}: {'refused' if code else 'done'}"] += 1
+            self.counts[f"{kind} {'refused' if code else 'done'}"] += 1
             self.assertIn(code, (0, 1))
             sentences = [line for line in said.splitlines() if line.startswith("error")]
             self.assertLen(sentences, code)
@@ -119,6 +114,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
                 return disks.file_limit(size)
 
             self._attack(job, "EFBIG", limited, expected)
+        self._print(name)
 
     @parameterized.parameters(*_QUICK)
     def test_quick_ones(self, name):
@@ -161,3 +157,4 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
                     disk.resize(_WHOLE)
 
                 self._attack(job, "small disk", full, expected, disk.path)
+        self._print(name)

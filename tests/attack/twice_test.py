@@ -31,17 +31,13 @@ _FEW = 2
 
 
 class TwiceTest(tf.test.TestCase, parameterized.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.table = collections.defaultdict(collections.Counter)
-        cls.addClassCleanup(cls._print)
+    def setUp(self):
+        super().setUp()
+        self.counts = collections.Counter()
 
-    @classmethod
-    def _print(cls):
-        for name, counts in cls.table.items():
-            said = ", ".join(f"{number} {kind}" for kind, number in counts.items())
-            print(f"\n{name}: {said}")
+    def _print(self, name: str) -> None:
+        counts = sorted(self.counts.items())
+        print(f"\n{name}: {', '.join(f'{kind} {number}' for kind, number in counts)}")
 
     def _start(self, job: programs.Job) -> str:
         root = tempfile.mkdtemp()
@@ -61,9 +57,7 @@ class TwiceTest(tf.test.TestCase, parameterized.TestCase):
     def _check(self, job, out: str, expected, ended: list[tuple[int, str]]) -> None:
         """Check what two leave that ended with these codes and words."""
         codes = sorted(code for code, _ in ended)
-        self.table[job.name][
-            "both did their work" if codes == [0, 0] else "one was refused"
-        ] += 1
+        self.counts["both worked" if codes == [0, 0] else "one was refused"] += 1
         self.assertIn(codes, ([0, 0], [0, 1]), ended)
         for code, said in ended:
             sentences = [line for line in said.splitlines() if line.startswith("error")]
@@ -90,6 +84,7 @@ class TwiceTest(tf.test.TestCase, parameterized.TestCase):
             ):
                 ended.append(job.run(out))
                 self._check(job, out, expected, ended)
+        self._print(name)
 
     @parameterized.parameters(*programs.JOBS)
     def test_two_processes(self, name):
@@ -113,6 +108,7 @@ class TwiceTest(tf.test.TestCase, parameterized.TestCase):
             codes = [each.returncode for each in both]
             with self.subTest(codes=codes):
                 self._check(job, out, expected, list(zip(codes, said, strict=True)))
+        self._print(name)
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         (("--data_dir=/nowhere",), 1, "Expected a converted data set"),
         (("--batch_size=100",), 1, "Lower batch_size"),
         (("--recipe=cake",), 2, "--recipe must be one of ae_1600, celeba_96"),
-        (("--run_dir=gs://bucket/run",), 1, "Expected a local folder"),
+        (("--run_dir=gs://bucket/run",), 2, "a path of this machine"),
     )
     def test_refuses_in_a_sentence(self, more, code, message):
         run_dir = os.path.join(self.create_tempdir().full_path, "run")
