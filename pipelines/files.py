@@ -151,7 +151,8 @@ def new_folder(path: str) -> Iterator[str]:
     the disk. After an error it stays as it was. Of a link, the target is replaced.
 
     Args:
-        path: The folder, on a local disk.
+        path: The folder, on a local disk. What holds it is made, too, where its own
+            folder is there.
 
     Raises:
         UserError: It can't be written, or is remote.
@@ -166,7 +167,11 @@ def new_folder(path: str) -> Iterator[str]:
     with writing(path):
         remove_leftovers(path)
         try:
-            os.makedirs(aside)
+            # No deeper: a folder that was removed meanwhile isn't made anew without
+            # what it is known by.
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(path))
+            os.mkdir(aside)
             yield aside
             _sync_tree(aside)
             _replace_folder(aside, path)

@@ -159,7 +159,8 @@ def _read_settings(path: str):
 
 def _write_all(out, num_images, seed, workers, on_progress) -> None:
     """Write the images, and stream the annotations into files named at the end."""
-    os.makedirs(os.path.join(out, IMAGE_FOLDER), exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(os.path.join(out, IMAGE_FOLDER))
     with contextlib.ExitStack() as stack:
         tables = [
             stack.enter_context(files.open_new(os.path.join(out, name), "w"))

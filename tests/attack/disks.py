@@ -43,6 +43,9 @@ class Disk:
     def __init__(self, num_bytes: int):
         self.path = tempfile.mkdtemp()
         _mount("-t", "tmpfs", "-o", f"size={num_bytes}", "tmpfs", self.path)
+        # One without a page has no limit.
+        with open(os.path.join(self.path, "page"), "wb") as file:
+            file.write(bytes(PAGE))
 
     def __enter__(self):
         return self
@@ -52,7 +55,7 @@ class Disk:
         os.rmdir(self.path)
 
     def resize(self, num_bytes: int) -> None:
-        """Give it another size; 0: no limit."""
+        """Give it another size."""
         _mount("-o", f"remount,size={num_bytes}", self.path)
 
     def used(self) -> int:

@@ -147,7 +147,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
             with disk.watched() as peaks:
                 job.run(out)
         for _ in range(_POINTS // 2):
-            size = draw.randint(begun + disks.PAGE, max(peaks[-1], begun + disks.PAGE))
+            size = draw.randrange(begun, peaks[-1], disks.PAGE)
             with disks.Disk(_WHOLE) as disk:
 
                 @contextlib.contextmanager
