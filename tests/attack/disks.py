@@ -78,6 +78,7 @@ class Disk:
         finally:
             ended.set()
             watcher.join()
+            peaks.append(max(peaks[-1], self.used()))
 
 
 def may_mount() -> bool:

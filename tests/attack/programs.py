@@ -147,8 +147,10 @@ JOBS = {
         Job(
             tune,
             (
-                *("--data_dir={data}", "--search_dir={out}", *_TINY, "--max_trials=2"),
-                *("--max_epochs=1", "--search_fact=1,2", "--tuner=random"),
+                *("--data_dir={data}", "--search_dir={out}", "--batch_size=8"),
+                *("--jit_compile=false", "--search_fact=1,2", "--search_z_dim=2,3"),
+                *("--search_filters=thin:2-4,4-6", "--measure_batch_norm=2"),
+                *("--tuner=random", "--max_trials=2", "--max_epochs=1"),
             ),
             varies="^(trials|leaderboard|front|workers)",
             check=_check_search,
@@ -164,7 +166,7 @@ def fixtures() -> tuple[str, str]:
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     data, run = os.path.join(root, "data"), os.path.join(root, "run")
     os.makedirs(data)
-    sizes = {"train": (12, 8), "validation": (5,), "test": (8,)}
+    sizes = {"train": (12, 8), "validation": (8,), "test": (8,)}
     shard_fixtures.write(data, sizes, shape=(8, 8, 3))
     for tool, *argv in (
         (train, f"--data_dir={data}", *_TRAINING),
