@@ -63,7 +63,8 @@ class TwiceTest(tf.test.TestCase, parameterized.TestCase):
             sentences = [line for line in said.splitlines() if line.startswith("error")]
             self.assertLen(sentences, code, said)
             self.assertNotIn("Traceback", said)
-        self.assertEqual(job.content(out), expected)
+        # Two exports are two versions.
+        self.assertContainsSubset(expected.items(), job.content(out).items())
         job.check(self, out)
         self.assertEmpty(programs.asides(out))
 
