@@ -16,8 +16,14 @@ from pipelines.sources import archives
 _MAX_PICTURE_BYTES = 1 << 26
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+# What systems leave beside files, in lower case.
+_LEFT_BEHIND = ("__macosx", "thumbs.db", "desktop.ini")
+
+
+def is_hidden(name: str) -> bool:
+    """Say whether a path is of a hidden file (`._x`), or one that systems leave."""
+    parts = name.lower().split("/")
+    return any(part.startswith(".") or part in _LEFT_BEHIND for part in parts)
 
 
 @attrs.frozen
@@ -40,7 +46,7 @@ class Folder:
             inner = os.path.relpath(folder, self.root).replace(os.sep, "/")
             for name in names:
                 path = posixpath.normpath(posixpath.join(inner, name))
-                if not _is_hidden(path):
+                if not is_hidden(path):
                     sizes[_checked(path)] = _size(os.path.join(folder, name))
         return dict(sorted(sizes.items()))
 
@@ -104,13 +110,13 @@ class Archive:
         sizes = {}
         for member in self._file.infolist():
             name = member.filename
-            if _escapes(name):
+            if escapes(name):
                 raise files.UserError(
                     "Expected a zip archive of plain files inside its own folder, "
                     f"received {self.root} with the member {name!r}; it is unsafe, so "
                     "pack the archive again without it."
                 )
-            if member.is_dir() or _is_hidden(name):
+            if member.is_dir() or is_hidden(name):
                 continue
             if fault := archives.fault_of(member):
                 raise files.UserError(
@@ -143,7 +149,8 @@ class Archive:
         return archives.open_member(self._file, name)
 
 
-def _escapes(name: str) -> bool:
+def escapes(name: str) -> bool:
+    """Say whether a member's name leads out of its archive."""
     parts = name.replace("\\", "/").split("/")
     return ".." in parts or not parts[0] or parts[0].endswith(":") or "\\" in name
 
@@ -161,6 +168,11 @@ def open_tree(path: str) -> Tree:
     if os.path.isdir(path):
         return Folder(path)
     if os.path.isfile(path):
+        if closed := archives.closed(path):
+            raise files.UserError(
+                f"Expected a folder or a zip archive as --source, received {path}, "
+                f"{closed}."
+            )
         return Archive(path)
     raise files.UserError(
         f"Expected a folder or a zip archive of images, found nothing at {path}; mend "

@@ -1,0 +1,145 @@
+"""Folders and zip archives of images, with annotations in files beside them."""
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines import files
+from pipelines.convert import images
+from pipelines.convert import source as source_lib
+from pipelines.sources import (
+    annotated,
+    annotations,
+    archives,
+    layouts,
+    placing,
+    roles,
+    trees,
+)
+from pipelines.sources import request as request_lib
+from pipelines.sources import splits as splits_lib
+
+
+def _find_pictures(tree: trees.Tree, layout: layouts.Layout) -> trees.Tree | None:
+    """Return the tree that holds a layout's images: itself, or a zip in its folder."""
+    if layout in layouts.matching(tree.sizes):
+        return tree
+    if isinstance(tree, trees.Folder):
+        zips = {f"{folder}.zip" for folder in layout.folders}
+        for path in tree.sizes:
+            if posixpath.basename(path) in zips:
+                return trees.Archive(tree.picture(path))
+    return None
+
+
+def recognises(layout: layouts.Layout, request: request_lib.Request) -> bool:
+    """Say whether a tree is laid out like this."""
+    if not os.path.exists(request.source):
+        return False
+    return not layout.folders or bool(_find_pictures(request.tree, layout))
+
+
+def open_tree(
+    layout: layouts.Layout, request: request_lib.Request
+) -> source_lib.Source:
+    """Open a tree of images.
+
+    Its digest covers the images' keys and sizes (in a zip their checksums too) and the
+    content of the files of annotations. Splits are those of a file, or of folders, or
+    are made by a hash.
+
+    Raises:
+        UserError: Two layouts, duplicate names, or annotations that don't match.
+    """
+    tree = request.tree
+    pictures = _find_pictures(tree, layout) or tree
+    _refuse_two(request.source, pictures)
+    folder, paths, warnings = layouts.find(pictures, layout)
+    if not paths:
+        _refuse_none(request.source, tree)
+    keys = list(paths)
+    names = placing.Names(keys)
+    found = annotations.read(tree, names, layout, folder)
+    columns = [column for table in found.tables.values() for column in table.columns]
+    resolved = roles.resolve(columns, lambda row: keys[row])
+
+    def read(positions: np.ndarray) -> Iterator[images.Picture]:
+        for row in positions.tolist():
+            yield pictures.picture(paths[keys[row]])
+
+    splits, more = _splits(request, keys, paths, resolved.partition)
+    digest = hashlib.sha256()
+    for key, path in paths.items():
+        digest.update(f"{key}\t{pictures.fingerprint(path)}\n".encode())
+    for name in sorted(found.tables):
+        digest.update(f"{name}\t{found.tables[name].sha256}\n".encode())
+    name, version = layout.data_set
+    warnings += [*found.warnings, *more, *annotations.beside(request.source)]
+    return annotated.make_source(
+        name=name or request.name,
+        version=version,
+        digest=digest.hexdigest(),
+        keys=keys,
+        splits=splits,
+        resolved=resolved,
+        pictures=read,
+        uses=found.uses,
+        warnings=warnings,
+    )
+
+
+def _refuse_two(source: str, pictures: trees.Tree) -> None:
+    matching = layouts.matching(pictures.sizes)
+    if len(matching) > 1:
+        folders = " and ".join(" or ".join(layout.folders) for layout in matching)
+        raise files.UserError(
+            f"Expected images in one layout in {source}, received folders of several "
+            f"({folders}); move all but one elsewhere."
+        )
+
+
+def _refuse_none(source: str, tree: trees.Tree) -> None:
+    inner = {path: archives.closed(path) for path in tree.sizes}
+    inner |= {
+        path: "a zip, which is not opened there; unpack it, or give it as --source"
+        for path in tree.sizes
+        if path.lower().endswith(".zip") and not inner[path]
+    }
+    shown = next((f", but {p}, {what}" for p, what in inner.items() if what), "")
+    raise files.UserError(
+        f"Expected images in {source}, found none{shown or '; mend --source'}."
+    )
+
+
+def _splits(
+    request: request_lib.Request,
+    keys: list[str],
+    paths: dict[str, str],
+    partition: np.ndarray | None,
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the splits' positions, and a warning where a single one is made three."""
+    config = request.config
+    if partition is not None:
+        return source_lib.partition_splits(partition), []
+    named = [splits_lib.of_folders(paths[key].split("/")[:-1]) for key in keys]
+    found = {name for name in named if name}
+    if len(found) > 1 and None in named:
+        outside = keys[named.index(None)]
+        raise files.UserError(
+            f"Expected every image in a folder of a split, as there are folders for "
+            f"{', '.join(sorted(found))}, received {outside!r} outside of them; move "
+            "or remove it."
+        )
+    if len(found) > 1:
+        numbers = np.array([source_lib.SPLITS.index(name) for name in named], np.int8)
+        return source_lib.partition_splits(numbers), []
+    splits = source_lib.hash_splits(keys, config.split_ratios, config.seed)
+    if not found:
+        return splits, []
+    return splits, [
+        f"There is a folder of the split {found.pop()} and of no other: its images are "
+        "split by --split_ratios."
+    ]
