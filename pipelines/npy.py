@@ -15,7 +15,7 @@ import numpy as np
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
-    rb"\{'descr': '(?P<descr>[|<>=][biuf]\d{1,2})', "
+    rb"\{'descr': '(?P<descr>[|<>=][biufSU]\d{1,4})', "
     rb"'fortran_order': (?P<column_major>True|False), "
     rb"'shape': \((?P<shape>[\d, ]{0,300})\),? ?\} *\n"
 )
@@ -27,7 +27,7 @@ class Header:
 
     Attributes:
         shape: Of the array.
-        dtype: Of its values: booleans, integers or floating-point numbers.
+        dtype: Of its values: booleans, numbers or texts of one length.
         column_major: Whether the first axis runs fastest.
         offset: Where the content begins, in bytes.
     """
@@ -47,7 +47,7 @@ def read_header(file: BinaryIO) -> Header:
     """Read the header at the begin of a file.
 
     Raises:
-        ValueError: It is damaged, or of an array of anything but numbers.
+        ValueError: It is damaged, or of an array of anything but numbers and texts.
     """
     begin = file.read(len(_MAGIC) + 2)
     if len(begin) < len(_MAGIC) + 2 or not begin.startswith(_MAGIC):
@@ -55,13 +55,13 @@ def read_header(file: BinaryIO) -> Header:
     (length,) = struct.unpack("<H", begin[len(_MAGIC) :])
     match = _HEADER.fullmatch(file.read(length))
     if not match:
-        raise ValueError("no array of numbers")
+        raise ValueError("no array of numbers or texts")
     sizes = match["shape"].replace(b" ", b"").split(b",")
     shape = tuple(int(size) for size in sizes if size)
     try:
         dtype = np.dtype(match["descr"].decode())
     except TypeError as error:
-        raise ValueError("no array of numbers") from error
+        raise ValueError("no array of numbers or texts") from error
     return Header(shape, dtype, match["column_major"] == b"True", len(begin) + length)
 
 

@@ -36,7 +36,9 @@ def make_source(
     fields, names = resolved.fields, resolved.names
 
     def read(_: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
-        for row, picture in zip(positions.tolist(), pictures(positions), strict=False):
+        # Pictures first: their end is reached, where checksums are compared.
+        pairs = zip(pictures(positions), positions.tolist(), strict=False)
+        for picture, row in pairs:
             annotations = {field: v[row].tolist() for field, v in fields.items()}
             yield source_lib.Stored(keys[row], picture, annotations)
 

@@ -56,7 +56,8 @@ class Column:
         except (ValueError, OverflowError):
             first = len(self._values)
             self._values = array.array("i")
-            row, self.fault = next(self._faults(values), (0, "its values are mixed"))
+            whole = "it holds free texts" if self.words else "its values are mixed"
+            row, self.fault = next(self._faults(values), (0, whole))
             self.fault_row = first + row
 
     def place(self, rows: np.ndarray) -> None:
@@ -99,9 +100,8 @@ class Column:
             if value is None or value != value or value == "":
                 yield row, "values are missing"
             elif self.words:
-                if isinstance(value, str) and len(self.words) <= _MAX_WORDS:
-                    continue
-                yield row, "it holds free texts"
+                if not isinstance(value, str):
+                    yield row, "numbers and texts are mixed"
             else:
                 try:
                     if not limits.min <= _whole(value) <= limits.max:

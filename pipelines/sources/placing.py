@@ -74,6 +74,10 @@ class Placed:
         self._order: list[int] = []
         self._num_unknown, self._unknown = 0, ""
 
+    def knows(self, name: str) -> bool:
+        """Say whether there is an image of a name."""
+        return self._names.find(name) >= 0
+
     def add(self, name: str, where: str = "") -> bool:
         """Place the next row at the image of a name; say whether it is there.
 

@@ -113,7 +113,9 @@ class _Head:
     image: int
 
 
-def _head(rows: Iterator[tuple[int, list]], path: str) -> tuple[_Head, Iterator]:
+def _head(
+    rows: Iterator[tuple[int, list]], path: str, placed: placing.Placed
+) -> tuple[_Head, Iterator]:
     """Read the head of a file; return it and all its rows."""
     first = next(rows, (1, []))
     count = None
@@ -138,12 +140,14 @@ def _head(rows: Iterator[tuple[int, list]], path: str) -> tuple[_Head, Iterator]
         )
     named = [place for place, cell in enumerate(data[1]) if _is_image(cell)]
     named += [p for p, name in enumerate(header) if name.lower() in columns.KEYS]
+    named += [] if named else [0]
+    image = next((p for p in named if placed.knows(data[1][p])), named[0])
     rest = itertools.chain([data], rows)
-    return _Head(count, header, (named or [0])[0]), rest
+    return _Head(count, header, image), rest
 
 
 def _parse(file, path: str, placed: placing.Placed, role: str) -> list[columns.Column]:
-    head, rows = _head(_cells(_lines(file, path)), path)
+    head, rows = _head(_cells(_lines(file, path)), path, placed)
     found = [
         columns.Column(path, name, role)
         for place, name in enumerate(head.names)

@@ -309,7 +309,10 @@ class ArraysTest(parameterized.TestCase, tf.test.TestCase):
             {"x": _pixels(2), "y": np.arange(3)},
             "as many labels as images, 2, received 3",
         ),
-        ({"x": _pixels(2), "y": np.array([-1, 1])}, "labels from 0 up .* received -1"),
+        (
+            {"x": _pixels(2), "y": np.array([-1, 1])},
+            "whole numbers from 0 up.* the classes -1 to 1",
+        ),
         ({"x": _pixels(2), "y": [0, 1], "labels": [0, 1]}, "one array of labels"),
     )
     def test_npz_refusals(self, arrays, message):
