@@ -28,14 +28,11 @@ ROLES = {
 # Here, rows of images that aren't there are an error: images were lost.
 _STRICT = ("list_eval_partition",)
 
+# What says something to people alone, by name or by end.
 _DOCUMENTS = re.compile(
-    r"read_?me|licen[cs]e|notice|citation|change_?log|requirements|copying", re.I
-)
-_LOOKS_LIKE = (
-    *tables.SUFFIXES,
-    *(".json", ".jsonl", ".ndjson", ".xml", ".mat", ".npy", ".pkl", ".pickle", ".h5"),
-    *(".hdf5", ".xls", ".xlsx", ".yaml", ".yml", ".arrow", ".feather", ".db", ".lmdb"),
-    *(".mdb", ".sqlite", ".pts", ".dat", ".gz", ".zip", ".tar", ".7z", ".rar"),
+    r"(^|/)[^/]*(read_?me|licen[cs]e|notice|citation|change_?log|requirements)[^/]*$"
+    r"|\.(md|rst|html?|pdf|bib|py|ipynb|sh|log)$",
+    re.I,
 )
 _MOST_TABLES = 32
 # What images come in, and may lie beside them still.
@@ -102,7 +99,12 @@ def read(
             continue
         table = tables.read(tree, path, names, ROLES[stem], stem in _STRICT)
         _add(found, path, table)
-    others = [path for path in tree.sizes if path not in set(known.values())]
+    read_already = set(known.values())
+    others = [
+        path
+        for path in tree.sizes
+        if path not in read_already and not layouts.is_image(path)
+    ]
     if layout.name == "ffhq":
         for path in [p for p in others if posixpath.basename(p) == ffhq.FILE]:
             _add(found, path, ffhq.read(tree, path, names, folder))
@@ -130,21 +132,24 @@ def _read_others(
     num_tables = 0
     for path in paths:
         suffix = _suffix(path)
-        if suffix not in _LOOKS_LIKE or _DOCUMENTS.search(_stem(path)):
+        if _DOCUMENTS.search(path) or posixpath.basename(path) in _OF_IMAGES:
             continue
-        beside = path[: -len(suffix)] in images
+        beside = path.removesuffix(suffix) in images
         if suffix in tables.SUFFIXES and not beside and num_tables < _MOST_TABLES:
             num_tables += 1
             try:
                 _add(found, path, tables.read(tree, path, names))
             except files.UserError as error:
                 found.warnings.append(f"{path} isn't used. {error}")
-        elif posixpath.basename(path) not in _OF_IMAGES:
+        else:
             groups.setdefault(suffix, []).append(path)
     for suffix, group in groups.items():
+        several = (
+            f"{len(group):,} files *{suffix} aren't" if group[1:] else "A file isn't"
+        )
         found.warnings.append(
-            f"{len(group):,} file{'s' * (len(group) > 1)} *{suffix} may be "
-            f"annotations and can't be read here; first {group[0]}."
+            f"{several} read, first {group[0]}; annotations can be given as a CSV of a "
+            "row an image."
         )
 
 

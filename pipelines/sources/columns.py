@@ -51,10 +51,10 @@ class Column:
         values = list(values)
         if self.fault or not values:
             return
+        first = len(self._values)
         try:
             self._values.extend(self._numbered(values))
         except (ValueError, OverflowError):
-            first = len(self._values)
             self._values = array.array("i")
             whole = "it holds free texts" if self.words else "its values are mixed"
             row, self.fault = next(self._faults(values), (0, whole))

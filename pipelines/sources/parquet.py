@@ -40,6 +40,7 @@ def _opened(path: str) -> Iterator:
                 file,
                 buffer_size=1 << 20,
                 pre_buffer=False,
+                page_checksum_verification=True,  # Of pages that have one.
                 thrift_string_size_limit=1 << 26,
                 thrift_container_size_limit=1 << 20,
             )

@@ -126,6 +126,8 @@ def _role(column: columns_lib.Column) -> tuple[str, str]:
         return role, column.fault
     if not len(column.values):
         return role, "it is empty"
+    if role == "box" and column.name.lower() not in BOX:
+        return role, f"its name is none of {', '.join(BOX)}"
     if role == "split":
         if column.words:
             strange = [word for word in column.words if not splits.of_word(word)]
