@@ -79,7 +79,7 @@ def _members(path: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
             while member := archive.next():
                 archive.members.clear()  # Else all of them stay in memory.
                 name = member.name.removeprefix("./")
-                if member.isdir() or trees.is_hidden(name):
+                if member.isdir():
                     continue
                 if not _is_plain(member) or trees.escapes(name):
                     raise files.UserError(
@@ -87,7 +87,8 @@ def _members(path: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
                         f"{path} with the member {member.name[:200]!r}; it is unsafe, "
                         "so pack the archive again without it."
                     )
-                yield member, file
+                if not trees.is_hidden(name):
+                    yield member, file
             file.seek(archive.offset)
             # Reading ends silently at a damaged header, too.
             if file.read(_BLOCK) != bytes(_BLOCK):

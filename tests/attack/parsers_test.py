@@ -20,6 +20,7 @@ from pipelines import files, shards, sources
 from pipelines.convert import conversion, journal, metadata, plan
 from tests.attack import limits, mutations
 from tests.pipelines import fixtures
+from tests.pipelines.sources import layouts_fixtures
 
 _COUNT = 60 * limits.SCALE
 _CONFIG = config_lib.ConvertConfig(image_size=8, encoding="raw", shards=2)
@@ -68,6 +69,16 @@ def _annotation(name):
     return make
 
 
+def _layout(write, name):
+    """Return what writes a layout of few images, one file of which is mutated."""
+
+    def make(folder):
+        with mock.patch.multiple(layouts_fixtures, NUM=12, KEYS=fixtures.names(12)):
+            return write(folder), name
+
+    return make
+
+
 # Writes a source and returns what --source says and the file that is mutated.
 _SOURCES = {
     "idx": _idx,
@@ -80,6 +91,17 @@ _SOURCES = {
     "identity": _annotation("identity_CelebA.txt"),
     "attributes": _annotation("list_attr_celeba.txt"),
     "landmarks": _annotation("list_landmarks_align_celeba.txt"),
+    "CSV": _layout(layouts_fixtures.kaggle(), "list_attr_celeba.csv"),
+    "CSV, any": _layout(layouts_fixtures.split_folders, "metadata.csv"),
+    "boxes": _layout(layouts_fixtures.wild, "Anno/list_bbox_celeba.txt"),
+    "FFHQ": _layout(layouts_fixtures.ffhq, "ffhq-dataset-v2.json"),
+    "Parquet": _layout(
+        layouts_fixtures.hugging_face, "data/train-00001-of-00002.parquet"
+    ),
+    "tar": _layout(layouts_fixtures.webdataset, "celeba-train-00001-of-00002.tar"),
+    "ArrayRecord": _layout(
+        layouts_fixtures.array_records, "celeba-train-00001-of-00002.array_record"
+    ),
 }
 
 

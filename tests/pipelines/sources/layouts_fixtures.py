@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 from array_record.python import array_record_module
-from PIL import Image
 from pyarrow import parquet
 
 from pipelines.convert import source as source_lib
@@ -80,17 +79,17 @@ def _columns() -> dict[str, tuple[tuple[str, ...], list[list[int]]]]:
     }
 
 
-def write_texts(folder: str, names: list[str] = KEYS, signs: bool = True) -> None:
+def write_texts(folder: str) -> None:
     """Write the official text files."""
     for stem, (columns, rows) in _columns().items():
         head = [] if len(columns) == 1 else [str(NUM), " ".join(columns) + " "]
         if stem == "list_bbox_celeba":
             head[1] = "image_id " + head[1]
-        if stem == "list_attr_celeba" and signs:
+        if stem == "list_attr_celeba":
             rows = [[2 * value - 1 for value in row] for row in rows]
         lines = [
             f"{name} {' '.join(f'{value:3d}' for value in row)}"
-            for name, row in zip(names, rows, strict=True)
+            for name, row in zip(KEYS, rows, strict=True)
         ]
         fixtures.write_text(folder, f"{stem}.txt", [*head, *lines])
 
@@ -323,11 +322,6 @@ def array_records(folder: str) -> str:
             writer.write(example(number))
         writer.close()
     return folder
-
-
-def decoded(data: bytes) -> np.ndarray:
-    """Return the pixels of an encoded image."""
-    return np.asarray(Image.open(io.BytesIO(data)))
 
 
 # What writes each layout into a folder and returns what --source says: the kind that
