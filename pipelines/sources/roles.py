@@ -114,8 +114,8 @@ def _refuse(
 ) -> None:
     raise files.UserError(
         f"Expected {_EXPECTED[column.role]} in {column.where}, received a column "
-        f"{column.name!r} where {reason} ({name_of(column.fault_row)}); fetch the file "
-        "again, or remove it to convert without it."
+        f"{column.name!r}: {reason} ({name_of(column.fault_row)}); fetch the file again, "
+        "or remove it to convert without it."
     )
 
 
@@ -151,7 +151,7 @@ def _other_than(column: columns_lib.Column, allowed: set[int]) -> str:
     if not others.any():
         return ""
     column.fault_row = int(np.argmax(others))
-    return f"received {column.values[column.fault_row]}"
+    return f"{column.values[column.fault_row]} is among its values"
 
 
 def _joined(roles: dict, ignored: list) -> Resolved:

@@ -200,14 +200,14 @@ def _tar_of_names(folder):
 
 
 def _parquet_of_zeros(folder):
-    """Make a Parquet file of few bytes whose images have 2 GB unpacked."""
+    """Make a Parquet file of few bytes whose images have 1.1 GB unpacked."""
     path = os.path.join(folder, "a.parquet")
     kind = pa.schema([("image", pa.binary())])
     with parquet.ParquetWriter(
         path, kind, compression="zstd", use_dictionary=False
     ) as writer:
         image = pa.array([bytes(1 << 26)])
-        batches = [pa.record_batch([image], schema=kind)] * 24 * limits.SCALE
+        batches = [pa.record_batch([image], schema=kind)] * 17 * limits.SCALE
         writer.write_table(pa.Table.from_batches(batches))
     return path
 
@@ -226,7 +226,7 @@ _SOURCES = {
     "tar: a name of 3 GB": _tar_of_names,
     "tar: empty": lambda folder: _path(folder, "a.tar", b""),
     "tar: a pipe": _pipe("a.tar"),
-    "parquet: 2 GB of zeros": _parquet_of_zeros,
+    "parquet: 1.1 GB of zeros": _parquet_of_zeros,
     "parquet: many rows": _parquet_of_rows,
     "parquet: empty": lambda folder: _path(folder, "a.parquet", b""),
     "parquet: a pipe": _pipe("a.parquet"),

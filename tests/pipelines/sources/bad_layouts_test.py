@@ -76,7 +76,7 @@ class AnnotationsTest(_Case):
             "list_landmarks_align_celeba.csv",
             lambda lines: [*lines[:5], lines[5].rsplit(",", 1)[0] + ",", *lines[6:]],
         )
-        self._refused("'rightmouth_y' where values are missing .000005.jpg")
+        self._refused("'rightmouth_y': values are missing .000005.jpg")
 
     def test_rows_of_images_that_are_not_there(self):
         self._kaggle()

@@ -103,7 +103,7 @@ class LayoutsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         ("Kaggle", "list_bbox_celeba.csv", "in img_celeba, which aren't those here"),
         ("CelebAMask-HQ", "CelebAMask-HQ-pose-anno.txt", "'0.5' is no whole number"),
-        ("CelebAMask-HQ", "CelebA-HQ-to-CelebA-mapping.txt", "received 7"),
+        ("CelebAMask-HQ", "CelebA-HQ-to-CelebA-mapping.txt", "7 is among its values"),
         ("Hugging Face", "*.parquet", "it holds free texts"),
     )
     def test_what_is_ignored_has_its_reason(self, name, where, reason):
