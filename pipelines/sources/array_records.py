@@ -91,7 +91,9 @@ def chunks(path: str) -> Iterator[rows.Chunk]:
         yield rows.Chunk([key], {name: [value] for name, value in values.items()})
 
 
-def pictures(path: str, positions: np.ndarray) -> Iterator[images.Picture]:
+def pictures(
+    path: str, positions: np.ndarray, _: np.ndarray
+) -> Iterator[images.Picture]:
     """Yield the encoded images at ascending places."""
     import tensorflow as tf
 

@@ -74,17 +74,19 @@ class Column:
             self._values = array.array("i", placed.tobytes())
 
     def _numbered(self, values: list) -> list[int]:
-        if all(type(value) in (int, bool) for value in values) and not self.words:
-            return values
-        if all(isinstance(value, str) for value in values):
+        kinds = set(map(type, values))
+        if kinds == {str}:
             return self._texts(values)
         if self.words:
             raise ValueError("numbers among texts")
-        return [_whole(value) for value in values]
+        return values if kinds <= {int, bool} else [_whole(value) for value in values]
 
     def _texts(self, values: list[str]) -> list[int]:
         if not self.words and (len(self._values) or _is_number(values[0])):
-            return [_whole(value) for value in values]
+            try:
+                return list(map(int, values))
+            except ValueError:
+                return [_whole(value) for value in values]
         for value in values:
             self.words.setdefault(value.strip(), len(self.words))
         if len(self.words) > _MAX_WORDS or any(len(w) > _MAX_WORD for w in self.words):

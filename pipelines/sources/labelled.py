@@ -25,7 +25,7 @@ from pipelines.sources import splits as splits_lib
 
 def _find_pictures(tree: trees.Tree, layout: layouts.Layout) -> trees.Tree | None:
     """Return the tree that holds a layout's images: itself, or a zip in its folder."""
-    if layout in layouts.matching(tree.sizes):
+    if layout in layouts.matching(tree):
         return tree
     if isinstance(tree, trees.Folder):
         zips = {f"{folder}.zip" for folder in layout.folders}
@@ -92,7 +92,7 @@ def open_tree(
 
 
 def _refuse_two(source: str, pictures: trees.Tree) -> None:
-    matching = layouts.matching(pictures.sizes)
+    matching = layouts.matching(pictures)
     if len(matching) > 1:
         folders = " and ".join(" or ".join(layout.folders) for layout in matching)
         raise files.UserError(

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import attrs
 
@@ -99,15 +99,9 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(images.SUFFIXES)
 
 
-def _inside(path: str, folder: str) -> bool:
-    return folder in path.split("/")[:-1]
-
-
-def matching(paths: Iterable[str]) -> list[Layout]:
-    """Return the layouts that have a folder of images among some paths."""
-    parents = {posixpath.dirname(path) for path in paths if is_image(path)}
-    names = {part for parent in parents for part in parent.split("/")}
-    return [layout for layout in LAYOUTS if names & set(layout.folders)]
+def matching(tree: trees.Tree) -> list[Layout]:
+    """Return the layouts whose folder of images is in a tree."""
+    return [layout for layout in LAYOUTS if tree.folders & set(layout.folders)]
 
 
 def find(tree: trees.Tree, layout: Layout) -> tuple[str, dict[str, str], list[str]]:
@@ -123,7 +117,7 @@ def find(tree: trees.Tree, layout: Layout) -> tuple[str, dict[str, str], list[st
     everything = [path for path in tree.sizes if is_image(path)]
     taken, folder = everything, ""
     for folder in layout.folders:
-        if taken := [path for path in everything if _inside(path, folder)]:
+        if taken := [path for path in everything if f"/{folder}/" in f"/{path}"]:
             break
     masks = {path for path in taken if _MASKS.search(path)}
     if len(masks) < len(taken):

@@ -190,7 +190,9 @@ def _flat(value: list | None) -> list:
     return flat
 
 
-def pictures(path: str, positions: np.ndarray) -> Iterator[images.Picture]:
+def pictures(
+    path: str, positions: np.ndarray, _: np.ndarray
+) -> Iterator[images.Picture]:
     """Yield the encoded images at ascending rows."""
     with _opened(path) as opened:
         column = _bytes_of(opened.schema_arrow.field(_image(path, opened.schema_arrow)))

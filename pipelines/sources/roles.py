@@ -114,8 +114,8 @@ def _refuse(
 ) -> None:
     raise files.UserError(
         f"Expected {_EXPECTED[column.role]} in {column.where}, received a column "
-        f"{column.name!r}: {reason} ({name_of(column.fault_row)}); fetch the file again, "
-        "or remove it to convert without it."
+        f"{column.name!r}: {reason} ({name_of(column.fault_row)}); fetch the file "
+        "again, or remove it to convert without it."
     )
 
 

@@ -5,7 +5,9 @@ the other gives the images at some of its rows. What is held of an image is its 
 the integers of its annotations.
 """
 
+import array
 import hashlib
+import itertools
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,12 +36,14 @@ class Chunk:
         columns: Name of each column to its values, None where a row has none.
         classes: Names of the classes that a column numbers, where they are known.
         ignored: Columns that can't be annotations, and why.
+        places: Where the form finds each image again, a pair of numbers; or nothing.
     """
 
     keys: Sequence[str]
     columns: Mapping[str, Sequence]
     classes: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     ignored: Mapping[str, str] = attrs.field(factory=dict)
+    places: Sequence[tuple[int, int]] = ()
 
 
 @attrs.frozen
@@ -50,14 +54,15 @@ class Form:
         suffix: What such files' names end with.
         text: What they are called.
         chunks: From a path to all its rows.
-        pictures: From a path and ascending rows in it to their images.
+        pictures: From a path, ascending rows in it and their places, int64 [n, 2], to
+            their images.
         unreadable: What both may raise where the file is damaged.
     """
 
     suffix: str
     text: str
     chunks: Callable[[str], Iterator[Chunk]]
-    pictures: Callable[[str, np.ndarray], Iterator[images.Picture]]
+    pictures: Callable[[str, np.ndarray, np.ndarray], Iterator[images.Picture]]
     unreadable: tuple[type[Exception], ...]
 
 
@@ -84,11 +89,13 @@ class _Gathered:
         self.keys: list[str] = []
         self.columns: dict[str, columns_lib.Column] = {}
         self.ignored: dict[str, str] = {}
+        self.places = array.array("q")
 
     def add(self, label: str, chunk: Chunk) -> None:
         """Add some rows; a column that not all rows have is none."""
         before = len(self.keys)
         self.keys.extend(chunk.keys)
+        self.places.extend(itertools.chain.from_iterable(chunk.places))
         for name, values in chunk.columns.items():
             if name not in self.columns:
                 if len(self.columns) >= columns_lib.MAX_COLUMNS:
@@ -144,13 +151,16 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
     for line in resolved.digest_lines():
         digest.update(line)
 
+    places = np.frombuffer(gathered.places, np.int64).reshape(-1, 2)
+
     def pictures(positions: np.ndarray) -> Iterator[images.Picture]:
         for number, path in enumerate(paths):
             begin = ends[number - 1] if number else 0
             inside = positions[(positions >= begin) & (positions < ends[number])]
             if len(inside):
                 try:
-                    yield from form.pictures(path, inside - begin)
+                    at = places[inside] if len(places) else places
+                    yield from form.pictures(path, inside - begin, at)
                 except (*archives.UNREADABLE, *form.unreadable) as error:
                     raise _damaged(form, path, error) from error
 

@@ -86,8 +86,9 @@ def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     if separator:
         rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
         for row in rows:
-            if any(cell.strip() for cell in row):
-                yield rows.line_num, [cell.strip() for cell in row]
+            cells = list(map(str.strip, row))
+            if any(cells):
+                yield rows.line_num, cells
         return
     for number, line in enumerate(lines, 1):
         if words := line.split():

@@ -1,10 +1,12 @@
 """Folders and zip archives of files, read alike.
 
-Both list their regular files by relative path with `/`, hidden ones left out.
+Both list their regular files by relative path with `/`, hidden ones left out, and the
+names of the folders on these paths.
 """
 
 import os
 import posixpath
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import attrs
@@ -26,12 +28,23 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part in _LEFT_BEHIND for part in parts)
 
 
+def folder_names(paths: Iterable[str]) -> frozenset[str]:
+    """Return the names of all folders that some paths lead through."""
+    folders = {path.rpartition("/")[0] for path in paths}
+    return frozenset(part for folder in folders for part in folder.split("/"))
+
+
 @attrs.frozen
 class Folder:
     """A folder on the local file system."""
 
     root: str
     sizes: dict[str, int] = attrs.field(init=False)
+    folders: frozenset[str] = attrs.field(init=False)
+
+    @folders.default
+    def _name_folders(self) -> frozenset[str]:
+        return folder_names(self.sizes)
 
     @sizes.default
     def _list(self) -> dict[str, int]:
@@ -83,8 +96,10 @@ def _checked(path: str) -> str:
 
 
 def _size(path: str) -> int:
-    # A dangling link is listed all the same: opening it names it as a bad image.
-    return os.path.getsize(path) if os.path.exists(path) else 0
+    try:
+        return os.stat(path).st_size
+    except OSError:  # A dangling link: opening it names it as a bad image.
+        return 0
 
 
 @attrs.frozen
@@ -94,6 +109,11 @@ class Archive:
     root: str
     _file: archives.ZipFile = attrs.field(init=False)
     sizes: dict[str, int] = attrs.field(init=False)
+    folders: frozenset[str] = attrs.field(init=False)
+
+    @folders.default
+    def _name_folders(self) -> frozenset[str]:
+        return folder_names(self.sizes)
 
     @_file.default
     def _open_file(self) -> archives.ZipFile:

@@ -54,12 +54,14 @@ class _Example:
     Attributes:
         stem: What its members share.
         image: Path of its image; empty: none yet.
+        place: Where the image begins in the file and its length, in bytes.
         values: Its annotations.
         ignored: Ends of members that aren't read, and why.
     """
 
     stem: str
     image: str = ""
+    place: tuple[int, int] = (0, 0)
     values: dict = attrs.field(factory=dict)
     ignored: dict = attrs.field(factory=dict)
 
@@ -97,9 +99,9 @@ def _members(path: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
         raise ValueError(str(error)) from error
 
 
-def _examples(path: str) -> Iterator[tuple[_Example, tuple[int, int]]]:
-    """Yield each example, with place and length of its image in the file, in bytes."""
-    example, place = _Example(""), (0, 0)
+def _examples(path: str) -> Iterator[_Example]:
+    """Yield each example that has an image."""
+    example = _Example("")
     for member, file in _members(path):
         name = member.name.removeprefix("./")
         folder, _, bare = name.rpartition("/")
@@ -107,19 +109,19 @@ def _examples(path: str) -> Iterator[tuple[_Example, tuple[int, int]]]:
         stem = f"{folder}/{stem}" if folder else stem
         if stem != example.stem:
             if example.image:
-                yield example, place
-            example, place = _Example(stem), (0, 0)
+                yield example
+            example = _Example(stem)
         end = end.lower()
         if f".{end}" in images.SUFFIXES:
             if example.image:
                 raise ValueError(f"{name[:80]!r} is a second image of {stem[:80]!r}")
-            example.image, place = name, (member.offset_data, member.size)
+            example.image, example.place = name, (member.offset_data, member.size)
         elif end in ("json", "cls", "txt"):
             example.values |= _values(end, member, file)
         else:
             example.ignored[end] = "members of this end aren't read"
     if example.image:
-        yield example, place
+        yield example
 
 
 def _values(end: str, member: tarfile.TarInfo, file: BinaryIO) -> dict:
@@ -129,14 +131,17 @@ def _values(end: str, member: tarfile.TarInfo, file: BinaryIO) -> dict:
     file.seek(member.offset_data)
     data = file.read(member.size)
     if end == "json":
-        return documents.build(dict, documents.parse(data), member.name[:80])
+        values = documents.parse(data)
+        if not isinstance(values, dict):
+            raise ValueError(f"{member.name[:80]!r} holds no object")
+        return values
     return {end: data.decode().strip()}
 
 
 def chunks(path: str) -> Iterator[rows.Chunk]:
     """Yield all examples of a tar, without their images."""
     pending: list[_Example] = []
-    for example, _ in _examples(path):
+    for example in _examples(path):
         pending.append(example)
         if len(pending) == _AT_ONCE:
             yield _chunk(pending)
@@ -156,21 +161,17 @@ def _chunk(examples: list[_Example]) -> rows.Chunk:
             ignored[name] = "it holds lists or objects"
         else:
             columns[name] = values
-    return rows.Chunk([example.image for example in examples], columns, {}, ignored)
+    keys = [example.image for example in examples]
+    places = [example.place for example in examples]
+    return rows.Chunk(keys, columns, ignored=ignored, places=places)
 
 
-def pictures(path: str, positions: np.ndarray) -> Iterator[images.Picture]:
-    """Yield the encoded images at ascending places among the examples."""
-    wanted = iter(positions.tolist())
-    target = next(wanted, None)
+def pictures(path: str, _: np.ndarray, places: np.ndarray) -> Iterator[images.Picture]:
+    """Yield the encoded images at some places, (begin, length) in bytes."""
     with trust.open_regular(path) as file:
-        for number, (_, (offset, size)) in enumerate(_examples(path)):
-            if number == target:
-                file.seek(offset)
-                yield file.read(size) if size <= _MAX_PICTURE else b""
-                target = next(wanted, None)
-            if target is None:
-                return
+        for begin, length in places.tolist():
+            file.seek(begin)
+            yield file.read(length) if length <= _MAX_PICTURE else b""
 
 
 FORM = rows.Form(".tar", "tar", chunks, pictures, (MemoryError, RecursionError))

@@ -329,7 +329,7 @@ class RowsTest(_Case):
 
     def test_json_that_is_none(self):
         self._tar([("a.png", b"x"), ("a.json", b"[1]")])
-        self._refused("readable tar .*a.json should be an object")
+        self._refused("readable tar .*a.json. holds no object")
 
 
 class LabelsTest(_Case):
