@@ -19,6 +19,7 @@ from pipelines.sources import (
     roles,
     trees,
 )
+from pipelines.sources import columns as columns_lib
 from pipelines.sources import request as request_lib
 from pipelines.sources import splits as splits_lib
 
@@ -64,6 +65,8 @@ def open_tree(
     names = placing.Names(keys)
     found = annotations.read(tree, names, layout, folder)
     columns = [column for table in found.tables.values() for column in table.columns]
+    if not folder:
+        columns += _classes(keys)
     resolved = roles.resolve(columns, lambda row: keys[row])
 
     def read(positions: np.ndarray) -> Iterator[images.Picture]:
@@ -89,6 +92,24 @@ def open_tree(
         uses=found.uses,
         warnings=warnings,
     )
+
+
+def _classes(paths: list[str]) -> list[columns_lib.Column]:
+    """Return a column of the folders of images, if all lie in those of classes.
+
+    These are the innermost folders that aren't of a split, at least two, none of them a
+    mere number.
+    """
+    names = []
+    for path in paths:
+        folders = [f for f in path.split("/")[:-1] if not splits_lib.of_word(f)]
+        names.append(folders[-1] if folders else "")
+    different = set(names)
+    if len(different) < 2 or any(not name or name.isdigit() for name in different):
+        return []
+    column = columns_lib.Column("names of folders", "label")
+    column.extend(names)
+    return [column]
 
 
 def _refuse_two(source: str, pictures: trees.Tree) -> None:

@@ -81,8 +81,8 @@ LAYOUTS = (
     Layout(
         "images",
         "any other folder or zip",
-        "the images in it, at any depth, with tables that name them; folders such as "
-        "train, val and test are splits",
+        "the images in it, at any depth, with tables that name them; folders named "
+        "train, val and test are splits, others classes",
         carries=("split", "attributes", "landmarks", "identity", "label"),
         foreign=_OF_CELEBA,
     ),

@@ -159,15 +159,16 @@ def _joined(roles: dict, ignored: list) -> Resolved:
     if box := roles.get("box"):
         roles["box"] = sorted(box, key=lambda c: BOX.index(c.name.lower()))
     for role, columns in roles.items():
-        values = np.stack([column.values for column in columns], axis=1)
         if role == "split":
             partition = _partition(columns[0])
             continue
         if role == "label":
-            label_names, values = _classes(columns[0])
-        if role == "attributes":
-            values = (values > 0).astype(np.int8)
-        fields[role] = values
+            label_names, fields[role] = _classes(columns[0])
+        elif role == "attributes":
+            signs = [(column.values > 0).astype(np.int8) for column in columns]
+            fields[role] = np.stack(signs, axis=1)
+        else:
+            fields[role] = np.stack([column.values for column in columns], axis=1)
         names[role] = tuple(column.name for column in columns)
     uses: dict[tuple, list[str]] = {}
     for role, columns in roles.items():

@@ -77,10 +77,13 @@ class LayoutsTest(tf.test.TestCase, parameterized.TestCase):
             for field in _ALL & set(kind.carries) - {"split"}:
                 self.assertEqual(fields[field], expected[image][field], field)
 
-    def test_splits_of_folders_and_of_ffhq(self):
+    def test_splits_and_classes_of_folders_and_splits_of_ffhq(self):
         expected = _examples("official")
         for image, fields in _examples("folders of splits").items():
             self.assertEqual(fields["split"], expected[image]["split"])
+            self.assertEqual(
+                fields["label"], 1 - expected[image]["attributes"]["Smiling"]
+            )
         for image, fields in _examples("FFHQ").items():
             is_train = expected[image]["split"] == "train"
             self.assertEqual(fields["split"], "train" if is_train else "validation")
