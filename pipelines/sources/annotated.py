@@ -8,6 +8,9 @@ from pipelines.convert import images
 from pipelines.convert import source as source_lib
 from pipelines.sources import roles
 
+# More than any set of faces has; of each image, key and annotations are in memory.
+MAX_IMAGES = 10_000_000
+
 
 def make_source(
     name: str,

@@ -30,7 +30,8 @@ _STRICT = ("list_eval_partition",)
 
 # What says something to people alone, by name or by end.
 _DOCUMENTS = re.compile(
-    r"(^|/)[^/]*(read_?me|licen[cs]e|notice|citation|change_?log|requirements)[^/]*$"
+    r"(^|/)[^/]*(read_?me|licen[cs]e|notice|citation|change_?log|requirements|"
+    r"dataset_infos?)[^/]*$"
     r"|\.(md|rst|html?|pdf|bib|py|ipynb|sh|log)$",
     re.I,
 )
@@ -127,30 +128,39 @@ def _read_others(
     found: Found, tree: trees.Tree, names: placing.Names, paths: list[str]
 ) -> None:
     """Read the tables of other names, and tell of what looks like annotations."""
-    groups: dict[str, list[str]] = {}
     images = {key.rsplit(".", 1)[0] for key in names.keys}
-    num_tables = 0
+    left, num_tables = [], 0
     for path in paths:
         suffix = _suffix(path)
-        if _DOCUMENTS.search(path) or posixpath.basename(path) in _OF_IMAGES:
-            continue
         beside = path.removesuffix(suffix) in images
-        if suffix in tables.SUFFIXES and not beside and num_tables < _MOST_TABLES:
+        is_table = suffix in tables.SUFFIXES and not _DOCUMENTS.search(path)
+        if is_table and not beside and num_tables < _MOST_TABLES:
             num_tables += 1
             try:
                 _add(found, path, tables.read(tree, path, names))
             except files.UserError as error:
                 found.warnings.append(f"{path} isn't used. {error}")
         else:
-            groups.setdefault(suffix, []).append(path)
+            left.append(path)
+    found.warnings.extend(unread(left))
+
+
+def unread(paths: list[str]) -> list[str]:
+    """Return a warning of each kind of files that aren't read and are no documents."""
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        if not _DOCUMENTS.search(path) and posixpath.basename(path) not in _OF_IMAGES:
+            groups.setdefault(_suffix(path), []).append(path)
+    warnings = []
     for suffix, group in groups.items():
         several = (
             f"{len(group):,} files *{suffix} aren't" if group[1:] else "A file isn't"
         )
-        found.warnings.append(
-            f"{several} read, first {group[0]}; annotations can be given as a CSV of a "
-            "row an image."
+        warnings.append(
+            f"{several} read, first {group[0]}; annotations can be given as columns, "
+            "or as a CSV of a row an image beside images in folders."
         )
+    return warnings
 
 
 def beside(source: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines import files, trust
 from pipelines.convert import images
-from pipelines.sources import columns, rows
+from pipelines.sources import annotated, columns, rows
 
 _AT_ONCE = 64
 _IMAGE_NAMES = ("image", "image/encoded", "encoded", "img", "jpg", "jpeg", "png")
@@ -32,7 +32,7 @@ def _opened(path: str) -> Iterator:
     trust.open_regular(path).close()
     reader = array_record_module.ArrayRecordReader(path)
     try:
-        if not reader.ok() or not 0 <= reader.num_records() <= rows.MAX_IMAGES:
+        if not reader.ok() or not 0 <= reader.num_records() <= annotated.MAX_IMAGES:
             raise ValueError("no ArrayRecord")
         yield reader
     finally:
@@ -83,7 +83,7 @@ def chunks(path: str) -> Iterator[rows.Chunk]:
         image = _image(path, features)
         values = {
             name.rsplit("/", 1)[-1]: _value(feature)
-            for name, feature in features.items()
+            for name, feature in sorted(features.items())  # A map has no order.
             if name != image
         }
         named = [n for n in values if n.lower() in columns.KEYS]

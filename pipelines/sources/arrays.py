@@ -15,9 +15,7 @@ from pipelines.sources import annotated, archives, columns, roles
 from pipelines.sources import request as request_lib
 from pipelines.sources import splits as splits_lib
 
-# Of an array: more than any file of MNIST's kind has, and what memory has room for,
-# some bytes of an image's place and dozens of images at a time.
-MAX_IMAGES = 10_000_000
+# Dozens of images are in memory at a time.
 _MAX_IMAGE_BYTES = 1 << 24
 
 _MAX_CLASSES = 1 << 12
@@ -144,11 +142,11 @@ def _check_images(rows: Rows) -> None:
             "channels last and save again."
         )
     num_bytes = math.prod(shape[1:])
-    if shape[0] > MAX_IMAGES or num_bytes > _MAX_IMAGE_BYTES:
+    if shape[0] > annotated.MAX_IMAGES or num_bytes > _MAX_IMAGE_BYTES:
         raise files.UserError(
-            f"Expected at most {MAX_IMAGES:,} images of at most {_MAX_IMAGE_BYTES:,} "
-            f"bytes, received {shape[0]:,} of {num_bytes:,} in {rows.label}; convert "
-            "from a folder of images instead."
+            f"Expected at most {annotated.MAX_IMAGES:,} images of at most "
+            f"{_MAX_IMAGE_BYTES:,} bytes, received {shape[0]:,} of {num_bytes:,} in "
+            f"{rows.label}; convert from a folder of images instead."
         )
 
 

@@ -73,7 +73,8 @@ def open_tree(
         for row in positions.tolist():
             yield pictures.picture(paths[keys[row]])
 
-    splits, more = _splits(request, keys, paths, resolved.partition)
+    named = [splits_lib.of_folders(path.split("/")[:-1]) for path in paths.values()]
+    splits, more = splits_lib.assign(request.config, keys, named, resolved.partition)
     digest = hashlib.sha256()
     for key, path in paths.items():
         digest.update(f"{key}\t{pictures.fingerprint(path)}\n".encode())
@@ -133,34 +134,3 @@ def _refuse_none(source: str, tree: trees.Tree) -> None:
     raise files.UserError(
         f"Expected images in {source}, found none{shown or '; mend --source'}."
     )
-
-
-def _splits(
-    request: request_lib.Request,
-    keys: list[str],
-    paths: dict[str, str],
-    partition: np.ndarray | None,
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the splits' positions, and a warning where a single one is made three."""
-    config = request.config
-    if partition is not None:
-        return source_lib.partition_splits(partition), []
-    named = [splits_lib.of_folders(paths[key].split("/")[:-1]) for key in keys]
-    found = {name for name in named if name}
-    if len(found) > 1 and None in named:
-        outside = keys[named.index(None)]
-        raise files.UserError(
-            f"Expected every image in a folder of a split, as there are folders for "
-            f"{', '.join(sorted(found))}, received {outside!r} outside of them; move "
-            "or remove it."
-        )
-    if len(found) > 1:
-        numbers = np.array([source_lib.SPLITS.index(name) for name in named], np.int8)
-        return source_lib.partition_splits(numbers), []
-    splits = source_lib.hash_splits(keys, config.split_ratios, config.seed)
-    if not found:
-        return splits, []
-    return splits, [
-        f"There is a folder of the split {found.pop()} and of no other: its images are "
-        "split by --split_ratios."
-    ]

@@ -14,7 +14,7 @@ import numpy as np
 from pipelines import documents, files, trust
 from pipelines.convert import images
 from pipelines.convert import source as source_lib
-from pipelines.sources import columns, roles, rows
+from pipelines.sources import annotated, columns, roles, rows
 
 _AT_ONCE = 1 << 12
 _IMAGES_AT_ONCE = 32
@@ -53,7 +53,7 @@ def _opened(path: str) -> Iterator:
 def _check(opened, num_bytes: int) -> None:
     """Refuse claims that the file has no room for, or memory hasn't."""
     metadata = opened.metadata
-    if not 0 <= metadata.num_rows <= min(num_bytes, rows.MAX_IMAGES):
+    if not 0 <= metadata.num_rows <= min(num_bytes, annotated.MAX_IMAGES):
         raise ValueError(f"{metadata.num_rows:,} rows in {num_bytes:,} bytes")
     for group in range(metadata.num_row_groups):
         described = metadata.row_group(group)

@@ -170,6 +170,8 @@ def _joined(roles: dict, ignored: list) -> Resolved:
         else:
             fields[role] = np.stack([column.values for column in columns], axis=1)
         names[role] = tuple(column.name for column in columns)
+        if role == "landmarks":  # Known in any case.
+            names[role] = tuple(name.lower() for name in names[role])
     uses: dict[tuple, list[str]] = {}
     for role, columns in roles.items():
         for column in columns:

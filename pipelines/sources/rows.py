@@ -18,12 +18,11 @@ import numpy as np
 from pipelines import files
 from pipelines.convert import images
 from pipelines.convert import source as source_lib
-from pipelines.sources import annotated, archives, layouts, roles, trees
+from pipelines.sources import annotated, annotations, archives, layouts, roles, trees
 from pipelines.sources import columns as columns_lib
 from pipelines.sources import request as request_lib
 from pipelines.sources import splits as splits_lib
 
-MAX_IMAGES = 10_000_000
 _MAX_KEY = 1_000
 
 
@@ -78,7 +77,7 @@ def _paths(form: Form, request: request_lib.Request) -> list[str]:
 
 
 def recognises(form: Form, request: request_lib.Request) -> bool:
-    """Say whether there are files of a form, and not another layout around them."""
+    """Say whether there are files of a form."""
     return bool(_paths(form, request))
 
 
@@ -120,12 +119,13 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
     Raises:
         UserError: A damaged file, no images, or images beside the files.
     """
-    source, root = request.source, request.source
-    paths = _paths(form, request)
-    if os.path.isdir(source):
+    paths, root, warnings = _paths(form, request), request.source, []
+    if os.path.isdir(root):
         _refuse_mixed(form, request.tree, paths)
+        others = [n for n in request.tree.sizes if not n.lower().endswith(form.suffix)]
+        warnings = annotations.unread(others)
     else:
-        root = os.path.dirname(source)
+        root = os.path.dirname(root)
     gathered, ends = _Gathered(), []
     label = f"*{form.suffix}"
     digest = hashlib.sha256()
@@ -133,8 +133,8 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
         try:
             for chunk in form.chunks(path):
                 gathered.add(label, chunk)
-                if len(gathered.keys) > MAX_IMAGES:
-                    raise ValueError(f"more than {MAX_IMAGES:,} images")
+                if len(gathered.keys) > annotated.MAX_IMAGES:
+                    raise ValueError(f"more than {annotated.MAX_IMAGES:,} images")
         except (*archives.UNREADABLE, *form.unreadable) as error:
             raise _damaged(form, path, error) from error
         ends.append(len(gathered.keys))
@@ -151,6 +151,10 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
     for line in resolved.digest_lines():
         digest.update(line)
 
+    named = []
+    for path, begin, end in zip(relative, [0, *ends], ends, strict=False):
+        named += [splits_lib.of_path(path)] * (end - begin)
+    splits, more = splits_lib.assign(request.config, keys, named, resolved.partition)
     places = np.frombuffer(gathered.places, np.int64).reshape(-1, 2)
 
     def pictures(positions: np.ndarray) -> Iterator[images.Picture]:
@@ -169,10 +173,11 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
         version="1.0.0",
         digest=digest.hexdigest(),
         keys=keys,
-        splits=_splits(request, relative, ends, keys, resolved.partition),
+        splits=splits,
         resolved=resolved,
         pictures=pictures,
         uses=uses,
+        warnings=[*warnings, *more],
     )
 
 
@@ -210,31 +215,3 @@ def _keys(
     reason = "it isn't each image's own" if any(keys) else "there is none"
     uses = [source_lib.Use(label, ("name of the image",), "ignored", reason)]
     return numbered, uses
-
-
-def _splits(
-    request: request_lib.Request,
-    relative: list[str],
-    ends: list[int],
-    keys: list[str],
-    partition: np.ndarray | None,
-) -> dict[str, np.ndarray]:
-    named = [splits_lib.of_path(path) for path in relative]
-    found = {name for name in named if name}
-    if len(found) > 1 and None in named:
-        raise files.UserError(
-            f"Expected a split in the name of every file, as in "
-            f"{relative[named.index(min(found))]}, received "
-            f"{relative[named.index(None)]}; rename or remove it."
-        )
-    if len(found) > 1:
-        numbers = np.empty(len(keys), np.int8)
-        begin = 0
-        for split, end in zip(named, ends, strict=True):
-            numbers[begin:end] = source_lib.SPLITS.index(split)
-            begin = end
-        return source_lib.partition_splits(numbers)
-    if partition is not None:
-        return source_lib.partition_splits(partition)
-    config = request.config
-    return source_lib.hash_splits(keys, config.split_ratios, config.seed)

@@ -1,6 +1,13 @@
-"""Names of splits as data sets spell them: of folders, files, arrays and values."""
+"""Splits: their names as data sets spell them, and which images are in each."""
 
 import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipelines import config as config_lib
+from pipelines import files
+from pipelines.convert import source as source_lib
 
 WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -30,3 +37,45 @@ def of_path(path: str) -> str | None:
 def of_folders(folders: list[str]) -> str | None:
     """Return the split that the innermost folder of such a name stands for."""
     return next(filter(None, map(of_word, reversed(folders))), None)
+
+
+def assign(
+    config: config_lib.ConvertConfig,
+    keys: Sequence[str],
+    named: Sequence[str | None],
+    partition: np.ndarray | None,
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Find out which images are in each split.
+
+    Args:
+        config: Uses `split_ratios` and `seed`, where nothing else tells.
+        keys: Unique name of each image.
+        named: The split that its place speaks of, or None; used if there are several.
+        partition: The split that a column gives it, int [num_images], which has
+            precedence; or None.
+
+    Returns:
+        Split name to ascending positions in `keys`, and a warning where the only split
+        that is spoken of is divided.
+
+    Raises:
+        UserError: Of some images the place speaks of several splits, of others of none.
+    """
+    found = sorted({name for name in named if name})
+    if partition is not None:
+        return source_lib.partition_splits(partition), []
+    if len(found) > 1:
+        if None in named:
+            raise files.UserError(
+                f"Expected every image in a place named as a split, as there are "
+                f"places of {', '.join(found)}, received {keys[named.index(None)]!r} "
+                "outside of them; move, rename or remove it."
+            )
+        numbers = np.array([source_lib.SPLITS.index(name) for name in named], np.int8)
+        return source_lib.partition_splits(numbers), []
+    splits = source_lib.hash_splits(keys, config.split_ratios, config.seed)
+    warning = (
+        f"There are images of the split {''.join(found)} and of no other: they are "
+        "divided by --split_ratios."
+    )
+    return splits, [warning] if found else []

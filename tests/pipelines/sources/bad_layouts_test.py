@@ -147,16 +147,23 @@ class TreesTest(_Case):
         fixtures.write_images(self.folder, ["a.png"], (8, 8))
         self._refused(r"4 files \*.parquet and 1 images \(a.png\)")
 
+    def test_tables_beside_parquet_are_named(self):
+        layouts_fixtures.hugging_face(self.folder)
+        fixtures.write_text(self.folder, "list_attr_celeba.csv", ["x"])
+        self._warned("A file isn't read, first list_attr_celeba.csv")
+
     def test_images_outside_of_splits(self):
         layouts_fixtures.split_folders(self.folder)
         fixtures.write_images(os.path.join(self.folder, "more"), ["a.png"], (8, 8))
-        self._refused("every image in a folder of a split, .* received 'more/a.png'")
+        self._refused(
+            "every image in a place named as a split, .* received 'more/a.png'"
+        )
 
     def test_a_single_folder_of_a_split_is_split(self):
         names = [f"train/{name}" for name in layouts_fixtures.KEYS]
         layouts_fixtures.write_pictures(self.folder, names)
         self.assertGreater(len(self._open().splits), 1)
-        self._warned("There is a folder of the split train and of no other")
+        self._warned("There are images of the split train and of no other")
 
     def test_images_outside_of_the_folder_are_named(self):
         layouts_fixtures.official(self.folder)

@@ -68,6 +68,8 @@ class LayoutsTest(tf.test.TestCase, parameterized.TestCase):
         source, _, _ = _converted(name)
         kind = next(k for k in sources.KINDS if k.name == source.kind)
         self.assertEqual(kind.name, layouts_fixtures.LAYOUTS[name][0])
+        if "attributes" in kind.carries:
+            self.assertEqual(source.attributes, layouts_fixtures.ATTRIBUTES)
         if set(kind.carries) >= _ALL:
             self.assertEqual(_shards(name), _shards("official"))
             return
