@@ -100,7 +100,7 @@ def _members(path: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
 
 
 def _examples(path: str) -> Iterator[_Example]:
-    """Yield each example that has an image."""
+    """Yield each example, with an image or not."""
     example = _Example("")
     for member, file in _members(path):
         name = member.name.removeprefix("./")
@@ -108,7 +108,7 @@ def _examples(path: str) -> Iterator[_Example]:
         stem, _, end = bare.partition(".")
         stem = f"{folder}/{stem}" if folder else stem
         if stem != example.stem:
-            if example.image:
+            if example.stem:
                 yield example
             example = _Example(stem)
         end = end.lower()
@@ -120,7 +120,7 @@ def _examples(path: str) -> Iterator[_Example]:
             example.values |= _values(end, member, file)
         else:
             example.ignored[end] = "members of this end aren't read"
-    if example.image:
+    if example.stem:
         yield example
 
 
@@ -151,10 +151,13 @@ def chunks(path: str) -> Iterator[rows.Chunk]:
 
 
 def _chunk(examples: list[_Example]) -> rows.Chunk:
-    names = dict.fromkeys(name for example in examples for name in example.values)
     columns, ignored = {}, {}
     for example in examples:
+        if not example.image:
+            ignored["members without an image"] = f"such as those of {example.stem!r}"
         ignored |= example.ignored
+    examples = [example for example in examples if example.image]
+    names = dict.fromkeys(name for example in examples for name in example.values)
     for name in names:
         values = [example.values.get(name) for example in examples]
         if any(isinstance(value, list | dict) for value in values):

@@ -330,6 +330,13 @@ class RowsTest(_Case):
         self.assertEqual(reasons["txt",], "it holds free texts")
         self.assertEqual(reasons["seg.png",], "members of this end aren't read")
 
+    def test_members_without_an_image_are_named(self):
+        self._tar([*self._members(), ("list_attr_celeba.csv", b"x")])
+        uses = {use.columns: use.reason for use in self._open().uses}
+        reason = "such as those of 'list_attr_celeba'"
+        self.assertEqual(uses["members without an image",], reason)
+        self.assertIn("aren't read", uses["csv",])
+
     def test_two_images_of_one_name(self):
         self._tar([("a.png", b"x"), ("a.jpg", b"x")])
         self._refused("'a.jpg' is a second image of 'a'")
