@@ -72,6 +72,20 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
             self.assertIn(text, self.printed)
         self.assertIn("tensorboard --logdir=", self.printed)
 
+    @parameterized.parameters("--gradient_accumulation=5", "--profile_steps=5,6")
+    def test_a_run_that_would_do_nothing_is_refused(self, argument):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        code, _, err = run_program(train, *self._argv(run_dir, argument))
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"^error: Expected --\w+ within the 4 steps.*5: .*\n$")
+
+    def test_a_warm_up_that_does_not_end_is_told(self):
+        argv = ("--fact_schedule=linear", "--epochs=1")
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        code, printed, err = run_program(train, *self._argv(run_dir, *argv))
+        self.assertEqual(code, 0, err)
+        self.assertIn("note:   in 2 steps fact reaches 0% (--fact_warmup", printed)
+
     def test_compiled_steps_are_kept(self):
         out = self.create_tempdir().full_path
         cache = os.path.join(out, "cache")

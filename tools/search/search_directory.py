@@ -22,6 +22,7 @@ from pipelines import files, folders, shards
 from tools import flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
+from vae_prod.evaluation import wasserstein
 from vae_prod.evaluation.features import distances
 from vae_prod.reporting import image_grids
 from vae_prod.tuning import (
@@ -86,8 +87,9 @@ class Search:
 
         Raises:
             UserError: Naming the flag.
-            UserError: There are no held-out images.
+            UserError: There are no held-out images, or they are too small to compare.
         """
+        wasserstein.check_size(self.base.model.image_shape)
         split = shards.load_manifest(self.base.data_dir).split(trial_runs.HELD_OUT)
         if split.num_examples < distances.FEWEST:
             raise files.UserError(

@@ -171,6 +171,11 @@ class TrainConfig:
                 "'profile_steps' must hold a first and a last step, received "
                 f"{self.profile_steps}."
             )
+        if self.profile_steps and self.profile_steps[0] > self.profile_steps[1]:
+            raise ValueError(
+                "'profile_steps' must hold a first step that isn't after the last, "
+                f"received {self.profile_steps}."
+            )
 
 
 def may_change(config: attrs.AttrsInstance, name: str) -> bool:
@@ -183,6 +188,51 @@ def may_change(config: attrs.AttrsInstance, name: str) -> bool:
         return not schedule.decays or config.learning_rate_decay_steps > 0
     field = attrs.fields_dict(type(config))[name]
     return bool(field.metadata.get("may_change"))
+
+
+def check_steps(train: TrainConfig, steps: int) -> None:
+    """Refuse settings that a run is too short for to do anything.
+
+    Args:
+        train: How it is trained.
+        steps: Steps of all its epochs.
+
+    Raises:
+        UserError: It would end before its first update, or before its profile begins.
+    """
+    first_profiled = train.profile_steps[0] if train.profile_steps else 0
+    for name, least in (
+        ("gradient_accumulation", train.gradient_accumulation),
+        ("profile_steps", first_profiled),
+    ):
+        if least > steps:
+            raise files.UserError(
+                f"Expected --{name} within the {steps:,} steps of all epochs, received "
+                f"{least:,}: nothing would come of it. Lower it, or train for more "
+                "--epochs."
+            )
+
+
+def unfinished(model: model_lib.ModelConfig, train: TrainConfig, steps: int) -> str:
+    """Say which warm-up a run is too short for; empty: none.
+
+    Args:
+        model: The model.
+        train: How it is trained.
+        steps: Steps of all its epochs.
+    """
+    ramp = model.fact_warmup_steps
+    updates = steps // train.gradient_accumulation
+    has_ramp = model.is_vae and model.fact_schedule != "constant"
+    parts = []
+    if has_ramp and ramp > steps:
+        parts.append(f"fact reaches {steps / ramp:.0%} (--fact_warmup_steps={ramp})")
+    if train.learning_rate_warmup_steps > updates:
+        parts.append(
+            f"the learning rate reaches {updates / train.learning_rate_warmup_steps:.0%}"
+            f" (--learning_rate_warmup_steps={train.learning_rate_warmup_steps})"
+        )
+    return "; ".join(parts)
 
 
 def check_precision(

@@ -74,6 +74,9 @@ def describe(model: vae_lib.VAE, config: config_lib.TrainConfig, data: Data) -> 
         "device": f"{device}, {config.mixed_precision}, jit {jit} "
         f"(--jit_compile={config.jit_compile})",
     }
+    total = config.epochs * data.steps_per_epoch
+    if unfinished := config_lib.unfinished(settings, config, total):
+        lines["note"] = f"in {total:,} steps {unfinished}"
     return "\n".join(f"{name + ':':<8}{text}" for name, text in lines.items())
 
 
@@ -107,6 +110,7 @@ def fit(
         UserError: Settings, weights or checkpoint can't be used, or too many steps in
             a row were not finite.
     """
+    config_lib.check_steps(config, config.epochs * data.steps_per_epoch)
     for name in ("", "checkpoints", "weights"):
         folders.remove_leftovers(os.path.join(run_dir, name))
     # Here, not only at the process's start: it may train several runs.
