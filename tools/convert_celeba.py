@@ -29,6 +29,7 @@ def define(values):
         "workers",
         0,
         "Worker processes; 0: one for each core. Any number gives the same bytes.",
+        most=4096,
     )
     text = "local: processes of this machine; beam: Apache Beam (the extra beam)."
     flags.add(values, "runner", "local", text, ("local", "beam"))
@@ -57,7 +58,6 @@ def define(values):
 def main(values):
     """Convert what the flags say."""
     flags.require(values, "source", "out")
-    flags.require_not_negative(values, "workers")
     config = flags.build(values, config_lib.ConvertConfig)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines.convert import conversion, plan

@@ -20,6 +20,8 @@ from tools import flags, output
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
 STOPPED = 143
+# Of a flag's value: many paths with commas.
+_MOST_CHARACTERS = 1 << 16
 # What TensorFlow prints at start-up that asks nothing of anyone.
 _CHATTER = re.compile(
     r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
@@ -68,25 +70,40 @@ def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
     try:
         positional = values([program.__name__, *expand(values, argv)])[1:]
     except absl_flags.Error as error:
-        raise flags.UsageError(" ".join(str(error).split())) from error
+        raise flags.UsageError(_shortened(" ".join(str(error).split()))) from error
     if positional:
         raise flags.UsageError(
-            f"Expected flags of the form --name=value, received {positional[0]!r}."
+            f"Expected flags of the form --name=value, received "
+            f"{_shortened(repr(positional[0]))}."
         )
     for name in values:
-        values[name].value = _at_home(name, values[name].value)
+        values[name].value = _usable(name, values[name].value)
     return values
 
 
-def _at_home(name: str, value):
-    """Expand a path that begins with ~, which a shell leaves as it is after `=`.
+def _shortened(text: str, most: int = 300) -> str:
+    return (
+        text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+    )
+
+
+def _usable(name: str, value):
+    """Return a value, a path at ~ in full: a shell leaves that as it is after `=`.
 
     Raises:
-        UsageError: There is no such user.
+        UsageError: No path or name can be so, or there is no user of that name.
     """
     if isinstance(value, tuple):
-        return tuple(_at_home(name, item) for item in value)
-    if not isinstance(value, str) or not value.startswith("~"):
+        return tuple(_usable(name, item) for item in value)
+    if not isinstance(value, str):
+        return value
+    if "\0" in value or len(value) > _MOST_CHARACTERS or not _is_unicode(value):
+        raise flags.UsageError(
+            f"Expected at most {_MOST_CHARACTERS:,} characters in UTF-8, none of them "
+            f"NUL, as --{name}, received {_shortened(ascii(value))}. Choose another "
+            "name, or rename the file."
+        )
+    if not value.startswith("~"):
         return value
     expanded = os.path.expanduser(value)
     if expanded == value:
@@ -95,6 +112,15 @@ def _at_home(name: str, value):
             "Write the path in full, or ./ before the name."
         )
     return expanded
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether all of a text was in UTF-8; what wasn't came as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def expand(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:

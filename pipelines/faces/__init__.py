@@ -115,15 +115,6 @@ def write_tree(
     Raises:
         UserError: The settings or the folder can't be used.
     """
-    for name, value, least in (
-        ("num_images", num_images, 1),
-        ("seed", seed, 0),
-        ("workers", workers, 0),
-    ):
-        if value < least:
-            raise files.UserError(
-                f"Expected {name} of at least {least}, received {value}."
-            )
     try:
         if _prepare(out, num_images, seed):
             return False

@@ -68,8 +68,8 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(
         (["--name=c"], "--name=c"),
         (["--count=x"], "--count=x"),
-        (["--count=0"], "Flag refused: 'count' must be >= 1"),
-        (["--sizes=1,b"], "such as 1,2,3"),
+        (["--count=0"], "flag --count=0: 'count' must be >= 1"),
+        (["--sizes=1,b"], "such as 12, or several with commas"),
         (["--unknown=1"], "Unknown command line flag 'unknown'"),
         (["stray"], "flags of the form --name=value, received 'stray'"),
         (["--image_shape=1"], "Unknown command line flag 'image_shape'"),

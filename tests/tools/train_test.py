@@ -142,7 +142,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_a_run_that_diverges_ends_in_a_sentence(self):
         run_dir = os.path.join(self.create_tempdir().full_path, "diverged")
-        argv = self._argv(run_dir, "--epochs=9", "--learning_rate=1e30")
+        argv = self._argv(run_dir, "--epochs=9", "--learning_rate=1e9")
         code, _, err = run_program(train, *argv, "--max_bad_steps=3")
         self.assertEqual(code, 1)
         self.assertIn("not finite in 3 steps in a row, from step 2 of epoch 1 on", err)
@@ -384,7 +384,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         (generate, (), "Expected one of --run_dir and --export_dir"),
         (generate, ("--kinds=poems",), "--kinds takes prior, uniform"),
-        (generate, ("--columns=1",), "--columns must be at least 2"),
+        (generate, ("--columns=1",), "--columns=1: expected numbers from 2"),
         (encode, ("--run_dir=/nowhere",), "Expected a run directory with config.json"),
         (encode, ("--export_dir=/nowhere",), "made by tools.export"),
         (export, (), "--run_dir is required"),

@@ -21,7 +21,7 @@ class TrainConfig:
         may_change=True,
     )
     learning_rate: float = settings.setting(
-        5e-4, "Adam's learning rate.", validators.gt(0.0)
+        5e-4, "Adam's learning rate.", settings.above_zero
     )
     learning_rate_schedule: str = settings.choice(
         "constant",
@@ -42,8 +42,7 @@ class TrainConfig:
     learning_rate_floor: float = settings.setting(
         0.0,
         "Fraction of the learning rate that a schedule such as cosine ends at.",
-        settings.not_negative,
-        validators.le(1.0),
+        settings.fraction,
     )
     gradient_clip_norm: float = settings.setting(
         0.0,
@@ -163,7 +162,7 @@ class TrainConfig:
         "First and last step of a TensorBoard profile (needs the extra [profile]).",
         may_change=True,
     )
-    seed: int = settings.setting(1, "Seed of everything random.", settings.not_negative)
+    seed: int = settings.seed()
 
     def __attrs_post_init__(self) -> None:
         if len(self.profile_steps) not in (0, 2):
@@ -221,17 +220,17 @@ def unfinished(model: model_lib.ModelConfig, train: TrainConfig, steps: int) -> 
         train: How it is trained.
         steps: Steps of all its epochs.
     """
-    ramp = model.fact_warmup_steps
+    ramps = {}
+    if model.is_vae and model.fact_schedule != "constant":
+        ramps["fact_warmup_steps"] = ("fact", steps, model.fact_warmup_steps)
     updates = steps // train.gradient_accumulation
-    has_ramp = model.is_vae and model.fact_schedule != "constant"
-    parts = []
-    if has_ramp and ramp > steps:
-        parts.append(f"fact reaches {steps / ramp:.0%} (--fact_warmup_steps={ramp})")
-    if train.learning_rate_warmup_steps > updates:
-        parts.append(
-            f"the learning rate reaches {updates / train.learning_rate_warmup_steps:.0%}"
-            f" (--learning_rate_warmup_steps={train.learning_rate_warmup_steps})"
-        )
+    warmup = train.learning_rate_warmup_steps
+    ramps["learning_rate_warmup_steps"] = ("the learning rate", updates, warmup)
+    parts = [
+        f"{what} reaches {done / needed:.0%} (--{name}={needed})"
+        for name, (what, done, needed) in ramps.items()
+        if needed > done
+    ]
     return "; ".join(parts)
 
 

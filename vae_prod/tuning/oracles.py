@@ -14,6 +14,7 @@ from keras_tuner import oracles
 from keras_tuner.engine import trial as trial_lib
 
 from pipelines import files, folders
+from pipelines import settings as settings_lib
 from vae_prod import config as config_lib
 
 Status = trial_lib.TrialStatus
@@ -147,7 +148,8 @@ def make(
         "hyperparameters": hyperparameters,
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": seed + 1,  # KerasTuner takes 0 for none.
+        # KerasTuner takes 0 for none, and adds to it.
+        "seed": seed % settings_lib.LARGEST + 1,
         "max_consecutive_failed_trials": _UNLIMITED,
     }
     if search.tuner == "hyperband":
