@@ -22,6 +22,8 @@ from tools import flags, output
 STOPPED = 143
 # Of a flag's value: many paths with commas.
 _MOST_CHARACTERS = 1 << 16
+# Of a file of flags.
+_MOST_BYTES = 1 << 20
 # What TensorFlow prints at start-up that asks nothing of anyone.
 _CHATTER = re.compile(
     r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
@@ -68,7 +70,7 @@ def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
     program.define(values)
     try:
-        positional = values([program.__name__, *expand(values, argv)])[1:]
+        positional = values([program.__name__, *expand(argv)])[1:]
     except absl_flags.Error as error:
         raise flags.UsageError(_shortened(" ".join(str(error).split()))) from error
     if positional:
@@ -123,26 +125,58 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def expand(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Replace each --flagfile and --recipe=NAME by the flags it holds."""
+def expand(argv: Sequence[str], within: tuple[str, ...] = ()) -> list[str]:
+    """Replace each --flagfile=PATH and --recipe=NAME by the flags it holds.
+
+    A file has a flag a line, as absl has it; lines that begin with # or // are left
+    out. What is between the files it names stays in its place, so later flags win.
+
+    Args:
+        argv: Arguments.
+        within: The files that these are from, the outermost first.
+
+    Raises:
+        UsageError: A file can't be read, or names itself.
+    """
     expanded = []
-    arguments = iter(values.read_flags_from_files(argv))
+    arguments = iter(argv)
     for argument in arguments:
-        name, _, recipe = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and name == "recipe":
-            path = _recipe_path(recipe or next(arguments, ""))
-            expanded += expand(values, [f"--flagfile={path}"])
-        else:
+        name, has_value, value = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or name not in ("flagfile", "recipe"):
             expanded.append(argument)
+            continue
+        value = value if has_value else next(arguments, "")
+        path = str(_recipe_path(value)) if name == "recipe" else value
+        path = os.path.expanduser(path)
+        if path in within:
+            raise flags.UsageError(f"--flagfile={path} names itself, by {within[-1]}.")
+        expanded += expand(_lines(path), (*within, path))
     return expanded
+
+
+def _lines(path: str) -> list[str]:
+    """Return the flags in a file."""
+    try:
+        with trust.open_regular(path) as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES:,} bytes")
+        lines = [line.strip() for line in data.decode().splitlines()]
+    except (OSError, ValueError) as error:
+        raise flags.UsageError(
+            f"Expected flags in UTF-8, one a line, in --flagfile={_shortened(path)}, "
+            f"it can't be read ({_shortened(str(error))}). Mend it, or the path."
+        ) from error
+    return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
 def _recipe_path(recipe: str):
     path = RECIPES / f"{recipe}.flags"
-    if path.is_file():
+    if recipe in recipe_names():
         return path
     raise flags.UsageError(
-        f"--recipe must be one of {', '.join(recipe_names())}, received {recipe!r}."
+        f"--recipe must be one of {', '.join(recipe_names())}, received "
+        f"{_shortened(repr(recipe))}."
     )
 
 

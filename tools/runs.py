@@ -11,7 +11,7 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
-from pipelines import files, folders, shards
+from pipelines import documents, files, folders, shards
 from pipelines.reading import bad_records, dataset
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
@@ -84,26 +84,13 @@ def load(run_dir: str) -> Run:
             f"Expected a run directory with config.json in {run_dir}, found none. "
             "Train one with tools.train, or mend --run_dir."
         )
-    try:
-        with open(path) as file:
-            values = json.load(file)
-        values.pop("made_by")
-        return from_values(values)
-    except (ValueError, KeyError, TypeError) as error:
-        raise files.UserError(
-            f"Expected the settings of a run in {path}, they can't be read ({error}). "
-            "Use the package version that wrote them."
-        ) from error
-
-
-def from_values(values: dict) -> Run:
-    """Make a run of what `attrs.asdict` made of it.
-
-    Raises:
-        ValueError, KeyError, TypeError: It is another version's, or damaged.
-    """
-    configs = {name: kind(**values.pop(name)) for name, kind in _SECTIONS.items()}
-    return Run(**configs, **values)
+    return documents.load(
+        path,
+        Run,
+        "the settings of a run",
+        "Use the package version that wrote them.",
+        change=lambda values: {n: v for n, v in values.items() if n != "made_by"},
+    )
 
 
 def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:

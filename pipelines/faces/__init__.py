@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from pipelines import files
+from pipelines import documents, files
 from pipelines.convert import workers as workers_lib
 from pipelines.faces import drawing
 from pipelines.faces import traits as traits_lib
@@ -152,8 +152,7 @@ def _prepare(out: str, num_images: int, seed: int) -> bool:
 
 def _read_settings(path: str):
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return documents.read(path)
     except ValueError:
         return "unreadable settings"
 
