@@ -22,7 +22,8 @@ from tools import flags, output
 STOPPED = 143
 # Of a flag's value: many paths with commas.
 _MOST_CHARACTERS = 1 << 16
-# Of a file of flags.
+# Of a flag's name, and of a file of flags.
+_LONGEST_NAME = 100
 _MOST_BYTES = 1 << 20
 # What TensorFlow prints at start-up that asks nothing of anyone.
 _CHATTER = re.compile(
@@ -69,8 +70,13 @@ def parse(program: ModuleType, argv: Sequence[str]) -> absl_flags.FlagValues:
     """
     values = absl_flags.FlagValues()
     program.define(values)
+    arguments = expand(argv)
+    for argument in arguments:
+        # What absl suggests in their place takes it a call a letter.
+        if argument.startswith("-") and len(argument.partition("=")[0]) > _LONGEST_NAME:
+            raise flags.UsageError(f"Unknown flag {_shortened(argument)}.")
     try:
-        positional = values([program.__name__, *expand(argv)])[1:]
+        positional = values([program.__name__, *arguments])[1:]
     except absl_flags.Error as error:
         raise flags.UsageError(_shortened(" ".join(str(error).split()))) from error
     if positional:

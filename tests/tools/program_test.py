@@ -71,6 +71,7 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
         (["--count=0"], "flag --count=0: 'count' must be >= 1"),
         (["--sizes=1,b"], "such as 12, or several with commas"),
         (["--unknown=1"], "Unknown command line flag 'unknown'"),
+        ([f"--{'x' * 3_000}=1"], "Unknown flag --xxx"),
         (["stray"], "flags of the form --name=value, received 'stray'"),
         (["--image_shape=1"], "Unknown command line flag 'image_shape'"),
         (["--recipe=none_such"], "--recipe must be one of"),

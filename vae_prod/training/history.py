@@ -12,7 +12,7 @@ from pipelines import files, trust
 # Of a history of 100,000 epochs.
 _MAX_BYTES = 1 << 26
 _EPOCH = re.compile("[0-9]{1,9}")
-_NUMBER = re.compile(r"[+-]?(\d[\d.]*(e[+-]?\d{1,3})?|nan|inf)", re.ASCII | re.I)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*(e[+-]?\d{1,3})?|nan|inf)", re.ASCII | re.I)
 
 
 class HistoryFile(keras.callbacks.Callback):
