@@ -46,7 +46,7 @@ def encode_to_disk(
     """
     arrays, done = {}, 0
     with files.new_folder(out) as aside:
-        with open(os.path.join(aside, KEYS), "w") as keys:
+        with open(os.path.join(aside, KEYS), "w", encoding="utf-8") as keys:
             for batch in batches:
                 for name, rows in _rows(codec, batch).items():
                     if name not in arrays:
