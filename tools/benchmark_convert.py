@@ -174,7 +174,7 @@ def conversion(root, config, num_images, folder, num_workers):
     from pipelines.convert import plan
 
     planned = plan.make_plan(_open(root, config, num_images), config)
-    assert planned.estimated_bytes  # Kept: converts some images to judge from.
+    _ = planned.estimated_bytes  # Kept: converts some images to judge from.
     out = tempfile.mkdtemp(dir=folder)
 
     def convert_all(run):

@@ -4,8 +4,10 @@ A program is a module with a docstring, `define(values)`, `main(values)` and `ru
 nothing is defined at import, so programs can be imported side by side.
 """
 
+import ast
 import importlib
 import importlib.resources
+import inspect
 import os
 import re
 import sys
@@ -28,6 +30,10 @@ _MOST_BYTES = 1 << 20
 # What TensorFlow prints at start-up that asks nothing of anyone.
 _CHATTER = re.compile(
     r"I0000 |WARNING: All log messages|E0000 .*cuInit|To enable the f"
+)
+# By which Keras would train for less, or otherwise.
+_KERAS_VARIABLES = (
+    *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED"),
 )
 RECIPES = importlib.resources.files("vae_prod") / "recipes"
 
@@ -197,7 +203,9 @@ def help_text(program: ModuleType, values: absl_flags.FlagValues) -> str:
 
     What a program has to say from a table, its `more_help()`, stands between them.
     """
-    parts = [program.__doc__.strip(), ""]
+    # Under `python -OO` a module has none.
+    text = program.__doc__ or ast.get_docstring(ast.parse(inspect.getsource(program)))
+    parts = [text.strip(), ""]
     if hasattr(program, "more_help"):
         parts += [program.more_help(), ""]
     parts.append("Flags:")
@@ -213,12 +221,20 @@ def import_tensorflow() -> None:
 
     It goes to the file descriptor before any Python setting can stop it. Warnings
     and errors are passed on, but for the one that every machine without a GPU prints.
+    Keras is set as this package needs it, whatever environment and `keras.json` say.
     """
+    for name in _KERAS_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     with tempfile.TemporaryFile() as caught:
         stderr = os.dup(2)
         os.dup2(caught.fileno(), 2)
         try:
             importlib.import_module("tensorflow").config.list_physical_devices()
+            keras = importlib.import_module("keras").config
+            keras.set_image_data_format("channels_last")
+            keras.set_floatx("float32")
+            keras.set_epsilon(1e-7)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
