@@ -38,6 +38,7 @@ _NEEDED = {
     "verify_shards": ("--data_dir={}",),
     "train": ("--data_dir={}", "--run_dir={}/run"),
     "tune": ("--data_dir={}", "--search_dir={}/search"),
+    "reproduce": ("--row=wae_vae", "--source={}", "--out={}/out"),
     "fit_sampler": ("--run_dir={}",),
     "fit_attributes": ("--run_dir={}",),
     "study": ("--study=denoise", "--data_dir={}"),

@@ -56,7 +56,9 @@ _SHOWN = {
 }
 # Flags that only libraries' tests try.
 _OPEN = {
-    "convert_celeba": {"channels", "seed", "tfds_data_dir"},
+    "convert_celeba": {
+        *("beam_options", "channels", "runner", "seed", "tfds_data_dir"),
+    },
     "train": {
         *("strategy", "gpu_memory_limit_mb", "deterministic", "max_bad_records"),
         *("checkpoint_every_minutes", "keep_checkpoints"),
@@ -70,13 +72,13 @@ _OPEN = {
     "generate": {"splits"},
     "fit_sampler": {"points"},
     "evaluate": {"judge", "recognise"},
-    "study": {"judge", "strengths", "tsne_points", "weights"},
+    "study": {"strengths", "tsne_points", "weights"},
     "export": {"max_request_pixels"},
     "verify_export": {"recompute_batch_norm", "tolerance"},
     "benchmark_input": {"shuffle_buffer"},
     "benchmark_convert": {
         *("crop", "channels", "resample", "encoding", "shards", "limit"),
-        *("split_ratios", "max_bad_images", "seed"),
+        *("split_ratios", "max_bad_images", "seed", "protocol"),
     },
     "benchmark_step": {"kernel_sizes", "strides"},
     "benchmark_export": {"weights", "recompute_batch_norm"},
