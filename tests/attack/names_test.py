@@ -26,7 +26,7 @@ from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description
 
-_NAMES = ("Größe", "smile/open", "a:b", "😀", "x.y", "..", "9lives", "a[1]*?")
+_NAMES = ("Größe", "smile%open", "a:b", "😀", "x.y", "..", "9lives", "a[1]*?")
 
 
 def _write_source(folder):
@@ -93,7 +93,7 @@ class NamesTest(tf.test.TestCase):
         )
         edits = {name for name in pictures if name.startswith("edit_")}
         self.assertLen(edits, len(_NAMES))
-        self.assertIn("edit_smile-2f-open.png", edits)
+        self.assertIn("edit_smile-25-open.png", edits)
 
         with tiny_exports.little():
             self._run(export, run)
