@@ -120,7 +120,7 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
             "KERAS_HOME": home.full_path,
             **{"KERAS_BACKEND": "jax", "KERAS_MAX_EPOCHS": "1"},
             **{"KERAS_MAX_STEPS_PER_EPOCH": "none", "TF_USE_LEGACY_KERAS": "1"},
-            **{"HOME": "/no/such/place", "TMPDIR": "/no/such/place", "LC_ALL": "C"},
+            **{"HOME": "/dev/null/no", "TMPDIR": "/dev/null/no", "LC_ALL": "C"},
         }
         script = (
             "from tools import program, train\n"
