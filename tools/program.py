@@ -35,6 +35,9 @@ _CHATTER = re.compile(
 _KERAS_VARIABLES = (
     *("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED"),
 )
+# Starts this package's code, whatever the current folder holds (-P leaves that out),
+# in what `environment` gives.
+PYTHON = (sys.executable, "-P")
 RECIPES = importlib.resources.files("vae_prod") / "recipes"
 
 
@@ -61,6 +64,14 @@ def run(program: ModuleType, argv: Sequence[str] | None = None) -> int:
             print("interrupted", file=sys.stderr)
             return 130
     return 0
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return what processes of this package are started in, with variables added."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    path = os.environ.get("PYTHONPATH", "")
+    joined = os.pathsep.join(filter(None, (root, path)))
+    return os.environ | {"PYTHONPATH": joined} | more
 
 
 def run_by_name(name: str, argv: Sequence[str]) -> int:

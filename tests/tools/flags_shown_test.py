@@ -60,7 +60,7 @@ _OPEN = {
         *("beam_options", "channels", "runner", "seed", "tfds_data_dir"),
     },
     "train": {
-        *("strategy", "gpu_memory_limit_mb", "deterministic", "max_bad_records"),
+        *("step_timeout", "gpu_memory_limit_mb", "deterministic", "max_bad_records"),
         *("checkpoint_every_minutes", "keep_checkpoints"),
     },
     "tune": {

@@ -244,6 +244,14 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         (("--data_dir=",), 2, "--data_dir is required"),
         (("--data_dir=/nowhere",), 1, "Expected a converted data set"),
         (("--batch_size=100",), 1, "Lower batch_size"),
+        (("--cluster=a:1,b:2", "--worker=0"), 2, "--cluster and --worker are for"),
+        (("--strategy=multi_worker",), 1, "found none; give --cluster"),
+        (
+            ("--strategy=multi_worker", "--cluster=a:1,b:2", "--worker=0"),
+            1,
+            "multiple of the 2 workers, received 1",
+        ),
+        (("--microbatches=3",), 1, "--microbatches=3 parts"),
         (("--recipe=cake",), 2, "--recipe must be one of ae_1600, celeba_96"),
         (("--run_dir=gs://bucket/run",), 1, "Expected a local folder"),
     )

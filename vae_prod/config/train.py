@@ -89,8 +89,23 @@ class TrainConfig:
     )
     strategy: str = settings.setting(
         "none",
-        "none: one device; mirrored: all GPUs of this machine.",
-        validators.in_(("none", "mirrored")),
+        "none: one device; mirrored: all GPUs of this machine, in one process; "
+        "multi_worker: several processes, of one or several machines, see --cluster.",
+        validators.in_(("none", "mirrored", "multi_worker")),
+    )
+    microbatches: int = settings.setting(
+        1,
+        "Parts of equal size that each batch is computed in, a power of two. Gradients "
+        "are summed in a fixed order, batch normalisation is by parts and noise by "
+        "their numbers: as many parts give the same numbers on any number of workers, "
+        "each of which takes as many of them.",
+        settings.positive,
+    )
+    step_timeout: float = settings.setting(
+        600.0,
+        "With strategy=multi_worker, seconds that a step waits for the others.",
+        validators.gt(0.0),
+        may_change=True,
     )
     cpu_only: bool = settings.setting(
         False,
@@ -181,7 +196,10 @@ def may_change(config: attrs.AttrsInstance, name: str) -> bool:
     """Say whether a resumed run may have another value of a setting.
 
     A learning rate that comes down over all epochs is another one with other epochs.
+    Several replicas of one process sum in no fixed order, and normalise each its own.
     """
+    if name == "strategy":
+        return config.strategy != "mirrored"
     if name == "epochs" and isinstance(config, TrainConfig):
         schedule = schedules.LEARNING_RATE_SCHEDULES[config.learning_rate_schedule]
         return not schedule.decays or config.learning_rate_decay_steps > 0
