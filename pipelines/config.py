@@ -23,8 +23,6 @@ CORRUPTIONS = {
     "grayscale": "unused",
 }
 
-_fraction = validators.and_(validators.ge(0.0), validators.le(1.0))
-
 
 def _check_crop(_, attribute, value: str) -> None:
     try:
@@ -55,8 +53,7 @@ class ConvertConfig:
     image_size: int = settings.setting(
         96,
         "Height and width in pixels; 0 keeps the original size.",
-        settings.not_negative,
-        validators.le(8192),
+        settings.between(0, 8192),
     )
     crop: str = settings.setting(
         "square",
@@ -88,8 +85,7 @@ class ConvertConfig:
     quality: int = settings.setting(
         95,
         "JPEG quality.",
-        settings.positive,
-        validators.le(100),
+        settings.between(1, 100),
     )
     shards: int = settings.setting(
         0,
@@ -114,11 +110,7 @@ class ConvertConfig:
         "Damaged images that are listed and skipped before failing.",
         settings.not_negative,
     )
-    seed: int = settings.setting(
-        1,
-        "Seed of everything random.",
-        settings.not_negative,
-    )
+    seed: int = settings.seed()
 
     def __attrs_post_init__(self):
         settings.check_presets(self)
@@ -195,7 +187,7 @@ class DataConfig:
     translate: float = settings.setting(
         0.0,
         "Augmentation: largest shift, as a fraction of the size.",
-        _fraction,
+        settings.fraction,
     )
     zoom: float = settings.setting(
         0.0,
@@ -206,17 +198,17 @@ class DataConfig:
     brightness: float = settings.setting(
         0.0,
         "Augmentation: largest brightness change, of full range.",
-        _fraction,
+        settings.fraction,
     )
     contrast: float = settings.setting(
         0.0,
         "Augmentation: largest relative contrast change.",
-        _fraction,
+        settings.fraction,
     )
     saturation: float = settings.setting(
         0.0,
         "Augmentation: largest relative saturation change.",
-        _fraction,
+        settings.fraction,
     )
     corruption: str = settings.setting(
         "none",
@@ -227,14 +219,9 @@ class DataConfig:
     corruption_level: float = settings.setting(
         0.3,
         "; ".join(f"{name}: {level}" for name, level in CORRUPTIONS.items()) + ".",
-        _fraction,
+        settings.fraction,
     )
-    seed: int = settings.setting(
-        1,
-        "Seed of everything random.",
-        settings.not_negative,
-        validators.lt(2**63),
-    )
+    seed: int = settings.seed()
 
     def __attrs_post_init__(self):
         if self.cache and self.shuffle == "blocks":

@@ -1,12 +1,16 @@
 """JSON files that others may have damaged or made: read within limits, typed.
 
 `read` gives plain values and `build` makes an attrs class of them, whose fields' types
-say what each value must be. Whatever is wrong is a `ValueError` that says where.
+say what each value must be. Whatever is wrong is a `ValueError` that says where; `load`
+does both, and makes a sentence of it.
 """
 
+import collections
 import json
+import math
 import types
 import typing
+from collections.abc import Callable
 
 import attrs
 
@@ -16,8 +20,43 @@ from pipelines import files, trust
 _MAX_BYTES = 1 << 26
 
 
-def read(path: str) -> object:
+def load(
+    path: str,
+    kind,
+    what: str,
+    remedy: str,
+    finite: bool = True,
+    change: Callable[[dict], object] | None = None,
+):
+    """Read a JSON file as a value of a type.
+
+    Args:
+        path: The file.
+        kind: As in `build`.
+        what: What the file holds, for the error's sentence.
+        remedy: What to do where it can't be read.
+        finite: As in `read`.
+        change: Makes of the file's object what has that type, as of those of earlier
+            versions; may raise ValueError.
+
+    Raises:
+        UserError: It can't be read, or is of another type.
+    """
+    try:
+        value = read(path, finite)
+        return build(kind, change(build(dict, value)) if change else value)
+    except (OSError, ValueError) as error:
+        raise files.UserError(
+            f"Expected {what} in {path}, it can't be read ({error}). {remedy}"
+        ) from error
+
+
+def read(path: str, finite: bool = True) -> object:
     """Read a JSON file.
+
+    Args:
+        path: The file.
+        finite: Refuse numbers that aren't; figures may be NaN.
 
     Raises:
         OSError: It can't be read, or is no regular file; of a remote path, TensorFlow's
@@ -34,31 +73,48 @@ def read(path: str) -> object:
         data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
         raise ValueError(f"more than {_MAX_BYTES:,} bytes")
-    return parse(data)
+    return parse(data, finite)
 
 
-def parse(data: bytes | str) -> object:
+def parse(data: bytes | str, finite: bool = True) -> object:
     """Return what JSON says.
 
+    Args:
+        data: The text.
+        finite: As in `read`.
+
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is no JSON, or gives a name twice.
     """
+    numbers = {"parse_constant": _finite, "parse_float": _finite} if finite else {}
     try:
-        return json.loads(data, parse_constant=_refuse)
+        return json.loads(data, object_pairs_hook=_object, **numbers)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = collections.Counter(name for name, _ in pairs)
+        raise ValueError(f"{names.most_common(1)[0][0]!r} stands there twice")
+    return values
 
 
 def build(kind, value: object, where: str = "it"):
     """Make a value of a type, attrs classes with all they hold among them.
 
     Args:
-        kind: The type: an attrs class, `str`, `int`, `float`, `bool`, `dict`, or
-            tuples, dicts and unions of these.
+        kind: The type: an attrs class, `str`, `int`, `float`, `bool`, `dict`, `None`,
+            a `TypedDict`, which may hold more, or tuples, lists, dicts and unions of
+            these.
         value: As JSON gives it.
         where: What the value is, for messages.
 
@@ -70,8 +126,15 @@ def build(kind, value: object, where: str = "it"):
     origin = typing.get_origin(kind) or kind
     if origin in (typing.Union, types.UnionType):
         return _build_union(arguments, value, where)
+    if kind is type(None):
+        _check(value is None, "null", value, where)
+        return None
     if attrs.has(kind):
         return _build_class(kind, value, where)
+    if typing.is_typeddict(kind):
+        return _build_typed_dict(kind, value, where)
+    if origin is list:
+        return list(build(tuple[*arguments, ...], value, where))
     if origin is tuple:
         _check(isinstance(value, list | tuple), "a list", value, where)
         if arguments[1:] == (Ellipsis,):
@@ -84,7 +147,12 @@ def build(kind, value: object, where: str = "it"):
         inner = arguments[1] if arguments else object
         return {name: build(inner, v, f"{where}.{name}") for name, v in value.items()}
     if kind is float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        # Of an integer that no float64 reaches, nothing could be computed.
+        is_number = isinstance(value, float) or (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and abs(value) < 2**1023
+        )
         _check(is_number, "a number", value, where)
         return value
     fits = isinstance(value, origin) and (
@@ -101,6 +169,15 @@ def _build_union(kinds: tuple, value: object, where: str):
         except ValueError as error:
             last = error
     raise last
+
+
+def _build_typed_dict(kind: type, value: object, where: str) -> dict:
+    _check(isinstance(value, dict), "an object", value, where)
+    kinds = typing.get_type_hints(kind)
+    if missing := kinds.keys() - value.keys():
+        raise ValueError(f"{where} lacks {min(missing)!r}")
+    known = {n: build(inner, value[n], f"{where}.{n}") for n, inner in kinds.items()}
+    return value | known
 
 
 def _build_class(kind: type, value: object, where: str):

@@ -1,21 +1,29 @@
 """The header of NumPy's `.npy` files, read by a pattern: nothing in it is evaluated.
 
 The form is that of `numpy.lib.format`, version 1.0. What a header claims is compared
-with the bytes there are before any memory is taken.
+with the bytes there are before any memory is taken, in archives (`.npz`) too, whose
+arrays must be stored as they are.
 """
 
 import io
 import math
+import os
 import re
 import struct
+import zipfile
 from typing import BinaryIO
 
 import attrs
 import numpy as np
 
+from pipelines import trust
+
+_NO_ARCHIVE = (
+    *(zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, struct.error),
+)
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
-    rb"\{'descr': '(?P<descr>[|<>=][biuf]\d{1,2})', "
+    rb"\{'descr': '(?P<descr>[|<>=][biufSU]\d{1,4})', "
     rb"'fortran_order': (?P<column_major>True|False), "
     rb"'shape': \((?P<shape>[\d, ]{0,300})\),? ?\} *\n"
 )
@@ -27,7 +35,7 @@ class Header:
 
     Attributes:
         shape: Of the array.
-        dtype: Of its values: booleans, integers or floating-point numbers.
+        dtype: Of its values: booleans, numbers or texts of one length.
         column_major: Whether the first axis runs fastest.
         offset: Where the content begins, in bytes.
     """
@@ -47,7 +55,7 @@ def read_header(file: BinaryIO) -> Header:
     """Read the header at the begin of a file.
 
     Raises:
-        ValueError: It is damaged, or of an array of anything but numbers.
+        ValueError: It is damaged, or of an array of anything but numbers and texts.
     """
     begin = file.read(len(_MAGIC) + 2)
     if len(begin) < len(_MAGIC) + 2 or not begin.startswith(_MAGIC):
@@ -55,14 +63,69 @@ def read_header(file: BinaryIO) -> Header:
     (length,) = struct.unpack("<H", begin[len(_MAGIC) :])
     match = _HEADER.fullmatch(file.read(length))
     if not match:
-        raise ValueError("no array of numbers")
+        raise ValueError("no array of numbers or texts")
     sizes = match["shape"].replace(b" ", b"").split(b",")
     shape = tuple(int(size) for size in sizes if size)
     try:
         dtype = np.dtype(match["descr"].decode())
-    except TypeError as error:
-        raise ValueError("no array of numbers") from error
+    except (TypeError, OverflowError) as error:
+        raise ValueError("no array of numbers or texts") from error
     return Header(shape, dtype, match["column_major"] == b"True", len(begin) + length)
+
+
+def mapped(path: str) -> np.ndarray:
+    """Return the numbers of a local file, mapped from it: it takes no memory.
+
+    Raises:
+        OSError: It can't be read.
+        ValueError: It is damaged.
+    """
+    with trust.open_regular(path) as file:
+        header = read_header(file)
+        if header.dtype.kind in "SU":
+            raise ValueError("no array of numbers")
+        _check_size(header, os.fstat(file.fileno()).st_size)
+        order = "F" if header.column_major else "C"
+        if header.offset == header.num_bytes:  # Nothing can't be mapped.
+            return np.empty(header.shape, header.dtype, order)
+        place = (file, header.dtype, "r", header.offset, header.shape, order)
+        return np.memmap(*place)
+
+
+def read_archive(path: str) -> dict[str, np.ndarray]:
+    """Return the arrays of an archive as `np.savez` writes it, by name.
+
+    Raises:
+        OSError: It can't be read.
+        ValueError: It is damaged, or holds something else.
+    """
+    arrays = {}
+    try:
+        with trust.open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(f"{member.filename} is compressed")
+                # Stored, it is no larger than the archive.
+                name = member.filename.removesuffix(".npy")
+                arrays[name] = _whole(archive.read(member))
+    except _NO_ARCHIVE as error:
+        raise ValueError(f"{os.path.basename(path)}: {error}") from error
+    return arrays
+
+
+def _whole(data: bytes) -> np.ndarray:
+    header = read_header(io.BytesIO(data))
+    _check_size(header, len(data))
+    flat = np.frombuffer(data, header.dtype, offset=header.offset)
+    order = "F" if header.column_major else "C"
+    return flat.reshape(header.shape, order=order).copy(order)
+
+
+def _check_size(header: Header, num_bytes: int) -> None:
+    if header.num_bytes != num_bytes:
+        raise ValueError(
+            f"an array of {header.dtype} {list(header.shape)} in {num_bytes:,} bytes"
+        )
 
 
 def read(data: bytes, shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -7,9 +7,22 @@ make flags, `--help` and tables from the fields.
 import attrs
 from attrs import validators
 
-positive = validators.ge(1)
-not_negative = validators.ge(0)
-_all_positive = validators.deep_iterable(validators.ge(1))
+# Of counts, sizes and weights: many become int32 on their way.
+LARGEST = 2**31 - 1
+# What NumPy's, scikit-learn's and Keras' generators take.
+LARGEST_SEED = 2**32 - 1
+
+
+def between(least: float, most: float):
+    """Return the rule of a number between two, both allowed; NaN isn't."""
+    return validators.and_(validators.ge(least), validators.le(most))
+
+
+positive = between(1, LARGEST)
+not_negative = between(0, LARGEST)
+above_zero = validators.and_(validators.gt(0.0), validators.le(LARGEST))
+fraction = between(0.0, 1.0)
+_all_positive = validators.deep_iterable(positive)
 
 
 def setting(default, text, *rules, may_change=False, presets=None, **kwargs):
@@ -66,3 +79,13 @@ def check_presets(config: attrs.AttrsInstance) -> None:
 def sizes(default, text, may_change=False):
     """Make a field of numbers that are at least 1."""
     return setting(default, text, _all_positive, may_change=may_change, converter=tuple)
+
+
+def seed():
+    """Make the field of the seed."""
+    return setting(1, "Seed of everything random.", between(0, LARGEST_SEED))
+
+
+def later_seed(seed: int, number: int) -> int:
+    """Return the seed that comes so many places after; 0 follows the last."""
+    return (seed + number) % (LARGEST_SEED + 1)

@@ -1,4 +1,4 @@
-"""The README's tables of flags and of studies are those of the programs.
+"""The README's tables of flags, studies and sources are those of the programs.
 
 `python -m tests.readme_test` writes them anew.
 """
@@ -9,6 +9,7 @@ import pathlib
 import tensorflow as tf
 
 import tools
+from pipelines import sources
 from tools import flags
 from tools.studies import catalogue
 
@@ -49,6 +50,13 @@ def _studies() -> str:
     return "\n".join(rows)
 
 
+def _sources() -> str:
+    rows = ["| `--source` | what it is | what it can carry |", "|---|---|---|"]
+    for kind in sources.KINDS:
+        rows.append(f"| {kind.form} | {kind.text} | {', '.join(kind.carries)} |")
+    return "\n".join(rows)
+
+
 def _with_block(readme: str, name: str, text: str) -> str:
     """Return the text with what stands between a name's two marks replaced."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
@@ -59,6 +67,7 @@ def _with_block(readme: str, name: str, text: str) -> str:
 
 def _with_tables(readme: str) -> str:
     readme = _with_block(readme, "studies", _studies())
+    readme = _with_block(readme, "sources", _sources())
     return _with_block(readme, "flags", _flag_tables())
 
 

@@ -41,10 +41,11 @@ _APART = {
     ("vae_prod.tuning", "vae_prod.serving"),
 }
 # The modules at the very bottom, for all rooms: what a machine refuses, files, folders,
-# trust, settings, crops.
+# trust, settings, crops, JSON and arrays in files.
 _SHARED_BY_ALL = {
     *("pipelines.failures", "pipelines.files", "pipelines.folders", "pipelines.trust"),
-    *("pipelines.settings", "pipelines.crops"),
+    *("pipelines.settings", "pipelines.documents", "pipelines.npy"),
+    "pipelines.crops",
 }
 _FORBIDDEN = {
     "pipelines": {"vae_prod", "tools", "tests"},

@@ -3,7 +3,8 @@
 # All programs, in the order in which the README shows them.
 PROGRAMS = (
     *("make_faces", "convert_celeba", "verify_shards"),
-    *("train", "tune", "generate", "encode", "fit_sampler", "fit_attributes"),
+    *("train", "launch", "tune", "generate"),
+    *("encode", "fit_sampler", "fit_attributes"),
     *("evaluate", "study", "reproduce"),
     *("export", "verify_export", "serve_client", "build_ops"),
     *("benchmark_input", "benchmark_convert", "benchmark_step", "benchmark_export"),

@@ -42,9 +42,10 @@ def define(values):
     flags.add(
         values, "source", "", "CelebA tree or folder of images; empty: drawn faces."
     )
-    flags.add(values, "num_images", 2000, "How many images at most.")
-    flags.add(values, "workers", (1, 2), "Numbers of worker processes to measure.")
-    flags.add(values, "repetitions", 3, "How often each case runs.")
+    flags.add(values, "num_images", 2000, "How many images at most.", least=1)
+    text = "Numbers of worker processes to measure."
+    flags.add(values, "workers", (1, 2), text, least=1, most=4096)
+    flags.add(values, "repetitions", 3, "How often each case runs.", least=1)
     flags.add(values, "out", "", "JSON file for the results; empty: none.")
 
 
@@ -85,12 +86,6 @@ def main(values):
 
 def _check(values, config):
     """Refuse what can't be measured, before any work."""
-    numbers = (values.num_images, values.repetitions, *values.workers)
-    if min(numbers) < 1 or not values.workers:
-        raise flags.UsageError(
-            "--num_images, --repetitions and --workers must be positive, received "
-            f"{values.num_images}, {values.repetitions} and {values.workers}."
-        )
     if config.pad:
         raise flags.UsageError("--pad has no plain loop to compare with; leave it off.")
     if crops.parse(config.crop).needs:
@@ -179,7 +174,7 @@ def conversion(root, config, num_images, folder, num_workers):
     from pipelines.convert import plan
 
     planned = plan.make_plan(_open(root, config, num_images), config)
-    assert planned.estimated_bytes  # Kept: converts some images to judge from.
+    _ = planned.estimated_bytes  # Kept: converts some images to judge from.
     out = tempfile.mkdtemp(dir=folder)
 
     def convert_all(run):

@@ -63,18 +63,17 @@ def define(values):
     flags.add_run(values)
     flags.add(values, "formats", FORMATS, "Which formats.")
     flags.add(values, "out", "", "JSON file for all figures; empty: none.")
-    flags.add(values, "rounds", 5, "How often each format is measured.")
-    flags.add(values, "calls", 100, "Calls of decode and of encode, each time.")
-    flags.add(values, "batches", 10, "Calls of generate, each time.")
-    flags.add(values, "batch_size", 64, "Images of a call of generate.")
+    flags.add(values, "rounds", 5, "How often each format is measured.", least=1)
+    text = "Calls of decode and of encode, each time."
+    flags.add(values, "calls", 100, text, least=1)
+    flags.add(values, "batches", 10, "Calls of generate, each time.", least=1)
+    flags.add(values, "batch_size", 64, "Images of a call of generate.", least=1)
     flags.add(values, "threads", 0, "Processor cores to use; 0: all there are.")
 
 
 def main(values):
     """Measure, and print the table."""
-    counts = ("rounds", "calls", "batches", "batch_size")
-    results_lib.check_flags(values, {"formats": FORMATS}, counts)
-    flags.require_not_negative(values, "threads", "recompute_batch_norm")
+    results_lib.check_flags(values, {"formats": FORMATS})
     program.import_tensorflow()  # Not before: --help has answered by now.
     from tools.benchmarks import export_cases
 

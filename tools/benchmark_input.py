@@ -63,16 +63,19 @@ def define(values):
         "on: shuffled, and half of the images mirrored; off: as they are.",
     )
     flags.add(values, "threads", (0,), "Processor cores to use; 0: all there are.")
-    flags.add(values, "batch_size", data.batch_size.default, "Images in a batch.")
+    default = data.batch_size.default
+    flags.add(values, "batch_size", default, "Images in a batch.", least=1)
     flags.add(
         values,
         "shuffle_buffer",
         data.shuffle_buffer.default,
         "Records that the stock pipelines shuffle together; this package's order is "
         "one over all.",
+        least=1,
     )
-    flags.add(values, "repetitions", 3, "How often each case is run.")
-    flags.add(values, "seconds", 2.5, "Time that is measured, each time.")
+    flags.add(values, "repetitions", 3, "How often each case is run.", least=1)
+    text = "Time that is measured, each time."
+    flags.add(values, "seconds", 2.5, text, least=0.001)
     flags.add(values, "warmup_seconds", 1.0, "Time before that.")
 
 
@@ -106,9 +109,7 @@ def _check(values) -> None:
         "augment": ("on", "off"),
         "threads": range(len(os.sched_getaffinity(0)) + 1),
     }
-    positive = ("batch_size", "shuffle_buffer", "repetitions", "seconds")
-    results_lib.check_flags(values, choices, positive)
-    flags.require_not_negative(values, "warmup_seconds")
+    results_lib.check_flags(values, choices)
 
 
 def _that_can_be_had(pipelines: Sequence[str]) -> list[str]:

@@ -57,21 +57,23 @@ def define(values):
     flags.add(values, "out", "", "JSON file for all figures; empty: none.")
     size = model.image_shape.default[0]
     text = "Height and width of random images; with --data_dir its images' own."
-    flags.add(values, "image_size", size, text)
-    flags.add(values, "batch_size", data.batch_size.default, "Images in a batch.")
+    flags.add(values, "image_size", size, text, least=1)
+    default = data.batch_size.default
+    flags.add(values, "batch_size", default, "Images in a batch.", least=1)
     for name in _SHAPES:
-        field = getattr(model, name)
-        flags.add(values, name, field.default, field.metadata["help"])
+        flags.add_field(values, getattr(model, name))
     flags.add(values, "threads", 0, "Processor cores to use; 0: all there are.")
-    flags.add(values, "repetitions", 3, "How often each case is run.")
-    flags.add(values, "steps", 6, "Steps that are measured, each time.")
+    flags.add(values, "repetitions", 3, "How often each case is run.", least=1)
+    flags.add(values, "steps", 6, "Steps that are measured, each time.", least=1)
     flags.add(values, "warmup_steps", 2, "Steps before that, after the first.")
-    flags.add(values, "trace_steps", 2, "Steps that are traced after that.")
+    text = "Steps that are traced after that."
+    flags.add(values, "trace_steps", 2, text, least=1)
     flags.add(
         values,
         "matmul_sizes",
         (2048, 4096),
         "Sides of the matrices whose multiplication is the ceiling.",
+        least=1,
     )
     flags.add(values, "top", 0, "How many of the longest operations of a case to list.")
 
@@ -116,10 +118,7 @@ def _check(values) -> None:
         "modes": step_report.MODES,
         "models": step_report.MODELS,
     }
-    sizes = ("image_size", "batch_size", "matmul_sizes")
-    counts = ("repetitions", "steps", "trace_steps")
-    results_lib.check_flags(values, choices, (*sizes, *counts))
-    flags.require_not_negative(values, "warmup_steps", "top")
+    results_lib.check_flags(values, choices)
     cores = len(os.sched_getaffinity(0))
     if not 0 <= values.threads <= cores:
         raise flags.UsageError(

@@ -29,6 +29,7 @@ def define(values):
         "workers",
         0,
         "Worker processes; 0: one for each core. Any number gives the same bytes.",
+        most=4096,
     )
     text = "local: processes of this machine; beam: Apache Beam (the extra beam)."
     flags.add(values, "runner", "local", text, ("local", "beam"))
@@ -43,7 +44,8 @@ def define(values):
         values,
         "dry_run",
         False,
-        "Say what would be written and how large; write nothing.",
+        "Say what would be written and how large, and what becomes of each column of "
+        "the annotations; write nothing.",
     )
     flags.add(
         values,
@@ -56,17 +58,20 @@ def define(values):
 def main(values):
     """Convert what the flags say."""
     flags.require(values, "source", "out")
-    flags.require_not_negative(values, "workers")
     config = flags.build(values, config_lib.ConvertConfig)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines.convert import conversion, plan
 
     source = sources.open_source(values.source, config, values.tfds_data_dir)
+    for warning in source.warnings:
+        print(f"warning: {trust.printable(warning)}", file=sys.stderr)
     if conversion.find_finished(values.out, source, config):
         print(f"{values.out} holds this conversion already, complete; nothing to do.")
         return
     planned = plan.make_plan(source, config)
     print(_describe(planned, values.out))
+    uses = [u for u in source.uses if values.dry_run or u.role == "ignored"]
+    print(_list_columns(uses), end="")
     if values.dry_run:
         print("Dry run: nothing was written.")
         return
@@ -156,6 +161,16 @@ def _protocol(planned):
             "figures on other pictures don't compare with published ones"
         )
     return lines
+
+
+def _list_columns(uses):
+    """Return what becomes of columns of the annotations, for people."""
+    lines = []
+    for use in uses:
+        names = ", ".join(use.columns) or "all"
+        reason = f" ({use.reason})" if use.reason else ""
+        lines.append(f"  {use.where}: {names} -> {use.role}{reason}\n")
+    return trust.printable("".join(lines))
 
 
 def _summarize(manifest, num_before, seconds, out):

@@ -49,7 +49,8 @@ def define(values):
         f"Converted data set; empty: {_NUM_FACES:,} built-in faces, drawn into a "
         "temporary folder.",
     )
-    flags.add(values, "image_size", 96, "Height and width of the drawn faces.")
+    text = "Height and width of the drawn faces."
+    flags.add(values, "image_size", 96, text, least=1, most=8192)
     flags.add(values, "out", "", "JSON file for all figures; empty: none.")
     flags.add(
         values,

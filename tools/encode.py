@@ -28,7 +28,6 @@ def define(values):
 
 def main(values):
     """Encode what the flags say."""
-    flags.require_not_negative(values, "recompute_batch_norm")
     program.import_tensorflow()
     from pipelines import folders
     from pipelines.reading import dataset

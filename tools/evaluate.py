@@ -32,13 +32,12 @@ def define(values):
         "File to write; default: evaluation/SPLIT.json in the run directory (of an "
         "export: in the working directory).",
     )
-    text = "Seed of latent noise, samples, patches and directions."
-    flags.add(values, "seed", 1, text)
+    flags.add_seed(values, "Seed of latent noise, samples, patches and directions.")
     text = (
         "Images behind the sliced Wasserstein distances, at most (0.7 MB of memory "
         "each, of 96x96x3)."
     )
-    flags.add(values, "distance_images", 1000, text)
+    flags.add(values, "distance_images", 1000, text, least=7)
     text = "K of the importance-weighted bound of the log-likelihood; 0: no bound."
     flags.add(values, "importance_samples", 10, text)
     flags.add(values, "judge", "auto", config.JUDGE_HELP)
@@ -57,7 +56,7 @@ def define(values):
         "Images whose features are compared, at most (24 KB of memory each, of "
         "InceptionV3)."
     )
-    flags.add(values, "feature_images", 10_000, text)
+    flags.add(values, "feature_images", 10_000, text, least=7)
     text = (
         "Training images to look for copies among, at most, evenly spread over the "
         "split; 0: don't look."
@@ -69,15 +68,6 @@ def define(values):
 
 def main(values):
     """Evaluate or compare what the flags say."""
-    flags.require_not_negative(
-        values,
-        *("recompute_batch_norm", "seed", "importance_samples", "copies_images"),
-    )
-    for name, least in (("distance_images", 7), ("feature_images", 7)):
-        if values[name].value < least:
-            raise flags.UsageError(
-                f"--{name} must be at least {least}, received {values[name].value}."
-            )
     if values.compare:
         _compare(values.compare.split(","))
     else:

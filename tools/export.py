@@ -40,22 +40,17 @@ def define(values):
         "savedmodel: factor of Pillow's sharpening of the PNG files it gives; 1: none."
     )
     flags.add(values, "sharpness", 1.0, text)
-    flags.add(values, "max_batch", 256, "savedmodel: rows of a request at most.")
+    text = "savedmodel: rows of a request at most."
+    flags.add(values, "max_batch", 256, text, least=1)
     text = "savedmodel: pixels of a picture in a request at most."
-    flags.add(values, "max_pixels", 4_000_000, text)
+    flags.add(values, "max_pixels", 4_000_000, text, least=1)
     text = "savedmodel: pixels of all pictures of a request at most."
-    flags.add(values, "max_request_pixels", 64_000_000, text)
+    flags.add(values, "max_request_pixels", 64_000_000, text, least=1)
 
 
 def main(values):
     """Export what the flags say."""
     flags.require(values, "run_dir")
-    flags.require_not_negative(values, "recompute_batch_norm", "keep", "sharpness")
-    for name in ("max_batch", "max_pixels", "max_request_pixels"):
-        if values[name].value < 1:
-            raise flags.UsageError(
-                f"--{name} must be at least 1, received {values[name].value}."
-            )
     program.import_tensorflow()
     if values.format == "savedmodel":
         _export(values)

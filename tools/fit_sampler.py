@@ -28,7 +28,7 @@ def define(values):
     flags.add(values, "split", "train", "Encoded split to fit to.")
     text = "A Gaussian of full covariance, or a mixture of Gaussians."
     flags.add(values, "kind", "gaussian", text, samplers.FITTED)
-    flags.add(values, "components", 10, "Gaussians of a mixture.")
+    flags.add(values, "components", 10, "Gaussians of a mixture.", least=1)
     text = (
         "Form of their covariances; tied: one for all; auto: full for each, or tied "
         "where there are fewer than 5 z_dim images a component."
@@ -37,19 +37,13 @@ def define(values):
     text = (
         "Images to fit a mixture to, at most, picked at random; a Gaussian takes all."
     )
-    flags.add(values, "points", 20_000, text)
-    flags.add(values, "seed", 1, "Seed of the choice, and of a mixture's first guess.")
+    flags.add(values, "points", 20_000, text, least=1)
+    flags.add_seed(values, "Seed of the choice, and of a mixture's first guess.")
 
 
 def main(values):
     """Fit what the flags say."""
     flags.require(values, "run_dir")
-    flags.require_not_negative(values, "seed")
-    for name in ("components", "points"):
-        if values[name].value < 1:
-            raise flags.UsageError(
-                f"--{name} must be at least 1, received {values[name].value}."
-            )
     program.import_tensorflow()
     from vae_prod.core import artefacts
     from vae_prod.latent import densities

@@ -1,12 +1,16 @@
 """Flags: defined from config fields, made into configs, written as flagfiles."""
 
+import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 from absl import flags
 
 from pipelines import files as files_lib
+from pipelines import settings
 
 # What a flag that names files or folders takes: paths of this machine, or those of
 # TensorFlow's other file systems, too. Several have commas between them.
@@ -15,7 +19,9 @@ _PLACES = {
     "data_dir": ANY,
     "tfds_data_dir": ANY,
     **dict.fromkeys(("run_dir", "search_dir", "export_dir", "init_from"), LOCAL),
-    **dict.fromkeys(("source", "out", "compare", "images", "compile_cache"), LOCAL),
+    **dict.fromkeys(
+        ("source", "out", "logs", "compare", "images", "compile_cache"), LOCAL
+    ),
     **dict.fromkeys(("judge", "recognise", "features"), LOCAL),
 }
 
@@ -26,24 +32,59 @@ class UsageError(files_lib.UserError):
     exit_code = 2
 
 
-class _TupleParser(flags.ArgumentParser):
-    """Comma-separated values, kept as a tuple."""
+# Numbers in plain form: of Python's other ones (1_000, nan), none is meant.
+_FORMS = {
+    int: r"[+-]?[0-9]{1,19}",
+    float: r"[+-]?([0-9]+\.?|\.[0-9])[0-9]*(e[+-]?\d+)?",
+}
+_EXAMPLES = {int: "an integer such as 12", float: "a number such as 0.5"}
 
-    def __init__(self, item: type):
+
+def _read(item: type, text: str):
+    """Return the value of a text.
+
+    Raises:
+        ValueError: It is none of the type.
+    """
+    if item is str:
+        return text
+    if re.fullmatch(_FORMS[item], text.strip(), re.ASCII | re.IGNORECASE):
+        value = item(text)
+        if math.isfinite(value):
+            return value
+    raise ValueError(f"expected {_EXAMPLES[item]}")
+
+
+class _Parser(flags.ArgumentParser):
+    """Reads a value, or several with commas, kept as a tuple, and applies a rule.
+
+    Args:
+        item: int, float or str.
+        rule: Raises ValueError for a value that isn't allowed.
+        several: Whether it takes a tuple.
+    """
+
+    def __init__(self, item: type, rule: Callable[[Any], None], several: bool = False):
         super().__init__()
-        self.item = item
-        names = {int: "integer", float: "number", str: "name"}
-        self.syntactic_help = f"{names[item]},..."
+        self._item, self._rule, self._several = item, rule, several
+        name = {int: "integer", float: "number", str: "string"}[item]
+        if several:
+            name = "name,..." if item is str else f"{name},..."
+        self.syntactic_help = name
 
     def parse(self, argument):
-        if isinstance(argument, (tuple, list)):
-            return tuple(argument)
-        try:
-            return tuple(self.item(part) for part in argument.split(",") if part)
-        except ValueError as error:
-            raise ValueError(
-                "expected numbers with commas between them, such as 1,2,3"
-            ) from error
+        if not isinstance(argument, str):
+            value = argument
+        elif self._several:
+            parts = filter(None, argument.split(","))
+            try:
+                value = tuple(_read(self._item, part) for part in parts)
+            except ValueError as error:
+                raise ValueError(f"{error}, or several with commas") from error
+        else:
+            value = _read(self._item, argument)
+        self._rule(value)
+        return value
 
 
 class _TupleSerializer(flags.ArgumentSerializer):
@@ -71,16 +112,35 @@ def define(values: flags.FlagValues, *configs: type) -> None:
     for config in configs:
         for field in filter(is_flag, attrs.fields(config)):
             if field.name not in values:
-                _define_field(values, field)
+                add_field(values, field)
 
 
-def _define_field(values: flags.FlagValues, field: attrs.Attribute) -> None:
+def add_field(values: flags.FlagValues, field: attrs.Attribute) -> None:
+    """Define the flag of a field, by whose rules a value is checked when it is read."""
+
+    def rule(value):
+        if field.validator:
+            try:
+                field.validator(None, field, value)
+            except ValueError as error:  # attrs gives more than the text.
+                raise ValueError(error.args[0]) from error
+
     text = field.metadata["help"]
-    if _tuple_items(field):
-        parser, serializer = _TupleParser(_tuple_items(field)), _TupleSerializer()
-        flags.DEFINE(parser, field.name, field.default, text, values, serializer)
-    else:
+    if items := _tuple_items(field):
+        _define(values, field.name, field.default, text, items, rule)
+    elif choices(field) or isinstance(field.default, bool):
         add(values, field.name, field.default, text, choices(field))
+    else:
+        _define(values, field.name, field.default, text, type(field.default), rule)
+
+
+def _define(values, name: str, default, text: str, item: type, rule) -> None:
+    several = isinstance(default, tuple)
+    serializer = _TupleSerializer() if several else flags.ArgumentSerializer()
+    # By name, or absl would keep the parser for all flags of the same.
+    parser = _Parser(item=item, rule=rule, several=several)
+    flags.DEFINE(parser, name, default, text, values, serializer)
+    values[name].place = _PLACES.get(name, "") if item is str else ""
 
 
 def add(
@@ -89,6 +149,8 @@ def add(
     default,
     text: str,
     allowed: Sequence = (),
+    least: float = 0,
+    most: float = settings.LARGEST,
     place: str = "",
 ) -> None:
     """Define a flag of its own, of its default's type.
@@ -96,27 +158,33 @@ def add(
     Args:
         values: Where to define it.
         name: Its name.
-        default: bool, int, float or str; a tuple takes such values, with commas.
+        default: bool, int, float or str; a tuple takes one such value or more, with
+            commas.
         text: Its help.
         allowed: The values it may take, of a str; empty: any.
+        least: The smallest number it takes.
+        most: The largest one.
         place: LOCAL or ANY, of one that names files or folders; empty: as all of this
             name.
     """
-    if allowed:
+
+    def rule(value):
+        items = value if isinstance(value, tuple) else (value,)
+        if not items:
+            raise ValueError("expected one value at least")
+        is_text = isinstance(items[0], str)
+        if not is_text and not least <= min(items) <= max(items) <= most:
+            raise ValueError(f"expected numbers from {least:,} to {most:,}")
+
+    if isinstance(default, bool):
+        flags.DEFINE_boolean(name, default, text, flag_values=values)
+    elif allowed:
         flags.DEFINE_enum(name, default, allowed, text, flag_values=values)
-    elif isinstance(default, tuple):
-        parser = _TupleParser(type(default[0]))
-        flags.DEFINE(parser, name, default, text, values, _TupleSerializer())
     else:
-        definers = {
-            bool: flags.DEFINE_boolean,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            str: flags.DEFINE_string,
-        }
-        definers[type(default)](name, default, text, flag_values=values)
-    if isinstance(default, str):
-        values[name].place = place or _PLACES.get(name, "")
+        first = default[0] if isinstance(default, tuple) else default
+        _define(values, name, default, text, type(first), rule)
+    if place:
+        values[name].place = place
 
 
 def check_places(values: flags.FlagValues) -> None:
@@ -148,6 +216,11 @@ def naming(values: flags.FlagValues, path: str) -> str:
 
 def _place(flag: flags.Flag) -> str:
     return getattr(flag, "place", "")
+
+
+def add_seed(values: flags.FlagValues, text: str) -> None:
+    """Define the flag --seed of a program that has no config with one."""
+    add(values, "seed", 1, text, most=settings.LARGEST_SEED)
 
 
 def add_run(values: flags.FlagValues) -> None:
@@ -211,15 +284,6 @@ def require(values: flags.FlagValues, *names: str) -> None:
         if not values[name].value:
             raise UsageError(
                 f"--{name} is required: {values[name].help} See --help for the rest."
-            )
-
-
-def require_not_negative(values: flags.FlagValues, *names: str) -> None:
-    """Raise a `UsageError` for the first of the numbers that is negative."""
-    for name in names:
-        if values[name].value < 0:
-            raise UsageError(
-                f"--{name} must not be negative, received {values[name].value}."
             )
 
 

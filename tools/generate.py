@@ -37,17 +37,20 @@ def define(values):
         values, "kinds", _DEFAULT, f"Which pictures to draw, of {', '.join(_KINDS)}."
     )
     flags.add(values, "splits", ("train", "test"), "Splits to take images from.")
-    flags.add(values, "rows", 4, "Rows of a picture (pairs, for reconstructions).")
-    flags.add(values, "columns", 7, "Images of a row.")
+    flags.add(
+        values, "rows", 4, "Rows of a picture (pairs, for reconstructions).", least=1
+    )
+    flags.add(values, "columns", 7, "Images of a row.", least=2)
     limits = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 8.0)
-    flags.add(values, "limits", limits, "Values of R, for uniform and truncated.")
+    text = "Values of R, for uniform and truncated."
+    flags.add(values, "limits", limits, text, least=0.001)
     flags.add(
         values,
         "sharpness",
         (1.0,),
         "Factors of Pillow's sharpening; 1 is unchanged, 0 smooths (try 3,6,7).",
     )
-    flags.add(values, "seed", 1, "Seed of samples and of the choice of images.")
+    flags.add_seed(values, "Seed of samples and of the choice of images.")
 
 
 def main(values):
@@ -67,21 +70,11 @@ def main(values):
 
 
 def _check(values) -> None:
-    flags.require_not_negative(values, "recompute_batch_norm", "seed")
     unknown = sorted(set(values.kinds) - set(_KINDS))
     if unknown:
         raise flags.UsageError(
             f"--kinds takes {', '.join(_KINDS)}; received {', '.join(unknown)}."
         )
-    for name, least in (("rows", 1), ("columns", 2)):
-        if values[name].value < least:
-            raise flags.UsageError(
-                f"--{name} must be at least {least}, received {values[name].value}."
-            )
-    if any(factor < 0 for factor in values.sharpness):
-        raise flags.UsageError("--sharpness factors must not be negative.")
-    if any(limit <= 0 for limit in values.limits):
-        raise flags.UsageError("--limits must be positive.")
 
 
 def _seeds(values):

@@ -19,9 +19,10 @@ from tools import flags, program, progress
 def define(values):
     """Define this program's flags."""
     flags.add(values, "out", "", "Folder to write to.")
-    flags.add(values, "num_images", 4096, "How many images.")
-    flags.add(values, "seed", 1, "Seed of everything random.")
-    flags.add(values, "workers", 0, "Processes that draw; 0: one for each core.")
+    flags.add(values, "num_images", 4096, "How many images.", least=1)
+    flags.add_seed(values, "Seed of everything random.")
+    text = "Processes that draw; 0: one for each core."
+    flags.add(values, "workers", 0, text, most=4096)
 
 
 def main(values):

@@ -39,7 +39,6 @@ def main(values):
         print(rows.table())
         return
     flags.require(values, "row", "source", "out")
-    flags.require_not_negative(values, "epochs", "measured_images")
     if values.row not in rows.ROWS:
         raise flags.UsageError(
             f"--row takes {', '.join(rows.ROWS)}; received {values.row!r}."

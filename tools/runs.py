@@ -11,10 +11,11 @@ import attrs
 import tensorflow as tf
 
 from pipelines import config as data_config_lib
-from pipelines import failures, files, folders, shards
+from pipelines import documents, failures, files, folders, shards
 from pipelines.reading import bad_records, dataset
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
+from vae_prod.optim import exchange as exchange_lib
 from vae_prod.training import run as run_lib
 
 _CONFIG = "config.json"
@@ -84,26 +85,13 @@ def load(run_dir: str) -> Run:
             f"Expected a run directory with config.json in {run_dir}, found none. "
             "Train one with tools.train, or mend --run_dir."
         )
-    try:
-        with open(path) as file:
-            values = json.load(file)
-        values.pop("made_by")
-        return from_values(values)
-    except (ValueError, KeyError, TypeError) as error:
-        raise files.UserError(
-            f"Expected the settings of a run in {path}, they can't be read ({error}). "
-            "Use the package version that wrote them."
-        ) from error
-
-
-def from_values(values: dict) -> Run:
-    """Make a run of what `attrs.asdict` made of it.
-
-    Raises:
-        ValueError, KeyError, TypeError: It is another version's, or damaged.
-    """
-    configs = {name: kind(**values.pop(name)) for name, kind in _SECTIONS.items()}
-    return Run(**configs, **values)
+    return documents.load(
+        path,
+        Run,
+        "the settings of a run",
+        "Use the package version that wrote them.",
+        change=lambda values: {n: v for n, v in values.items() if n != "made_by"},
+    )
 
 
 def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
@@ -175,30 +163,43 @@ def training_data(
 ) -> run_lib.Data:
     """Make the datasets that training reads."""
 
-    def train(epoch, step):
+    def train(epoch, step, worker=(0, 1)):
         return dataset.train_batches(
-            data_dir, manifest, config, start_epoch=epoch, start_step=step
+            data_dir,
+            manifest,
+            config,
+            start_epoch=epoch,
+            start_step=step,
+            replica=worker,
         )
 
-    def validation():
-        return dataset.eval_batches(data_dir, manifest, "validation", config)
+    def validation(worker=(0, 1)):
+        return dataset.eval_batches(
+            data_dir, manifest, "validation", config, worker=worker
+        )
 
-    has_validation = (
-        "validation" in manifest.splits and manifest.splits["validation"].num_examples
-    )
+    held_out = manifest.splits.get("validation")
+    held_out_images = held_out.num_examples if held_out else 0
     counts = [
         f"{name} {split.num_examples:,}" for name, split in manifest.splits.items()
     ]
     return run_lib.Data(
         description=f"{manifest.name} ({', '.join(counts)} images)",
         train=train,
-        validation=validation if has_validation else None,
+        validation=validation if held_out_images else None,
+        validation_images=held_out_images,
         steps_per_epoch=dataset.steps_per_epoch(manifest, config),
         batch_size=config.batch_size,
     )
 
 
-def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
+def train(
+    run_dir: str,
+    run: Run,
+    flagfile: str,
+    resume: bool,
+    exchange: exchange_lib.Exchange = exchange_lib.ALONE,
+) -> vae_lib.VAE:
     """Train in a run directory: make it, or go on from its newest checkpoint.
 
     `tools.train`, a search and a study come here with settings; `training.run.fit` is
@@ -209,6 +210,7 @@ def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
         run: What to train.
         flagfile: The same as a flagfile's text, which the run keeps.
         resume: Go on with a run that is there already; without, it is refused.
+        exchange: With the other workers of the run.
 
     Returns:
         The trained model, with the weights that training would go on with.
@@ -219,6 +221,7 @@ def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
     """
     manifest = shards.load_manifest(run.data_dir)
+    _check_parts(run)
     data = training_data(run.data_dir, manifest, run.data)
     with (
         folders.alone(run_dir, _CONFIG, "--run_dir"),
@@ -233,6 +236,24 @@ def train(run_dir: str, run: Run, flagfile: str, resume: bool) -> vae_lib.VAE:
             init_from=run.init_from,
             description=f"```\n{flagfile}```",
             configuration=run.digest(),
+            exchange=exchange,
+        )
+
+
+def _check_parts(run: Run) -> None:
+    """Refuse batches that can't be cut into the parts of `--microbatches`."""
+    parts, data = run.train.microbatches, run.data
+    if parts > 1 and (data.batch_size % parts or data.keep_last_batch):
+        raise files.UserError(
+            f"Expected batches that can be cut into --microbatches={parts} parts, "
+            f"received --batch_size={data.batch_size} and --keep_last_batch="
+            f"{str(data.keep_last_batch).lower()}. Take a multiple, without the last, "
+            "smaller batch."
+        )
+    if parts > 1 and run.train.strategy == "mirrored":
+        raise files.UserError(
+            f"Expected --strategy=none or multi_worker with --microbatches={parts}, "
+            "received mirrored, whose replicas are parts of their own."
         )
 
 

@@ -21,7 +21,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-from pipelines import files
+from pipelines import files, settings
 from tools import flags, program, progress
 from tools.exporting import rest_client
 
@@ -44,24 +44,28 @@ def define(values):
     """Define this program's flags."""
     flags.add(values, "server", "http://localhost:8501", "Address of the REST API.")
     flags.add(values, "model", "vae", "Name of the model on the server.")
-    flags.add(values, "version", 0, "Version of the model; 0: the newest.")
+    text = "Version of the model; 0: the newest."
+    flags.add(values, "version", 0, text, most=2**63 - 1)
     flags.add(values, "label", "", "Label of a version, such as stable.")
     flags.add(values, "action", "status", "What to ask for.", ("status", *_SIGNATURES))
     flags.add(values, "images", "", "JPEG or PNG files, of any size, with commas.")
     flags.add(values, "out", "served", "Folder for what comes back.")
-    flags.add(values, "count", 8, "generate: how many images.")
+    flags.add(values, "count", 8, "generate: how many images.", least=1)
     text = "generate: seed of the first; the next one's is 1 more."
-    flags.add(values, "seed", 1, text)
+    flags.add_seed(values, text)
     text = "generate: factor of the standard deviation; below 1 images are more alike."
     flags.add(values, "temperature", 1.0, text)
     text = "generate: prior, or a fitted one that the export has."
     flags.add(values, "sampler", "prior", text)
-    flags.add(values, "steps", 8, "interpolate: how many images, with both ends.")
+    text = "interpolate: how many images, with both ends."
+    flags.add(values, "steps", 8, text, least=1)
     flags.add(values, "attribute", "", "edit: the attribute's name, such as Smiling.")
-    flags.add(values, "strength", 1.0, "edit: how often its vector is added.")
+    text = "edit: how often its vector is added."
+    flags.add(values, "strength", 1.0, text, least=-settings.LARGEST)
     text = "Rows of a request; not above the export's and the server's largest batch."
-    flags.add(values, "batch_size", 16, text)
-    flags.add(values, "timeout", 60.0, "Seconds to wait for an answer.")
+    flags.add(values, "batch_size", 16, text, least=1)
+    text = "Seconds to wait for an answer."
+    flags.add(values, "timeout", 60.0, text, least=0.001, most=86_400)
 
 
 def main(values):
@@ -87,12 +91,6 @@ def _check(values) -> None:
             "Expected --server with http:// or https:// before its name, received "
             f"{values.server!r}."
         )
-    flags.require_not_negative(values, "version")
-    for name in ("count", "steps", "batch_size", "timeout"):
-        if not values[name].value > 0:
-            raise flags.UsageError(
-                f"--{name} must be above 0, received {values[name].value}."
-            )
     if values.action in ("status", "generate"):
         return
     flags.require(values, "images", *["attribute"] * (values.action == "edit"))

@@ -143,7 +143,7 @@ def _apply(values, defaults: Sequence[str]) -> None:
     """Give flags that weren't given on the command line a study's own defaults."""
     parsed = flags.flags.FlagValues()
     flags.define(parsed, *_RUN_CONFIGS)
-    parsed(["study", *program.expand(parsed, defaults)])
+    parsed(["study", *program.expand(defaults)])
     for name in parsed:
         if parsed[name].present and not values[name].present:
             values[name].value = parsed[name].value

@@ -8,8 +8,10 @@ stopped or killed goes on with --resume. SIGTERM, SIGHUP and Ctrl-C
 leave a checkpoint.
 """
 
+import contextlib
 import os
 import sys
+import tempfile
 
 from pipelines import config as data_config_lib
 from tools import flags, program
@@ -22,7 +24,7 @@ _CONFIGS = (
     data_config_lib.DataConfig,
 )
 # Of these the flags of one command say nothing about the next.
-_NOT_KEPT = ("resume", "init_from")
+_NOT_KEPT = ("resume", "init_from", "cluster", "worker")
 
 
 def define(values):
@@ -42,6 +44,13 @@ def define(values):
         "Start a new run from these weights: a run directory (its best) or a "
         "vae.weights.h5.",
     )
+    text = (
+        "With strategy=multi_worker, HOST:PORT of each worker, the chief's first; "
+        "empty: TF_CONFIG or SLURM's variables say so."
+    )
+    flags.add(values, "cluster", "", text)
+    text = "Which of --cluster this process is, from 0; -1: the environment says so."
+    flags.add(values, "worker", -1, text, least=-1)
     flags.define(values, *_CONFIGS)
 
 
@@ -63,6 +72,7 @@ def main(values):
     from vae_prod.training import devices, stopping
 
     devices.set_up(train_config)
+    exchange = _meet(values, train_config)
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
     model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
@@ -76,12 +86,46 @@ def main(values):
         values.init_from and os.path.abspath(runs.weights_path(values.init_from)),
     )
     try:
-        runs.train(values.run_dir, run, flagfile, values.resume)
+        with _run_dir(values, exchange) as run_dir:
+            runs.train(run_dir, run, flagfile, values.resume, exchange)
     except stopping.Stopped:
         print("stopped on request; a checkpoint is saved, go on with --resume")
         sys.exit(program.STOPPED)
+    if not exchange.is_chief:
+        return
     print(f"trained: {values.run_dir}")
     print(f"watch it: tensorboard --logdir={values.run_dir}/tensorboard")
+
+
+def _meet(values, config):
+    """Meet the other workers of the run, if there are any."""
+    from vae_prod.optim import exchange
+
+    if config.strategy != "multi_worker":
+        if values.cluster or values.worker >= 0:
+            raise flags.UsageError(
+                "--cluster and --worker are for --strategy=multi_worker, received "
+                f"{config.strategy}; set it, or leave them out."
+            )
+        return exchange.ALONE
+    from vae_prod.training import cluster
+
+    addresses = tuple(filter(None, values.cluster.split(",")))
+    return cluster.join(cluster.find(addresses, values.worker), config)
+
+
+@contextlib.contextmanager
+def _run_dir(values, exchange):
+    """Give the run directory, to workers but the chief one that nobody reads."""
+    if exchange.is_chief:
+        yield values.run_dir
+        return
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        yield os.path.join(folder, "run")
 
 
 def run():

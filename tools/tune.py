@@ -44,8 +44,10 @@ def define(values):
         "workers",
         0,
         "Trials at a time, each in a process of its own; 0: one, in this process.",
+        most=4096,
     )
-    flags.add(values, "port", 0, "Port of the chief with --workers; 0: a free one.")
+    text = "Port of the chief with --workers; 0: a free one."
+    flags.add(values, "port", 0, text, most=65_535)
     flags.add(
         values,
         "worker_timeout",
@@ -53,6 +55,7 @@ def define(values):
         "Seconds without a sign of life after which a worker's trial goes to another, "
         "and after which a search without any worker, or a worker without a chief, "
         "ends.",
+        least=0.001,
     )
     flags.define(values, *_CONFIGS)
 
@@ -60,11 +63,6 @@ def define(values):
 def main(values):
     """Search as the flags say."""
     flags.require(values, "data_dir", "search_dir")
-    flags.require_not_negative(values, "workers", "port")
-    if values.worker_timeout <= 0:
-        raise flags.UsageError(
-            f"--worker_timeout must be positive, received {values.worker_timeout:g}."
-        )
     role = _role(values)
     train_config = flags.build(values, config_lib.TrainConfig)
     search_config = flags.build(values, config_lib.SearchConfig)

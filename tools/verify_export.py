@@ -37,7 +37,8 @@ def define(values):
     text = "Batches over which its batch-norm statistics were recomputed."
     flags.add(values, "recompute_batch_norm", 0, text)
     flags.add(values, "data_dir", "", "Converted data set; default: the run's own.")
-    flags.add(values, "images", 16, "Held-out images to compare with the run on.")
+    text = "Held-out images to compare with the run on."
+    flags.add(values, "images", 16, text, least=1)
     text = (
         "Largest difference allowed: of numbers, absolute or, above 1, in parts of "
         "them. Files may differ by one level of 255."
@@ -50,11 +51,6 @@ def define(values):
 def main(values):
     """Try out what the flags say."""
     flags.require(values, "export_dir")
-    for name, least in (("images", 1), ("tolerance", 0.0), ("seconds", 0.0)):
-        if values[name].value < least:
-            raise flags.UsageError(
-                f"--{name} must be at least {least}, received {values[name].value}."
-            )
     program.import_tensorflow()
     from pipelines import files
     from tools.benchmarks import results

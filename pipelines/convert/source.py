@@ -64,6 +64,23 @@ class Stored:
         return self.picture, self.annotations
 
 
+@attrs.frozen
+class Use:
+    """What becomes of some columns of a file of annotations.
+
+    Attributes:
+        where: The file.
+        columns: Their names there.
+        role: What they become: a field of `Annotations`, `split` or `key`; `ignored`.
+        reason: Why they are ignored, or nothing.
+    """
+
+    where: str
+    columns: tuple[str, ...]
+    role: str
+    reason: str = ""
+
+
 @attrs.frozen(eq=False)
 class Source:
     """A set of images in splits of fixed order.
@@ -84,6 +101,8 @@ class Source:
         box: Whether each item has the box of its face.
         identity: Whether persons are numbered.
         label_names: Names of the classes.
+        uses: What becomes of each column of its annotations.
+        warnings: What was found and isn't used, a sentence each.
     """
 
     name: str
@@ -98,6 +117,8 @@ class Source:
     box: bool = False
     identity: bool = False
     label_names: tuple[str, ...] = ()
+    uses: tuple[Use, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def limited(self, limit: int) -> "Source":
         """Return the source with at most `limit` images of each split; 0: all."""

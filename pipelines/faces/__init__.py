@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from pipelines import files, folders
+from pipelines import documents, files, folders
 from pipelines.convert import workers as workers_lib
 from pipelines.faces import drawing
 from pipelines.faces import traits as traits_lib
@@ -116,15 +116,6 @@ def write_tree(
     Raises:
         UserError: The settings or the folder can't be used.
     """
-    for name, value, least in (
-        ("num_images", num_images, 1),
-        ("seed", seed, 0),
-        ("workers", workers, 0),
-    ):
-        if value < least:
-            raise files.UserError(
-                f"Expected {name} of at least {least}, received {value}."
-            )
     with folders.alone(out, SETTINGS_FILE, "--out"):
         if _prepare(out, num_images, seed):
             return False
@@ -151,8 +142,7 @@ def _prepare(out: str, num_images: int, seed: int) -> bool:
 
 def _read_settings(path: str):
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return documents.read(path)
     except ValueError:
         return "unreadable settings"
 

@@ -142,6 +142,7 @@ def eval_batches(
     fields: Sequence[str] = (),
     dtype: tf.DType = tf.uint8,
     every: int = 1,
+    worker: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Read a split once, in file order, leaving no example out.
 
@@ -157,6 +158,8 @@ def eval_batches(
         fields: Which of `records.FIELDS` to return beside the image.
         dtype: uint8; or float32 or bfloat16, scaled to [0, 1].
         every: Read the examples 0, `every`, 2 `every`, ... alone.
+        worker: (index, count) of workers that take the batches in turn. All get as
+            many: once there are no more, the first example alone.
 
     Returns:
         A finite dataset of batches, see the head of this module; the last batch may
@@ -170,12 +173,20 @@ def eval_batches(
     maker = batch_lib.Maker(manifest.record.image_shape, config, dtype)
     total = -(-stored.num_examples // every)
 
+    index, count = worker
+
     def batch(first: tf.Tensor) -> batch_lib.Example:
-        places = tf.range(first, tf.minimum(first + config.batch_size, total))
+        first = first + index * config.batch_size
+        last = tf.minimum(first + config.batch_size, total)
+        if count > 1:
+            is_there = first < total
+            first = tf.where(is_there, first, tf.zeros_like(first))
+            last = tf.where(is_there, last, tf.ones_like(last))
+        places = tf.range(first, last)
         read = _reading(reader, places * every)
         return maker.evaluation(first, tf.size(places), read)
 
-    firsts = tf.data.Dataset.range(0, total, config.batch_size)
+    firsts = tf.data.Dataset.range(0, total, count * config.batch_size)
     batches = _mapped(firsts, batch, reader.parallel_batches)
     return batches.prefetch(_PREFETCH).with_options(_options())
 

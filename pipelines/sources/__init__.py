@@ -5,6 +5,7 @@ meant, one opens it) and add its row here: the help of `--source` and the refusa
 follow, and a test asks for a tiny case of it.
 """
 
+import functools
 from collections.abc import Callable
 
 import attrs
@@ -12,7 +13,20 @@ import attrs
 from pipelines import config as config_lib
 from pipelines import files
 from pipelines.convert import source as source_lib
-from pipelines.sources import celeba, digits, drawn, idx, npz, plain, prepared
+from pipelines.sources import (
+    array_records,
+    digits,
+    drawn,
+    idx,
+    labelled,
+    layouts,
+    npz,
+    parquet,
+    prepared,
+    ranges,
+    rows,
+    webdataset,
+)
 from pipelines.sources import request as request_lib
 
 
@@ -26,6 +40,8 @@ class Kind:
         text: What it is, for the help.
         recognises: Says whether it is what a request means.
         open: Opens it.
+        carries: Which fields of a record it can have beside the image: `key` (a name
+            of the image's own), `split`, and those of `source.Annotations`.
     """
 
     name: str
@@ -33,6 +49,32 @@ class Kind:
     text: str
     recognises: Callable[[request_lib.Request], bool]
     open: Callable[[request_lib.Request], source_lib.Source]
+    carries: tuple[str, ...]
+
+
+_ALL = ("key", "split", "attributes", "landmarks", "identity", "label")
+
+
+def _of_rows(name: str, form: str, text: str, rows_form: rows.Form) -> Kind:
+    return Kind(
+        name,
+        form,
+        text,
+        functools.partial(rows.recognises, rows_form),
+        functools.partial(rows.open_rows, rows_form),
+        _ALL,
+    )
+
+
+def _of_tree(layout: layouts.Layout) -> Kind:
+    return Kind(
+        layout.name,
+        layout.form,
+        layout.text,
+        functools.partial(labelled.recognises, layout),
+        functools.partial(labelled.open_tree, layout),
+        layout.carries,
+    )
 
 
 # The first that recognises a request opens it.
@@ -43,6 +85,7 @@ KINDS = (
         "a data set that TFDS has prepared",
         prepared.recognises,
         prepared.open_prepared,
+        ("split", "attributes", "landmarks", "identity", "label"),
     ),
     Kind(
         "digits",
@@ -50,6 +93,7 @@ KINDS = (
         "scikit-learn's handwritten digits, 8 x 8",
         digits.recognises,
         digits.open_digits,
+        ("label",),
     ),
     Kind(
         "faces",
@@ -57,6 +101,7 @@ KINDS = (
         "the built-in drawn faces",
         drawn.recognises,
         drawn.open_faces,
+        ("key", "split", "attributes", "landmarks", "identity"),
     ),
     Kind(
         "npz",
@@ -64,6 +109,7 @@ KINDS = (
         "arrays of images and labels",
         npz.recognises,
         npz.open_npz,
+        ("split", "label"),
     ),
     Kind(
         "idx",
@@ -71,21 +117,27 @@ KINDS = (
         "the form of MNIST",
         idx.recognises,
         idx.open_idx,
+        ("split", "label"),
     ),
-    Kind(
-        "celeba",
-        "a folder or zip with img_align_celeba",
-        "CelebA as it is distributed, with its annotation files",
-        celeba.recognises,
-        celeba.open_celeba,
+    _of_rows(
+        "parquet",
+        "Parquet files or their folder",
+        "Hugging Face's form: a column of images, others of labels or attributes",
+        parquet.FORM,
     ),
-    Kind(
-        "images",
-        "any other folder or zip",
-        "the images in it, at any depth",
-        plain.recognises,
-        plain.open_images,
+    _of_rows(
+        "webdataset",
+        "tars or their folder",
+        "images, with .json, .cls or .txt of the same names, as WebDataset has them",
+        webdataset.FORM,
     ),
+    _of_rows(
+        "array_record",
+        "ArrayRecord files or their folder",
+        "records of TensorFlow's Example, with a feature of images",
+        array_records.FORM,
+    ),
+    *map(_of_tree, layouts.LAYOUTS),
 )
 HELP = "; ".join(f"{kind.form} ({kind.text})" for kind in KINDS)
 
@@ -121,4 +173,5 @@ def open_source(
         raise files.UserError(
             f"Expected images in {source}, found none; mend --source."
         )
+    ranges.require_eight_bits(opened)
     return attrs.evolve(opened, kind=kind.name, splits=splits).limited(config.limit)

@@ -4,6 +4,8 @@ Members are stored or deflated: other methods take memory as the archive says.
 """
 
 import io
+import os
+import re
 import struct
 import zipfile
 import zlib
@@ -25,6 +27,16 @@ UNREADABLE = (
 )
 # Deflate makes at most 1,032 bytes of one (RFC 1951: 258 bytes of two bits).
 _MOST_FROM_ONE = 1032
+# Forms that aren't opened, by the end of the name, and what to do about each.
+_CLOSED = (
+    (
+        r"\.z\d\d|\.(zip|7z|tar)\.\d+|\.\d{3}",
+        "a part of an archive in several",
+        "join the parts and unpack them (7z x FIRST_PART)",
+    ),
+    (r"\.(tar\.\w+|tgz|tbz2?|txz)", "a compressed tar", "decompress it to a .tar"),
+    (r"\.(7z|rar|gz|bz2|xz|zst)", "an archive of another form than zip", "unpack it"),
+)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -35,6 +47,16 @@ def open_zip(path: str) -> ZipFile:
         Those of `UNREADABLE`: It is none, or damaged.
     """
     return zipfile.ZipFile(trust.open_regular(path))
+
+
+def closed(path: str) -> str:
+    """Say what a file is that isn't opened, and what to do about it; or nothing."""
+    if path.lower().endswith(".zip") and os.path.exists(f"{path[:-4]}.z01"):
+        path = f"{path[:-4]}.z01"
+    for end, what, remedy in _CLOSED:
+        if re.search(f"({end})$", path.lower()):
+            return f"{what}; {remedy}"
+    return ""
 
 
 def fault_of(member: Member) -> str:

@@ -1,9 +1,9 @@
 """Arrays of images in files, streamed row by row; no file is ever held whole."""
 
 import hashlib
+import itertools
 import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import attrs
@@ -11,19 +11,15 @@ import numpy as np
 
 from pipelines import files
 from pipelines.convert import source as source_lib
-from pipelines.sources import archives
+from pipelines.sources import annotated, archives, columns, roles
 from pipelines.sources import request as request_lib
+from pipelines.sources import splits as splits_lib
 
-# Of an array: more than any file of MNIST's kind has, and what memory has room for,
-# some bytes of an image's place and dozens of images at a time.
-MAX_IMAGES = 10_000_000
+# Dozens of images are in memory at a time.
 _MAX_IMAGE_BYTES = 1 << 24
 
-_SPLIT_WORDS = (
-    ("validation", re.compile(r"(^|[-_.])val(id(ation)?)?([-_.]|$)")),
-    ("test", re.compile(r"(^|[-_.])(test|t10k)([-_.]|$)")),
-    ("train", re.compile(r"(^|[-_.])train([-_.]|$)")),
-)
+_MAX_CLASSES = 1 << 12
+_LABELS_AT_ONCE = 1 << 12
 
 
 @attrs.frozen
@@ -71,11 +67,6 @@ def damaged(label: str, error: Exception) -> files.UserError:
     )
 
 
-def split_of(name: str) -> str | None:
-    """Return the split that an array's or a file's name speaks of, if any."""
-    return next((s for s, word in _SPLIT_WORDS if word.search(name.lower())), None)
-
-
 def by_split(arrays: dict[str, Rows]) -> dict[str | None, Rows]:
     """Map splits to the arrays of images whose names speak of them.
 
@@ -86,7 +77,7 @@ def by_split(arrays: dict[str, Rows]) -> dict[str | None, Rows]:
     """
     splits = {}
     for name, rows in arrays.items():
-        split = split_of(name) if len(arrays) > 1 else None
+        split = splits_lib.of_name(name) if len(arrays) > 1 else None
         if split in splits or (split is None and len(arrays) > 1):
             listed = ", ".join(f"{n} {r.shape}" for n, r in arrays.items())
             raise files.UserError(
@@ -97,26 +88,48 @@ def by_split(arrays: dict[str, Rows]) -> dict[str | None, Rows]:
     return splits
 
 
-def read_labels(labels: Rows, images: Rows) -> np.ndarray:
-    """Return int32 [N], checked against the number of images."""
-    if labels.shape[0] != images.shape[0]:
-        raise files.UserError(
-            f"Expected as many labels as images, {images.shape[0]}, received "
-            f"{labels.shape[0]} in {labels.label}; fetch the files again."
-        )
-    if labels.shape[1:] not in ((), (1,)):
-        raise files.UserError(
-            f"Expected one label for each image, received {list(labels.shape)} in "
-            f"{labels.label}; fetch the file again."
-        )
-    flat = (int(row.reshape(-1)[0]) for row in labels.stream())
-    values = np.fromiter(flat, np.int64, labels.shape[0])
-    if values.size and not 0 <= values.min() <= values.max() < 2**20:
-        raise files.UserError(
-            f"Expected labels from 0 up in {labels.label}, received {values.min()} to "
-            f"{values.max()}; number the classes from 0."
-        )
-    return values.astype(np.int32)
+def is_label(rows: Rows) -> bool:
+    """Say whether an array can hold labels: a value or a row of classes an image."""
+    flat = len(rows.shape) == 1 or (
+        len(rows.shape) == 2 and 1 <= rows.shape[1] <= _MAX_CLASSES
+    )
+    return flat and rows.dtype.kind in "biufSU"
+
+
+def _read_labels(
+    images: dict[str | None, Rows], labels: dict[str | None, Rows]
+) -> roles.Resolved:
+    """Return the classes of all images, split after split."""
+    column = columns.Column(next(iter(labels.values())).label, "label", "label")
+    for split, rows in images.items():
+        found = labels[split]
+        if found.shape[0] != rows.shape[0]:
+            raise files.UserError(
+                f"Expected as many labels as images, {rows.shape[0]}, received "
+                f"{found.shape[0]} in {found.label}; fetch the files again."
+            )
+        if not is_label(found):
+            raise files.UserError(
+                f"Expected one label for each image, received {list(found.shape)} in "
+                f"{found.label}; fetch the file again."
+            )
+        values = (_class_of(row, found.label) for row in found.stream())
+        while some := list(itertools.islice(values, _LABELS_AT_ONCE)):
+            column.extend(some)
+    return roles.resolve([column])
+
+
+def _class_of(row: np.ndarray, label: str) -> int | float | str:
+    """Return what a row says: a number, a name, or the place of the one 1 in it."""
+    if row.size == 1:
+        value = row.reshape(-1)[0].item()
+        return value.decode(errors="replace") if isinstance(value, bytes) else value
+    if row.dtype.kind in "biuf" and np.count_nonzero(row) == 1 and row.max() == 1:
+        return int(np.argmax(row))
+    raise files.UserError(
+        f"Expected one label for each image in {label}, or a row with a single 1, "
+        "received a row of other values; save numbers or names of classes."
+    )
 
 
 def _check_images(rows: Rows) -> None:
@@ -129,11 +142,11 @@ def _check_images(rows: Rows) -> None:
             "channels last and save again."
         )
     num_bytes = math.prod(shape[1:])
-    if shape[0] > MAX_IMAGES or num_bytes > _MAX_IMAGE_BYTES:
+    if shape[0] > annotated.MAX_IMAGES or num_bytes > _MAX_IMAGE_BYTES:
         raise files.UserError(
-            f"Expected at most {MAX_IMAGES:,} images of at most {_MAX_IMAGE_BYTES:,} "
-            f"bytes, received {shape[0]:,} of {num_bytes:,} in {rows.label}; convert "
-            "from a folder of images instead."
+            f"Expected at most {annotated.MAX_IMAGES:,} images of at most "
+            f"{_MAX_IMAGE_BYTES:,} bytes, received {shape[0]:,} of {num_bytes:,} in "
+            f"{rows.label}; convert from a folder of images instead."
         )
 
 
@@ -141,7 +154,8 @@ def make_source(
     request: request_lib.Request,
     prints: list[str],
     images: dict[str | None, Rows],
-    labels: dict[str | None, np.ndarray],
+    labels: dict[str | None, Rows],
+    warnings: Sequence[str] = (),
 ) -> source_lib.Source:
     """Make a source of arrays.
 
@@ -150,7 +164,9 @@ def make_source(
             a single array.
         prints: What the digest covers, a line for each file or member, sorted.
         images: The arrays as `by_split` gives them.
-        labels: int32 [N] for each of them, or empty.
+        labels: The labels of each of them, or empty: numbers, names, or rows with a
+            single 1.
+        warnings: Of what isn't used.
 
     Raises:
         UserError: Arrays that are no images; labels for only some of them.
@@ -160,36 +176,40 @@ def make_source(
     if labels and len(labels) < len(images):
         raise files.UserError(
             "Expected labels for every array of images or for none, received them "
-            f"only for {', '.join(labels)}; add the missing ones."
+            f"only for {', '.join(map(str, labels))}; add the missing ones."
         )
+    ordered = {split: images[split] for split in source_lib.SPLITS if split in images}
+    images = ordered or images
+    keys = [
+        _key(split, position)
+        for split, rows in images.items()
+        for position in range(rows.shape[0])
+    ]
+    ends = np.cumsum([0, *(rows.shape[0] for rows in images.values())])
     if len(images) > 1:
-        splits = {
-            split: np.arange(images[split].shape[0])
-            for split in source_lib.SPLITS
-            if split in images
-        }
+        splits = {s: np.arange(*ends[n : n + 2]) for n, s in enumerate(images)}
     else:
-        keys = (_key(None, position) for position in range(images[None].shape[0]))
-        splits = source_lib.hash_splits(
-            keys, request.config.split_ratios, request.config.seed
-        )
+        config = request.config
+        splits = source_lib.hash_splits(keys, config.split_ratios, config.seed)
 
-    def read(split: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
-        part = split if len(images) > 1 else None
-        rows = enumerate(images[part].stream())
-        for position, pixels in source_lib.pick(rows, positions):
-            known = {"label": [int(labels[part][position])]} if labels else {}
-            yield source_lib.Stored(_key(part, position), pixels, known)
+    def pictures(positions: np.ndarray) -> Iterator[np.ndarray]:
+        for begin, end, rows in zip(ends, ends[1:], images.values(), strict=False):
+            inside = positions[(positions >= begin) & (positions < end)]
+            if len(inside):
+                yield from source_lib.pick(rows.stream(), inside - begin)
 
-    num_classes = 1 + max((int(v.max(initial=0)) for v in labels.values()), default=-1)
-    return source_lib.Source(
+    source = annotated.make_source(
         name=request.name,
+        version="1.0.0",
         digest=hashlib.sha256("\n".join(prints).encode()).hexdigest(),
+        keys=keys,
         splits=splits,
-        read=read,
-        grey=all(len(r.shape) == 3 or r.shape[-1] == 1 for r in images.values()),
-        label_names=tuple(map(str, range(num_classes))),
+        resolved=_read_labels(images, labels) if labels else roles.resolve([]),
+        pictures=pictures,
+        warnings=warnings,
     )
+    grey = all(len(r.shape) == 3 or r.shape[-1] == 1 for r in images.values())
+    return attrs.evolve(source, grey=grey)
 
 
 def _key(split: str | None, position: int) -> str:

@@ -88,7 +88,7 @@ def open_idx(request: request_lib.Request) -> source_lib.Source:
     labels = {}
     for split, rows in images.items():
         if beside := _labels_path(rows.label):
-            labels[split] = arrays.read_labels(_idx_rows(beside), rows)
+            labels[split] = _idx_rows(beside)
     files = [*paths, *filter(None, map(_labels_path, paths))]
     prints = [f"{os.path.basename(f)}\t{os.path.getsize(f)}" for f in sorted(files)]
     return arrays.make_source(request, prints, images, labels)

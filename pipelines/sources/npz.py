@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from pipelines import files, npy
 from pipelines.convert import source as source_lib
-from pipelines.sources import archives, arrays
+from pipelines.sources import archives, arrays, splits
 from pipelines.sources import request as request_lib
 
 
@@ -53,7 +53,7 @@ def recognises(request: request_lib.Request) -> bool:
 
 
 def open_npz(request: request_lib.Request) -> source_lib.Source:
-    """Open an `.npz`: uint8 images [N, H, W] or [N, H, W, C], integer labels [N].
+    """Open an `.npz`: uint8 images [N, H, W] or [N, H, W, C], labels [N] or [N, K].
 
     Raises:
         UserError: A damaged file, no array of images or several that are not told
@@ -76,7 +76,7 @@ def open_npz(request: request_lib.Request) -> source_lib.Source:
             f"received {listed or 'none'}; save one under the name 'images'."
         )
     images = arrays.by_split(images)
-    labels = {}
+    labels, used = {}, {rows.label for rows in images.values()}
     for split, rows in images.items():
         chosen = {
             n: r for n, r in readable.items() if _is_label(n, r, split, len(images))
@@ -87,13 +87,19 @@ def open_npz(request: request_lib.Request) -> source_lib.Source:
                 f"{', '.join(chosen)}; keep only one of them."
             )
         for chosen_rows in chosen.values():
-            labels[split] = arrays.read_labels(chosen_rows, rows)
+            labels[split] = chosen_rows
+            used.add(chosen_rows.label)
+    warnings = [
+        f"{label} isn't used: it is no array of images, nor of labels (a number, a "
+        "name or a row with a single 1 an image; 'label' or 'y' in its name)."
+        for label in (f"{path}: {member.filename}" for member in members)
+        if label not in used
+    ]
     prints = [f"{m.filename}\t{m.file_size}\t{m.CRC:08x}" for m in members]
-    return arrays.make_source(request, sorted(prints), images, labels)
+    return arrays.make_source(request, sorted(prints), images, labels, warnings)
 
 
 def _is_label(name: str, rows: arrays.Rows, split: str | None, num_splits: int) -> bool:
     named = re.search(r"label|target|class|(^|[-_.])y([-_.]|$)", name.lower())
-    flat = len(rows.shape) == 1 or (len(rows.shape) == 2 and rows.shape[1] == 1)
-    ours = num_splits == 1 or arrays.split_of(name) == split
-    return bool(named and flat and ours and rows.dtype.kind in "iu")
+    ours = num_splits == 1 or splits.of_name(name) == split
+    return bool(named and ours and arrays.is_label(rows))

@@ -13,6 +13,7 @@ import numpy as np
 from pipelines import files
 from pipelines.convert import source as source_lib
 from pipelines.sources import request as request_lib
+from pipelines.sources import splits as splits_lib
 
 _PREFIX = "tfds:"
 # A record's framing and an image, in any of TFDS' forms of files.
@@ -93,6 +94,18 @@ def _columns(features: Mapping) -> dict[str, tuple[str, ...]]:
     return columns
 
 
+def _uses(where: str, image: str, features: Mapping, columns: Mapping) -> tuple:
+    """Return what becomes of each feature but the image."""
+    uses = [
+        source_lib.Use(where, names if field != "label" else (field,), field)
+        for field, names in columns.items()
+    ]
+    others = tuple(name for name in features if name not in (image, *columns))
+    reason = "only label, attributes, landmarks and identity of CelebA's form are kept"
+    ignored = source_lib.Use(where, others, "ignored", reason)
+    return (*uses, ignored) if others else tuple(uses)
+
+
 def _digest(builder) -> str:
     lines = [builder.info.full_name]
     for split, info in sorted(builder.info.splits.items()):
@@ -148,8 +161,11 @@ def open_prepared(request: request_lib.Request) -> source_lib.Source:
     columns = _columns(features)
     sizes = {s: i.num_examples for s, i in builder.info.splits.items()}
     _check_sizes(builder, sizes)
+    stored = {splits_lib.of_word(split) or split: split for split in sizes}
+    if len(stored) < len(sizes):  # Two are called alike.
+        stored = {split: split for split in sizes}
     if len(sizes) > 1:
-        splits = {split: np.arange(size) for split, size in sizes.items()}
+        splits = {split: np.arange(sizes[inner]) for split, inner in stored.items()}
     else:
         (size,) = sizes.values()
         keys = map(str, range(size))
@@ -160,9 +176,9 @@ def open_prepared(request: request_lib.Request) -> source_lib.Source:
 
         if not len(positions):
             return
-        stored = split if len(sizes) > 1 else next(iter(sizes))
+        inner = stored[split] if len(sizes) > 1 else next(iter(sizes))
         start = int(positions[0])
-        examples = _examples(builder, stored, image, columns, start)
+        examples = _examples(builder, inner, image, columns, start)
         try:
             for example in source_lib.pick(examples, positions, start):
                 key = example["tfds_id"].decode()
@@ -187,4 +203,5 @@ def open_prepared(request: request_lib.Request) -> source_lib.Source:
         landmarks=columns.get("landmarks", ()),
         identity="identity" in columns,
         label_names=columns.get("label", ()),
+        uses=_uses(request.source, image, features, columns),
     )

@@ -1,10 +1,12 @@
 """Folders and zip archives of files, read alike.
 
-Both list their regular files by relative path with `/`, hidden ones left out.
+Both list their regular files by relative path with `/`, hidden ones left out, and the
+names of the folders on these paths.
 """
 
 import os
 import posixpath
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import attrs
@@ -16,8 +18,20 @@ from pipelines.sources import archives
 _MAX_PICTURE_BYTES = 1 << 26
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+# What systems leave beside files, in lower case.
+_LEFT_BEHIND = ("__macosx", "thumbs.db", "desktop.ini")
+
+
+def is_hidden(name: str) -> bool:
+    """Say whether a path is of a hidden file (`._x`), or one that systems leave."""
+    parts = name.lower().split("/")
+    return any(part.startswith(".") or part in _LEFT_BEHIND for part in parts)
+
+
+def folder_names(paths: Iterable[str]) -> frozenset[str]:
+    """Return the names of all folders that some paths lead through."""
+    folders = {path.rpartition("/")[0] for path in paths}
+    return frozenset(part for folder in folders for part in folder.split("/"))
 
 
 @attrs.frozen
@@ -26,6 +40,11 @@ class Folder:
 
     root: str
     sizes: dict[str, int] = attrs.field(init=False)
+    folders: frozenset[str] = attrs.field(init=False)
+
+    @folders.default
+    def _name_folders(self) -> frozenset[str]:
+        return folder_names(self.sizes)
 
     @sizes.default
     def _list(self) -> dict[str, int]:
@@ -40,7 +59,7 @@ class Folder:
             inner = os.path.relpath(folder, self.root).replace(os.sep, "/")
             for name in names:
                 path = posixpath.normpath(posixpath.join(inner, name))
-                if not _is_hidden(path):
+                if not is_hidden(path):
                     sizes[_checked(path)] = _size(os.path.join(folder, name))
         return dict(sorted(sizes.items()))
 
@@ -77,8 +96,10 @@ def _checked(path: str) -> str:
 
 
 def _size(path: str) -> int:
-    # A dangling link is listed all the same: opening it names it as a bad image.
-    return os.path.getsize(path) if os.path.exists(path) else 0
+    try:
+        return os.stat(path).st_size
+    except OSError:  # A dangling link: opening it names it as a bad image.
+        return 0
 
 
 @attrs.frozen
@@ -88,6 +109,11 @@ class Archive:
     root: str
     _file: archives.ZipFile = attrs.field(init=False)
     sizes: dict[str, int] = attrs.field(init=False)
+    folders: frozenset[str] = attrs.field(init=False)
+
+    @folders.default
+    def _name_folders(self) -> frozenset[str]:
+        return folder_names(self.sizes)
 
     @_file.default
     def _open_file(self) -> archives.ZipFile:
@@ -104,13 +130,13 @@ class Archive:
         sizes = {}
         for member in self._file.infolist():
             name = member.filename
-            if _escapes(name):
+            if escapes(name):
                 raise files.UserError(
                     "Expected a zip archive of plain files inside its own folder, "
                     f"received {self.root} with the member {name!r}; it is unsafe, so "
                     "pack the archive again without it."
                 )
-            if member.is_dir() or _is_hidden(name):
+            if member.is_dir() or is_hidden(name):
                 continue
             if fault := archives.fault_of(member):
                 raise files.UserError(
@@ -143,7 +169,8 @@ class Archive:
         return archives.open_member(self._file, name)
 
 
-def _escapes(name: str) -> bool:
+def escapes(name: str) -> bool:
+    """Say whether a member's name leads out of its archive."""
     parts = name.replace("\\", "/").split("/")
     return ".." in parts or not parts[0] or parts[0].endswith(":") or "\\" in name
 
@@ -161,6 +188,11 @@ def open_tree(path: str) -> Tree:
     if os.path.isdir(path):
         return Folder(path)
     if os.path.isfile(path):
+        if closed := archives.closed(path):
+            raise files.UserError(
+                f"Expected a folder or a zip archive as --source, received {path}, "
+                f"{closed}."
+            )
         return Archive(path)
     raise files.UserError(
         f"Expected a folder or a zip archive of images, found nothing at {path}; mend "

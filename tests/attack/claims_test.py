@@ -7,12 +7,15 @@ import gzip
 import io
 import os
 import struct
+import tarfile
 import zipfile
 import zlib
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from absl.testing import parameterized
+from pyarrow import parquet
 
 from pipelines import config as config_lib
 from pipelines import files, sources
@@ -178,7 +181,57 @@ def _name_of_bytes(folder):
     return folder
 
 
+def _tar(member, size, data=b""):
+    """Make a tar of a member that claims to have a size."""
+
+    def make(folder):
+        header = tarfile.TarInfo("a.png")
+        header.type, header.size = member, size
+        return _path(folder, "a.tar", header.tobuf(tarfile.GNU_FORMAT) + data)
+
+    return make
+
+
+def _tar_of_names(folder):
+    """Make a tar whose header of a long name has 3 GB, which take no room on disk."""
+    path = _tar(tarfile.GNUTYPE_LONGNAME, 3 << 30)(folder)
+    os.truncate(path, 3 << 30)
+    return path
+
+
+def _parquet_of_zeros(folder):
+    """Make a Parquet file of few bytes whose images have 1.1 GB unpacked."""
+    path = os.path.join(folder, "a.parquet")
+    kind = pa.schema([("image", pa.binary())])
+    with parquet.ParquetWriter(
+        path, kind, compression="zstd", use_dictionary=False
+    ) as writer:
+        image = pa.array([bytes(1 << 26)])
+        batches = [pa.record_batch([image], schema=kind)] * 17 * limits.SCALE
+        writer.write_table(pa.Table.from_batches(batches))
+    return path
+
+
+def _parquet_of_rows(folder):
+    """Make a Parquet file of few bytes that has many rows."""
+    path = os.path.join(folder, "a.parquet")
+    table = pa.table({"image": pa.array([b""] * (1 << 20)), "label": [1] * (1 << 20)})
+    parquet.write_table(table, path)
+    return path
+
+
 _SOURCES = {
+    "tar: a member of 8 GB": _tar(tarfile.REGTYPE, (8 << 30) - 1),
+    "tar: a header of 8 GB": _tar(tarfile.XHDTYPE, (8 << 30) - 1),
+    "tar: a name of 3 GB": _tar_of_names,
+    "tar: empty": lambda folder: _path(folder, "a.tar", b""),
+    "tar: a pipe": _pipe("a.tar"),
+    "parquet: 1.1 GB of zeros": _parquet_of_zeros,
+    "parquet: many rows": _parquet_of_rows,
+    "parquet: empty": lambda folder: _path(folder, "a.parquet", b""),
+    "parquet: a pipe": _pipe("a.parquet"),
+    "array_record: empty": lambda folder: _path(folder, "a.array_record", b""),
+    "array_record: a pipe": _pipe("a.array_record"),
     "idx: many images": _idx(_MANY, 1, 1),
     "idx: large images": _idx(1, _MANY, _MANY),
     "idx: 255 dimensions": _idx_rank,

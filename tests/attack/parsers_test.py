@@ -4,7 +4,6 @@ Never another exception, more memory or more time than `limits` says.
 `VAE_PROD_ATTACK` makes the mutations so many times as many; a failure names its number.
 """
 
-import functools
 import gzip
 import os
 import shutil
@@ -16,12 +15,12 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import config as config_lib
-from pipelines import files, shards, sources
+from pipelines import shards, sources
 from pipelines.convert import conversion, journal, metadata, plan
-from tests.attack import limits, mutations
+from tests.attack import attacks, mutations
 from tests.pipelines import fixtures
+from tests.pipelines.sources import layouts_fixtures
 
-_COUNT = 60 * limits.SCALE
 _CONFIG = config_lib.ConvertConfig(image_size=8, encoding="raw", shards=2)
 _PIXELS = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
 
@@ -68,6 +67,16 @@ def _annotation(name):
     return make
 
 
+def _layout(write, name):
+    """Return what writes a layout of few images, one file of which is mutated."""
+
+    def make(folder):
+        with mock.patch.multiple(layouts_fixtures, NUM=12, KEYS=fixtures.names(12)):
+            return write(folder), name
+
+    return make
+
+
 # Writes a source and returns what --source says and the file that is mutated.
 _SOURCES = {
     "idx": _idx,
@@ -80,47 +89,21 @@ _SOURCES = {
     "identity": _annotation("identity_CelebA.txt"),
     "attributes": _annotation("list_attr_celeba.txt"),
     "landmarks": _annotation("list_landmarks_align_celeba.txt"),
+    "CSV": _layout(layouts_fixtures.kaggle(), "list_attr_celeba.csv"),
+    "CSV, any": _layout(layouts_fixtures.split_folders, "metadata.csv"),
+    "boxes": _layout(layouts_fixtures.wild, "Anno/list_bbox_celeba.txt"),
+    "FFHQ": _layout(layouts_fixtures.ffhq, "ffhq-dataset-v2.json"),
+    "Parquet": _layout(
+        layouts_fixtures.hugging_face, "data/train-00001-of-00002.parquet"
+    ),
+    "tar": _layout(layouts_fixtures.webdataset, "celeba-train-00001-of-00002.tar"),
+    "ArrayRecord": _layout(
+        layouts_fixtures.array_records, "celeba-train-00001-of-00002.array_record"
+    ),
 }
 
 
-def _read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _write(path, data):
-    with open(path, "wb") as file:
-        file.write(data)
-
-
-class ParsersTest(tf.test.TestCase, parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = self.create_tempdir().full_path
-
-    def _attack(self, path, use):
-        """Use each mutation of a file; return how many were refused."""
-        right, refused = _read(path), 0
-        for number in range(_COUNT):
-            _write(path, mutations.mutated(right, number))
-            refused += self._is_refused(
-                functools.partial(use, number), f"mutation {number}"
-            )
-        _write(path, right)
-        return refused
-
-    def _is_refused(self, use, what):
-        try:
-            with limits.kept():
-                use()
-        except files.UserError as error:
-            self.assertStartsWith(str(error), "Expected", what)
-            self.assertLess(len(str(error)), 10_000, what)
-            return True
-        except BaseException as error:
-            raise AssertionError(what) from error
-        return False
-
+class ParsersTest(attacks.AttackTest, parameterized.TestCase):
     @parameterized.parameters(*_SOURCES)
     def test_sources(self, kind):
         source, name = _SOURCES[kind](self.folder)
@@ -133,7 +116,7 @@ class ParsersTest(tf.test.TestCase, parameterized.TestCase):
                     item.load()
 
         use(-1)
-        self._attack(os.path.join(self.folder, name), use)
+        self.attack(os.path.join(self.folder, name), use)
 
     @parameterized.parameters(_npz, _npz_compressed)
     def test_checksums_of_npz_let_nothing_wrong_through(self, write):
@@ -146,7 +129,7 @@ class ParsersTest(tf.test.TestCase, parameterized.TestCase):
                 for item, row in zip(items, positions, strict=True):
                     self.assertAllEqual(item.picture, _PIXELS[row], f"{number}")
 
-        self.assertGreater(self._attack(source, use), 0)
+        self.assertGreater(self.attack(source, use), 0)
 
     def _planned(self):
         source, _ = _idx(self.folder)
@@ -165,14 +148,14 @@ class ParsersTest(tf.test.TestCase, parameterized.TestCase):
 
         use(-1)
         path = os.path.join(out, shards.MANIFEST_NAME)
-        self.assertGreater(self._attack(path, use), _COUNT // 3)
+        self.assertGreater(self.attack(path, use), attacks.COUNT // 3)
 
     def test_index(self):
         planned, out = self._planned()
         split = conversion.convert(planned, out).split("train")
         path = os.path.join(out, split.index)
-        refused = self._attack(path, lambda _: shards.load_index(out, split))
-        self.assertEqual(refused, _COUNT)
+        refused = self.attack(path, lambda _: shards.load_index(out, split))
+        self.assertEqual(refused, attacks.COUNT)
 
     @parameterized.parameters("job.json", "train-00000.json", "train-00000.npy")
     def test_progress(self, name):
@@ -189,17 +172,17 @@ class ParsersTest(tf.test.TestCase, parameterized.TestCase):
             conversion.convert(planned, out)
         kept = os.path.join(self.folder, "kept")
         shutil.move(out, kept)
-        data = _read(os.path.join(kept, journal.FOLDER, name))
+        data = attacks.read(os.path.join(kept, journal.FOLDER, name))
 
         def resume():
             self.assertEqual(conversion.convert(planned, out), right)
 
-        for number in range(_COUNT // 3):
+        for number in range(attacks.COUNT // 3):
             shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(kept, out)
             path = os.path.join(out, journal.FOLDER, name)
-            _write(path, mutations.mutated(data, number))
-            self._is_refused(resume, f"mutation {number} of {name}")
+            attacks.write(path, mutations.mutated(data, number))
+            self.is_refused(resume, f"mutation {number} of {name}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class DataConfigTest(tf.test.TestCase, parameterized.TestCase):
         ({"zoom": 1.0}, "'zoom' must be < 1"),
         ({"brightness": -0.1}, "'brightness' must be >= 0"),
         ({"corruption": "fire"}, "'corruption' must be in"),
-        ({"seed": 2**63}, "'seed' must be < 9223372036854775808"),
+        ({"seed": 2**32}, "'seed' must be <= 4294967295"),
         ({"corruption_level": 1.5}, "'corruption_level' must be <= 1"),
     )
     def test_refuses(self, changes, message):

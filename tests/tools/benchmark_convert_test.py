@@ -60,9 +60,9 @@ class BenchmarkConvertTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(
         (["--source=/no/such/place"], 1, "received /no/such/place; unpack it"),
         (["--source=digits"], 1, "to be a folder of images, received digits"),
-        (["--num_images=0"], 2, "must be positive"),
-        (["--repetitions=0"], 2, "must be positive"),
-        (["--workers=0,1"], 2, "must be positive"),
+        (["--num_images=0"], 2, "expected numbers from 1"),
+        (["--repetitions=0"], 2, "expected numbers from 1"),
+        (["--workers=0,1"], 2, "expected numbers from 1"),
         (["--workers="], 2, "workers"),
         (["--pad"], 2, "no plain loop"),
         (["--quality=101"], 2, "quality"),

@@ -165,14 +165,14 @@ class BenchmarkInputTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(
         ("--cases=op,fast", "must be out of records"),
-        ("--encodings=", "received nothing"),
+        ("--encodings=", "expected one value at least"),
         ("--dtypes=int8", "must be out of uint8"),
         ("--augment=yes", "must be out of on, off"),
         ("--threads=100000", "--threads must be out of 0, 1"),
-        ("--threads=a", "expected numbers"),
-        ("--repetitions=0", "must be above 0"),
-        ("--seconds=0", "must be above 0"),
-        ("--warmup_seconds=-1", "must not be negative"),
+        ("--threads=a", "an integer such as 12"),
+        ("--repetitions=0", "expected numbers from"),
+        ("--seconds=0", "expected numbers from"),
+        ("--warmup_seconds=-1", "expected numbers from 0"),
     )
     def test_bad_flags(self, flag, message):
         code, out, err = _run(benchmark_input, flag)

@@ -166,16 +166,16 @@ class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters(
         ("--decoders=linear", "must be out of conv2d_transpose, upsampling"),
-        ("--precisions=", "received nothing"),
+        ("--precisions=", "expected one value at least"),
         ("--precisions=int8", "must be out of float32"),
         ("--modes=eager", "must be out of graph, jit"),
         ("--models=theirs", "must be out of stock, ours"),
         ("--threads=100000", "--threads must be from 0 to"),
-        ("--repetitions=0", "must be above 0"),
-        ("--trace_steps=0", "must be above 0"),
-        ("--matmul_sizes=", "must be above 0"),
-        ("--matmul_sizes=8,0", "must be above 0"),
-        ("--warmup_steps=-1", "must not be negative"),
+        ("--repetitions=0", "expected numbers from"),
+        ("--trace_steps=0", "expected numbers from"),
+        ("--matmul_sizes=", "expected one value at least"),
+        ("--matmul_sizes=8,0", "expected numbers from"),
+        ("--warmup_steps=-1", "expected numbers from 0"),
         ("--image_size=90", "need an image size divisible by 16"),
     )
     def test_bad_flags(self, flag, message):

@@ -18,6 +18,7 @@ from pipelines import protocols, shards
 from pipelines.convert import journal
 from pipelines.reading import dataset
 from tests.pipelines import fixtures
+from tests.pipelines.sources import layouts_fixtures
 from tools import convert_celeba, verify_shards
 from tools import program as program_lib
 
@@ -80,6 +81,20 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
             if "tfrecord" in name
         )
         self.assertAllClose(written / 1e6, estimate, atol=0.06)  # Printed as x.x MB.
+
+    def test_columns_are_listed_and_what_is_not_used_is_named(self):
+        source = layouts_fixtures.celeba_hq(self.folder)
+        code, out, err = self._run(f"--source={source}", "--dry_run")
+        self.assertEqual(code, 0)
+        listed = "CelebAMask-HQ-attribute-anno.txt: Male, Smiling, Young -> attributes"
+        ignored = "Yaw -> ignored ('0.5' is no whole number)"
+        self.assertIn(listed, out)
+        self.assertIn(ignored, out)
+        self.assertStartsWith(err, "warning: 1 images are left out, being maps of")
+        code, out, _ = self._run(f"--source={source}", "--workers=1")
+        self.assertEqual(code, 0)
+        self.assertNotIn(listed, out)
+        self.assertIn(ignored, out)
 
     def test_skipped_images_are_listed(self):
         root = fixtures.write_celeba(os.path.join(self.folder, "source"))

@@ -209,8 +209,8 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
             doctor._check_any_ran(steps, "upsampling")
 
     @parameterized.parameters(
-        (2, "--image_size=-1", "Flag refused"),
-        (2, "--z_dim=0", "Flag refused"),
+        (2, "--image_size=-1", "expected numbers from 1"),
+        (2, "--z_dim=0", "must be >= 1"),
         (2, "--strides=3", "divisible by 9"),
         (1, "--data_dir=missing", "Expected a converted data set"),
         (1, "--out=missing/out.json", "choose another --out"),

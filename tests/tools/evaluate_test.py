@@ -38,18 +38,18 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         os.makedirs(cls.data_dir)
         sizes = {"train": (24,), "validation": (), "test": (5, 4)}
         manifest, _ = shard_fixtures.write(cls.data_dir, sizes, shape=(8, 8, 3))
-        cls._write_run(cls.run_dir, manifest.digest())
+        cls._write_run(cls.run_dir, cls.data_dir, manifest.digest())
 
     @classmethod
-    def _write_run(cls, run_dir, digest):
+    def _write_run(cls, run_dir, data_dir, digest, shape=(8, 8, 3)):
         """Write a run without training it; its last weights are not its best."""
         keras.utils.set_random_seed(3)
-        model = vae_lib.VAE(tiny.config())
+        model = vae_lib.VAE(tiny.config(image_shape=shape))
         run = runs.Run(
             model.config,
             config_lib.TrainConfig(),
             data_config_lib.DataConfig(batch_size=4),
-            cls.data_dir,
+            data_dir,
             digest,
         )
         os.makedirs(run_dir)
@@ -221,10 +221,10 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         (("--run_dir={run}", "--out={run}/config.json/x"), 1, "Expected to use "),
         (("--run_dir=/nowhere",), 1, "Expected a run directory with config.json"),
         (("--export_dir={run}",), 1, "made by tools.export"),
-        (("--run_dir={run}", "--distance_images=6"), 2, "must be at least 7"),
-        (("--run_dir={run}", "--feature_images=6"), 2, "must be at least 7"),
-        (("--run_dir={run}", "--importance_samples=-1"), 2, "must not be negative"),
-        (("--run_dir={run}", "--copies_images=-1"), 2, "must not be negative"),
+        (("--run_dir={run}", "--distance_images=6"), 2, "expected numbers from 7"),
+        (("--run_dir={run}", "--feature_images=6"), 2, "expected numbers from 7"),
+        (("--run_dir={run}", "--importance_samples=-1"), 2, "expected numbers from 0"),
+        (("--run_dir={run}", "--copies_images=-1"), 2, "expected numbers from 0"),
         (("--compare={run}",), 2, "two or more different files"),
         (("--compare=a,a",), 2, "received a,a"),
         (("--compare=/a,/b",), 1, "Expected an evaluation made by tools.evaluate"),
@@ -253,6 +253,16 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         argv = (f"--run_dir={self.run_dir}", f"--data_dir={data_dir}")
         _, err = self._evaluate(*argv, code=1)
         self.assertIn("Expected images of shape (8, 8, 3)", err)
+
+    def test_refuses_images_smaller_than_what_is_compared(self):
+        data_dir, shape = self.create_tempdir().full_path, (4, 4, 3)
+        sizes = {"train": (9,), "test": (9,)}
+        manifest, _ = shard_fixtures.write(data_dir, sizes, shape=shape)
+        run_dir = os.path.join(data_dir, "run")
+        self._write_run(run_dir, data_dir, manifest.digest(), shape)
+        _, err = self._evaluate(f"--run_dir={run_dir}", code=1)
+        self.assertIn("Expected images of at least 7x7", err)
+        self.assertLen(err.strip().splitlines(), 1)
 
 
 if __name__ == "__main__":

@@ -204,13 +204,18 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("Expected the data set that the run was trained on", err)
 
     @parameterized.parameters(
-        (export, ("--run_dir=RUN", "--max_batch=0"), 2, "--max_batch must be at least"),
-        (export, ("--run_dir=RUN", "--max_pixels=0"), 2, "--max_pixels must be at"),
-        (export, ("--run_dir=RUN", "--keep=-1"), 2, "--keep must not be negative"),
+        (export, ("--run_dir=RUN", "--max_batch=0"), 2, "expected numbers from 1"),
+        (export, ("--run_dir=RUN", "--max_pixels=0"), 2, "expected numbers from 1"),
+        (export, ("--run_dir=RUN", "--keep=-1"), 2, "expected numbers from 0"),
         (export, ("--run_dir=RUN", "--format=zip"), 2, "--format=zip"),
         (verify_export, (), 2, "--export_dir is required"),
         (verify_export, ("--export_dir=RUN",), 1, "Expected an export made by tools"),
-        (verify_export, ("--export_dir=RUN", "--images=0"), 2, "--images must be"),
+        (
+            verify_export,
+            ("--export_dir=RUN", "--images=0"),
+            2,
+            "expected numbers from 1",
+        ),
         (fit_attributes, (), 2, "--run_dir is required"),
         (fit_attributes, ("--run_dir=RUN", "--split=exam"), 1, "--split=exam"),
     )

@@ -113,7 +113,7 @@ class FitSamplerTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         ((), 2, "--run_dir is required"),
         (("--run_dir=RUN", "--split=exam"), 1, "tools.encode --run_dir="),
-        (("--run_dir=RUN", "--components=0"), 2, "--components must be at least 1"),
+        (("--run_dir=RUN", "--components=0"), 2, "expected numbers from 1"),
         (("--run_dir=RUN", "--kind=mixture", "--components=21"), 1, "from 1 to 20 co"),
         (("--run_dir=RUN", "--kind=uniform"), 2, "--kind=uniform: value should be one"),
     )

@@ -40,12 +40,13 @@ class MakeFacesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertStartsWith(message, "error: --out is required")
 
     @parameterized.parameters(
-        ("--num_images=0", "error: Expected num_images of at least 1, received 0.\n"),
-        ("--workers=-1", "error: Expected workers of at least 0, received -1.\n"),
+        ("--num_images=0", "--num_images=0: expected numbers from 1 to"),
+        ("--workers=-1", "--workers=-1: expected numbers from 0 to"),
     )
     def test_numbers_out_of_range_are_one_sentence(self, flag, expected):
         code, printed, message = run(f"--out={self.out}", flag)
-        self.assertEqual((code, printed, message), (1, "", expected))
+        self.assertEqual((code, printed), (2, ""))
+        self.assertIn(expected, message)
 
 
 if __name__ == "__main__":

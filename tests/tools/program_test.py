@@ -1,7 +1,11 @@
 import contextlib
 import errno
 import io
+import json
 import os
+import pathlib
+import subprocess
+import sys
 import types
 from unittest import mock
 
@@ -69,9 +73,10 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.parameters(
         (["--name=c"], "--name=c"),
         (["--count=x"], "--count=x"),
-        (["--count=0"], "Flag refused: 'count' must be >= 1"),
-        (["--sizes=1,b"], "such as 1,2,3"),
+        (["--count=0"], "flag --count=0: 'count' must be >= 1"),
+        (["--sizes=1,b"], "such as 12, or several with commas"),
         (["--unknown=1"], "Unknown command line flag 'unknown'"),
+        ([f"--{'x' * 3_000}=1"], "Unknown flag --xxx"),
         (["stray"], "flags of the form --name=value, received 'stray'"),
         (["--image_shape=1"], "Unknown command line flag 'image_shape'"),
         (["--recipe=none_such"], "--recipe must be one of"),
@@ -141,6 +146,38 @@ class ProgramTest(parameterized.TestCase, tf.test.TestCase):
         code, _, err = run(program, "--text=~nobody_of_this_name/a")
         self.assertEqual(code, 2)
         self.assertIn("--text, received ~nobody_of_this_name/a", err)
+
+    def test_neither_the_environment_nor_a_file_of_kerases_changes_anything(self):
+        home = self.create_tempdir()
+        settings = {"backend": "torch", "image_data_format": "channels_first"}
+        settings |= {"floatx": "float16", "epsilon": 0.5}
+        home.create_file("keras.json", json.dumps(settings))
+        environment = {
+            "KERAS_HOME": home.full_path,
+            **{"KERAS_BACKEND": "jax", "KERAS_MAX_EPOCHS": "1"},
+            **{"KERAS_MAX_STEPS_PER_EPOCH": "none", "TF_USE_LEGACY_KERAS": "1"},
+            **{"HOME": "/dev/null/no", "TMPDIR": "/dev/null/no", "LC_ALL": "C"},
+        }
+        script = (
+            "from tools import program, train\n"
+            "assert False  # Left out by -OO.\n"
+            "program.run(train, ['--help'])\n"
+            "program.import_tensorflow()\n"
+            "from keras import backend, config\n"
+            "print(config.backend(), config.image_data_format(), config.floatx(),\n"
+            "      config.epsilon(), config.max_epochs(), backend.floatx())"
+        )
+        told = subprocess.run(
+            [sys.executable, "-OO", "-c", script],
+            cwd=pathlib.Path(__file__).parents[2],
+            env=os.environ | environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        self.assertStartsWith(told, "Train a VAE or autoencoder")
+        expected = "tensorflow channels_last float32 1e-07 None float32"
+        self.assertEqual(told.splitlines()[-1], expected)
 
     @parameterized.parameters("--help", "-h", "-help")
     def test_help_shows_every_flag_with_values_and_default(self, argument):

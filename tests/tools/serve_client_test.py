@@ -209,8 +209,8 @@ class ServeClientTest(tf.test.TestCase, parameterized.TestCase):
         (["--action=encode", "--images=a.jpg,x/a.png"], 2, "with different names"),
         (["--version=1", "--label=x"], 2, "one of --version and --label"),
         (["--server=localhost:8501"], 2, "--server with http:// or https://"),
-        (["--count=0"], 2, "--count must be above 0"),
-        (["--version=-1"], 2, "--version must not be negative"),
+        (["--count=0"], 2, "--count=0: expected numbers from 1"),
+        (["--version=-1"], 2, "--version=-1: expected numbers from 0"),
         (
             ["--action=generate", "--out=/dev/null/x"],
             1,

@@ -72,6 +72,20 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
             self.assertIn(text, self.printed)
         self.assertIn("tensorboard --logdir=", self.printed)
 
+    @parameterized.parameters("--gradient_accumulation=5", "--profile_steps=5,6")
+    def test_a_run_that_would_do_nothing_is_refused(self, argument):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        code, _, err = run_program(train, *self._argv(run_dir, argument))
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"^error: Expected --\w+ within the 4 steps.*5: .*\n$")
+
+    def test_a_warm_up_that_does_not_end_is_told(self):
+        argv = ("--fact_schedule=linear", "--epochs=1")
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        code, printed, err = run_program(train, *self._argv(run_dir, *argv))
+        self.assertEqual(code, 0, err)
+        self.assertIn("note:   in 2 steps fact reaches 0% (--fact_warmup", printed)
+
     def test_compiled_steps_are_kept(self):
         out = self.create_tempdir().full_path
         cache = os.path.join(out, "cache")
@@ -128,7 +142,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_a_run_that_diverges_ends_in_a_sentence(self):
         run_dir = os.path.join(self.create_tempdir().full_path, "diverged")
-        argv = self._argv(run_dir, "--epochs=9", "--learning_rate=1e30")
+        argv = self._argv(run_dir, "--epochs=9", "--learning_rate=1e9")
         code, _, err = run_program(train, *argv, "--max_bad_steps=3")
         self.assertEqual(code, 1)
         self.assertIn("not finite in 3 steps in a row, from step 2 of epoch 1 on", err)
@@ -230,6 +244,14 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         (("--data_dir=",), 2, "--data_dir is required"),
         (("--data_dir=/nowhere",), 1, "Expected a converted data set"),
         (("--batch_size=100",), 1, "Lower batch_size"),
+        (("--cluster=a:1,b:2", "--worker=0"), 2, "--cluster and --worker are for"),
+        (("--strategy=multi_worker",), 1, "found none; give --cluster"),
+        (
+            ("--strategy=multi_worker", "--cluster=a:1,b:2", "--worker=0"),
+            1,
+            "multiple of the 2 workers, received 1",
+        ),
+        (("--microbatches=3",), 1, "--microbatches=3 parts"),
         (("--recipe=cake",), 2, "--recipe must be one of ae_1600, celeba_96"),
         (("--run_dir=gs://bucket/run",), 2, "a path of this machine"),
     )
@@ -370,7 +392,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
         (generate, (), "Expected one of --run_dir and --export_dir"),
         (generate, ("--kinds=poems",), "--kinds takes prior, uniform"),
-        (generate, ("--columns=1",), "--columns must be at least 2"),
+        (generate, ("--columns=1",), "--columns=1: expected numbers from 2"),
         (encode, ("--run_dir=/nowhere",), "Expected a run directory with config.json"),
         (encode, ("--export_dir=/nowhere",), "made by tools.export"),
         (export, (), "--run_dir is required"),

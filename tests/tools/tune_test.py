@@ -208,7 +208,7 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         ("--search_fact=5,1", 2, "'search_fact' must hold a lowest and a highest"),
-        ("--search_fact=0,1", 2, "'search_fact' must hold"),
+        ("--search_fact=0,1", 2, "'search_fact' must be > 0"),
         ("--search_fact=1", 2, "'search_fact' must hold"),
         ("--search_z_dim=2,2", 2, "'search_z_dim' must name each value once"),
         ("--search_z_dim=0", 2, "search_z_dim"),
@@ -221,7 +221,7 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         ("--objective=importance_bound", 2, "'importance_samples' must be at least 1"),
         ("--mode=ae", 2, "'search_fact' must be empty with mode=ae"),
         ("--learning_rate_schedule=cosine", 2, "--learning_rate_decay_steps"),
-        ("--worker_timeout=0", 2, "--worker_timeout must be positive"),
+        ("--worker_timeout=0", 2, "expected numbers from 0.001"),
     )
     def test_refuses(self, flag, code, message):
         search_dir = os.path.join(self.create_tempdir().full_path, "search")

@@ -44,16 +44,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def check_flags(
-    values, choices: Mapping[str, Collection], positive: Sequence[str]
-) -> None:
+def check_flags(values, choices: Mapping[str, Collection]) -> None:
     """Refuse flags that can't be measured, before any work is lost.
 
     Args:
         values: The parsed flags.
         choices: Name of a flag that takes several values to those there are; it needs
             one of them at least.
-        positive: Names of flags that take a number, or some, above 0.
 
     Raises:
         UsageError: The first of them that isn't so.
@@ -66,10 +63,6 @@ def check_flags(
                 f"--{name} must be out of {', '.join(map(str, allowed))}, received "
                 f"{','.join(map(str, value)) or 'nothing'}."
             )
-    for name in positive:
-        value = values[name].value
-        if (min(value, default=0) if isinstance(value, tuple) else value) <= 0:
-            raise flags.UsageError(f"--{name} must be above 0, received {value}.")
     if values.out:
         check_writable(values.out)
 

@@ -18,10 +18,11 @@ import attrs
 import keras_tuner
 import numpy as np
 
-from pipelines import files, folders, shards
+from pipelines import documents, files, folders, npy, shards
 from tools import flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
+from vae_prod.evaluation import wasserstein
 from vae_prod.evaluation.features import distances
 from vae_prod.reporting import image_grids
 from vae_prod.tuning import (
@@ -86,8 +87,9 @@ class Search:
 
         Raises:
             UserError: Naming the flag.
-            UserError: There are no held-out images.
+            UserError: There are no held-out images, or they are too small to compare.
         """
+        wasserstein.check_size(self.base.model.image_shape)
         split = shards.load_manifest(self.base.data_dir).split(trial_runs.HELD_OUT)
         if split.num_examples < distances.FEWEST:
             raise files.UserError(
@@ -132,20 +134,9 @@ class Search:
         files.write(os.path.join(self.directory, "flags.txt"), flagfile)
 
     def _check_unchanged(self, path: str) -> None:
-        try:
-            with open(path) as file:
-                values = json.load(file)
-            # Searches made before there was one.
-            judge = {"judge": self.config.judge}
-            old = config_lib.SearchConfig(**judge | values["search"])
-            base = runs.from_values(values["base"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise files.UserError(
-                f"Expected the settings of a search in {path}, they can't be read "
-                f"({error}). Use the package version that wrote them."
-            ) from error
-        runs.check_same(self.directory, old, self.config)
-        runs.check_unchanged(self.directory, base, self.base)
+        old = read_settings(path, self.config.judge)
+        runs.check_same(self.directory, old.search, self.config)
+        runs.check_unchanged(self.directory, old.base, self.base)
 
     def conclude(self) -> str:
         """Write leaderboard, plots and the best trial's flags; return the reasons."""
@@ -179,7 +170,14 @@ class Search:
         folder = trials.directory(self.directory, row.trial)
         value = row.figures[self.objective.name]
         title = f"{best.index(row) + 1} of {len(best)}: trial {row.trial}, {value:.5g}"
-        return title, np.load(os.path.join(folder, "samples.npy"))
+        path = os.path.join(folder, "samples.npy")
+        try:
+            return title, np.array(npy.mapped(path))
+        except (OSError, ValueError) as error:
+            raise files.UserError(
+                f"Expected a trial's pictures in {path}, they can't be read ({error}). "
+                "Bring the file back, or search anew in another --search_dir."
+            ) from error
 
     def _write_best(self, row: leaderboard.Row) -> None:
         epochs = self.config.max_epochs
@@ -193,13 +191,43 @@ class Search:
         files.write(self.best_flags, head + text)
 
 
+@attrs.frozen
+class _Settings:
+    """What `search.json` holds."""
+
+    search: config_lib.SearchConfig
+    base: runs.Run
+
+
+def read_settings(path: str, judge: str) -> _Settings:
+    """Read the settings of a search.
+
+    Args:
+        path: The file.
+        judge: Of searches that were made before there was one.
+
+    Raises:
+        UserError: They can't be read.
+    """
+
+    def with_judge(values: dict) -> dict:
+        search = documents.build(dict, values.get("search"), "search")
+        return values | {"search": {"judge": judge, **search}}
+
+    return documents.load(
+        path,
+        _Settings,
+        "the settings of a search",
+        "Use the package version that wrote them.",
+        change=with_judge,
+    )
+
+
 def judge_of(directory: str) -> str:
-    """Return who judges the search in a directory; empty where there is none yet."""
-    path = os.path.join(directory, "search.json")
-    if not os.path.isfile(path):
-        return ""
-    try:
-        with open(path) as file:
-            return json.load(file)["search"].get("judge", "")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ""  # What is wrong with the file is told when it is checked.
+    """Return who judges the search in a directory; empty where there is none yet.
+
+    Raises:
+        UserError: Its settings can't be read.
+    """
+    path = os.path.join(directory, _SETTINGS)
+    return read_settings(path, "").search.judge if os.path.isfile(path) else ""

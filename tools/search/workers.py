@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -17,9 +16,6 @@ PARENT = "VAE_PROD_PARENT"
 # Restarts of a worker without a trial ended between them, after which it is given up.
 _MOST_RESTARTS = 10
 _STOP_SECONDS = 60
-# This package's code, whatever the current folder holds (-P leaves that out).
-_PYTHON = (sys.executable, "-P")
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(program.__file__)))
 _TOLD = re.compile(r"^error: (.*)", re.MULTILINE)
 
 
@@ -55,21 +51,20 @@ class Workers:
         return os.path.join(self._directory, "workers", f"{name}.log")
 
     def _start(self, name: str) -> subprocess.Popen:
-        path = os.environ.get("PYTHONPATH", "")
-        environment = os.environ | {
+        told = {
             "KERASTUNER_TUNER_ID": name,
             "KERASTUNER_ORACLE_IP": "127.0.0.1",
             "KERASTUNER_ORACLE_PORT": str(self._port),
             PARENT: str(os.getpid()),
-            "PYTHONPATH": os.pathsep.join(filter(None, (_ROOT, path))),
         }
+        environment = program.environment(**told)
         if self._gpus:
             number = names(len(self._restarts)).index(name)
             environment["CUDA_VISIBLE_DEVICES"] = str(number % self._gpus)
         flagfile = os.path.join(self._directory, "flags.txt")
         with open(self._log(name), "ab") as log:
             return subprocess.Popen(
-                [*_PYTHON, "-m", "tools.tune", f"--flagfile={flagfile}"],
+                [*program.PYTHON, "-m", "tools.tune", f"--flagfile={flagfile}"],
                 env=environment,
                 stdout=log,
                 stderr=log,

@@ -6,8 +6,9 @@ from attrs import validators
 from pipelines import settings
 from vae_prod.config import extractors
 
-_all_positive = validators.deep_iterable(validators.gt(0))
-_none_negative = validators.deep_iterable(validators.ge(0))
+_at_least_two = settings.between(2, settings.LARGEST)
+_all_positive = validators.deep_iterable(settings.above_zero)
+_none_negative = validators.deep_iterable(settings.not_negative)
 
 
 @attrs.frozen
@@ -17,12 +18,12 @@ class StudyConfig:
     rows: int = settings.setting(
         4, "Rows of a picture (pairs, for reconstructions).", settings.positive
     )
-    columns: int = settings.setting(7, "Images of a row.", validators.ge(2))
+    columns: int = settings.setting(7, "Images of a row.", _at_least_two)
     measured_images: int = settings.setting(
         500,
         "Held-out images behind distances between sets of images, at most: the first "
         "ones. Only distances of as many images compare.",
-        validators.ge(2),
+        _at_least_two,
     )
     judge: str = settings.setting("auto", extractors.JUDGE_HELP)
     repeats: int = settings.setting(
@@ -52,7 +53,7 @@ class StudyConfig:
     clusters: int = settings.setting(
         80,
         "Largest number of clusters; all even ones up to it are tried.",
-        validators.ge(2),
+        _at_least_two,
     )
     tsne_points: int = settings.setting(
         0,
@@ -72,5 +73,6 @@ class StudyConfig:
     strengths: tuple[float, ...] = settings.setting(
         (),
         "How often an attribute's vector is added; empty: -2 to 2, of labels 0 to 1.",
+        validators.deep_iterable(settings.between(-settings.LARGEST, settings.LARGEST)),
         converter=tuple,
     )

@@ -77,6 +77,8 @@ def _cell(figure: resampling.Estimate) -> uncertainty.Uncertain:
 
 
 def _verdict(boards) -> str:
+    if not boards[DECODERS[0]]:
+        return "No stride is seen in images of this size: there is nothing to compare."
     worst = {
         name: max(board.excess.value for board in boards[name]) for name in DECODERS
     }

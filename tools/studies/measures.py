@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pipelines import settings
 from pipelines.reading import dataset
 from tools import progress
 from tools.studies import battery, encodings, judges, losses, outcome, pictures
@@ -28,7 +29,7 @@ def study(lab: lab_lib.Lab) -> outcome.Outcome:
     panel = judges.panel(real, lab.train.seed)
     draws, seconds, shown = [], collections.Counter(), None
     for number in range(lab.study.repeats):
-        seed = lab.train.seed + number
+        seed = settings.later_seed(lab.train.seed, number)
         sets = battery.damaged(_training_images(lab, vae, count, seed), seed)
         points = trained.z_mean, trained.z_log_var
         sets |= battery.generated(opened, real, points, seed)

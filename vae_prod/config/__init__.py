@@ -15,7 +15,9 @@ from vae_prod.config.train import (
     PRECISIONS,
     TrainConfig,
     check_precision,
+    check_steps,
     may_change,
+    unfinished,
 )
 
 __all__ = [
@@ -33,5 +35,7 @@ __all__ = [
     "TrainConfig",
     "check_precision",
     "check_space",
+    "check_steps",
     "may_change",
+    "unfinished",
 ]

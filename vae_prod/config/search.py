@@ -1,7 +1,5 @@
 """What a hyperparameter search tries, and what it ranks by."""
 
-import math
-
 import attrs
 from attrs import validators
 
@@ -20,7 +18,8 @@ OBJECTIVES = (
 
 
 def _range(default, text):
-    return settings.setting(default, text, converter=tuple)
+    rule = validators.deep_iterable(settings.above_zero)
+    return settings.setting(default, text, rule, converter=tuple)
 
 
 def _choices(default, text, *rules):
@@ -73,7 +72,7 @@ class SearchConfig:
         3,
         "Hyperband trains the best one in this many trials on, for as many times the "
         "epochs.",
-        validators.ge(2),
+        settings.between(2, settings.LARGEST),
     )
     hyperband_iterations: int = settings.setting(
         1, "Times that Hyperband runs all its brackets.", settings.positive
@@ -90,7 +89,7 @@ class SearchConfig:
     search_z_dim: tuple[int, ...] = _choices(
         (32, 64, 128, 256),
         "Latent dimensions to try; empty: --z_dim.",
-        validators.ge(1),
+        settings.positive,
     )
     search_filters: tuple[str, ...] = _choices(
         ("narrow:16-32-64-128", "wide:32-64-128-256"),
@@ -106,7 +105,7 @@ class SearchConfig:
         (),
         "Units of the dense layer before the latent heads to try; empty: "
         "--encoder_dense.",
-        validators.ge(0),
+        settings.not_negative,
     )
     search_reconstruction: tuple[str, ...] = _choices(
         (),
@@ -163,10 +162,9 @@ class SearchConfig:
         values = getattr(self, name)
         if not values:
             return
-        low_high = len(values) == 2 and all(map(math.isfinite, values))
-        if not low_high or not 0 < values[0] < values[1]:
+        if len(values) != 2 or values[0] >= values[1]:
             raise ValueError(
-                f"'{name}' must hold a lowest and a highest value, 0 < lowest < "
+                f"'{name}' must hold a lowest and a highest value, lowest < "
                 f"highest, received {values}."
             )
 

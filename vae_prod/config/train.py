@@ -21,7 +21,7 @@ class TrainConfig:
         may_change=True,
     )
     learning_rate: float = settings.setting(
-        5e-4, "Adam's learning rate.", validators.gt(0.0)
+        5e-4, "Adam's learning rate.", settings.above_zero
     )
     learning_rate_schedule: str = settings.choice(
         "constant",
@@ -42,8 +42,7 @@ class TrainConfig:
     learning_rate_floor: float = settings.setting(
         0.0,
         "Fraction of the learning rate that a schedule such as cosine ends at.",
-        settings.not_negative,
-        validators.le(1.0),
+        settings.fraction,
     )
     gradient_clip_norm: float = settings.setting(
         0.0,
@@ -90,8 +89,23 @@ class TrainConfig:
     )
     strategy: str = settings.setting(
         "none",
-        "none: one device; mirrored: all GPUs of this machine.",
-        validators.in_(("none", "mirrored")),
+        "none: one device; mirrored: all GPUs of this machine, in one process; "
+        "multi_worker: several processes, of one or several machines, see --cluster.",
+        validators.in_(("none", "mirrored", "multi_worker")),
+    )
+    microbatches: int = settings.setting(
+        1,
+        "Parts of equal size that each batch is computed in, a power of two. Gradients "
+        "are summed in a fixed order, batch normalisation is by parts and noise by "
+        "their numbers: as many parts give the same numbers on any number of workers, "
+        "each of which takes as many of them.",
+        settings.positive,
+    )
+    step_timeout: float = settings.setting(
+        600.0,
+        "With strategy=multi_worker, seconds that a step waits for the others.",
+        validators.gt(0.0),
+        may_change=True,
     )
     cpu_only: bool = settings.setting(
         False,
@@ -163,7 +177,7 @@ class TrainConfig:
         "First and last step of a TensorBoard profile (needs the extra [profile]).",
         may_change=True,
     )
-    seed: int = settings.setting(1, "Seed of everything random.", settings.not_negative)
+    seed: int = settings.seed()
 
     def __attrs_post_init__(self) -> None:
         if len(self.profile_steps) not in (0, 2):
@@ -171,18 +185,71 @@ class TrainConfig:
                 "'profile_steps' must hold a first and a last step, received "
                 f"{self.profile_steps}."
             )
+        if self.profile_steps and self.profile_steps[0] > self.profile_steps[1]:
+            raise ValueError(
+                "'profile_steps' must hold a first step that isn't after the last, "
+                f"received {self.profile_steps}."
+            )
 
 
 def may_change(config: attrs.AttrsInstance, name: str) -> bool:
     """Say whether a resumed run may have another value of a setting.
 
     A learning rate that comes down over all epochs is another one with other epochs.
+    Several replicas of one process sum in no fixed order, and normalise each its own.
     """
+    if name == "strategy":
+        return config.strategy != "mirrored"
     if name == "epochs" and isinstance(config, TrainConfig):
         schedule = schedules.LEARNING_RATE_SCHEDULES[config.learning_rate_schedule]
         return not schedule.decays or config.learning_rate_decay_steps > 0
     field = attrs.fields_dict(type(config))[name]
     return bool(field.metadata.get("may_change"))
+
+
+def check_steps(train: TrainConfig, steps: int) -> None:
+    """Refuse settings that a run is too short for to do anything.
+
+    Args:
+        train: How it is trained.
+        steps: Steps of all its epochs.
+
+    Raises:
+        UserError: It would end before its first update, or before its profile begins.
+    """
+    first_profiled = train.profile_steps[0] if train.profile_steps else 0
+    for name, least in (
+        ("gradient_accumulation", train.gradient_accumulation),
+        ("profile_steps", first_profiled),
+    ):
+        if least > steps:
+            raise files.UserError(
+                f"Expected --{name} within the {steps:,} steps of all epochs, received "
+                f"{least:,}: nothing would come of it. Lower it, or train for more "
+                "--epochs."
+            )
+
+
+def unfinished(model: model_lib.ModelConfig, train: TrainConfig, steps: int) -> str:
+    """Say which warm-up a run is too short for; empty: none.
+
+    Args:
+        model: The model.
+        train: How it is trained.
+        steps: Steps of all its epochs.
+    """
+    ramps = {}
+    if model.is_vae and model.fact_schedule != "constant":
+        ramps["fact_warmup_steps"] = ("fact", steps, model.fact_warmup_steps)
+    updates = steps // train.gradient_accumulation
+    warmup = train.learning_rate_warmup_steps
+    ramps["learning_rate_warmup_steps"] = ("the learning rate", updates, warmup)
+    parts = [
+        f"{what} reaches {done / needed:.0%} (--{name}={needed})"
+        for name, (what, done, needed) in ramps.items()
+        if needed > done
+    ]
+    return "; ".join(parts)
 
 
 def check_precision(

@@ -2,12 +2,11 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 
-from pipelines import files
+from pipelines import documents, files, npy
 from vae_prod.core import seals
 
 MADE = "made.json"
@@ -29,8 +28,8 @@ def read_made(folder: str) -> dict:
     """
     if seals.is_sealed(folder) and (damage := seals.damage(folder)):
         raise ValueError(damage)
-    with open(os.path.join(folder, MADE)) as file:
-        return json.load(file)
+    made = documents.read(os.path.join(folder, MADE), finite=False)
+    return documents.build(dict, made, MADE)
 
 
 def save(path: str, arrays: Mapping[str, np.ndarray], made: Mapping) -> None:
@@ -58,9 +57,8 @@ def load(path: str, what: str, remedy: str) -> tuple[dict[str, np.ndarray], dict
         raise files.UserError(f"Expected {what} in {path}, found none. {remedy}")
     try:
         made = read_made(path)
-        with np.load(os.path.join(path, ARRAYS)) as file:
-            return dict(file), made
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return npy.read_archive(os.path.join(path, ARRAYS)), made
+    except (OSError, ValueError) as error:
         raise files.UserError(
             f"Expected {what} in {path}, it can't be read ({error}). {remedy}"
         ) from error

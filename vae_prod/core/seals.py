@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Collection
 
-from pipelines import files
+from pipelines import documents, files
 
 NAME = "digests.json"
 
@@ -35,14 +35,20 @@ def damage(folder: str, names: Collection[str] = ()) -> str:
         folder: The folder.
         names: Files to look at; empty: all that were sealed.
     """
+    if not is_sealed(folder):
+        return f"{NAME} is missing"
     try:
-        with open(os.path.join(folder, NAME)) as file:
-            digests = json.load(file)
-        for name in names or digests:
-            if files.sha256(os.path.join(folder, name)) != digests[name]:
-                return f"{name} isn't what was written"
-    except FileNotFoundError as error:
-        return f"{os.path.basename(error.filename)} is missing"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        values = documents.read(os.path.join(folder, NAME))
+        digests = documents.build(dict[str, str], values, "what it holds")
+    except (OSError, ValueError) as error:
         return f"{NAME} can't be read: {error}"
+    for name in names or digests:
+        path = os.path.join(folder, name)
+        if "/" in name or not os.path.isfile(path):
+            return f"{name} is missing"
+        try:
+            if files.sha256(path) != digests.get(name):
+                return f"{name} isn't what was written"
+        except OSError as error:
+            return f"{name} can't be read: {error.strerror}"
     return ""

@@ -2,12 +2,13 @@
 
 import json
 import re
+import typing
 from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
 
-from pipelines import files
+from pipelines import documents
 from vae_prod import config as config_lib
 from vae_prod.evaluation import figures, protocol, resampling, verdict
 from vae_prod.evaluation import measurements as measurements_lib
@@ -18,6 +19,67 @@ _SCHEMA_VERSION = 2
 _WITHOUT_INTERVALS = 1
 # A list of numbers over several lines; no text in JSON holds a line's end.
 _NUMBERS = re.compile(r'\[\n[^\[\]{}"]*\]')
+
+
+class Row(typing.TypedDict):
+    """A figure, see `Evaluation`."""
+
+    value: float | int | None
+    interval: tuple[float, float] | None
+    unit: str
+    better: str
+    text: str
+    section: str
+    protocol: str
+
+
+class Settings(typing.TypedDict):
+    """Those of a model's settings that are told of it."""
+
+    mode: str
+    reconstruction: str
+    fact: float
+    z_dim: int
+    decoder: str
+
+
+class Model(typing.TypedDict):
+    """Which model it is: where it lies, its weights and its settings."""
+
+    settings: Settings
+
+
+class Images(typing.TypedDict):
+    """Those of the protocol of images that are told."""
+
+    data: str
+    split: str
+    num_images: int
+    crop: str | None
+    resample: str | None
+    stored: str
+
+
+class Verdict(typing.TypedDict):
+    """As `verdict.Verdict` has it."""
+
+    finding: str
+    reasons: list[str]
+    advice: str
+    uncertain: str
+
+
+class Copies(typing.TypedDict):
+    """Those of the numbers of copies that are told in comparisons and cards."""
+
+    samples: int
+    held_out_images: int
+    training_images: int
+    copied: int
+    nearer_to_training: float
+    chance: tuple[float, float]
+    training_duplicates: int
+    held_out_duplicates: int
 
 
 @attrs.frozen
@@ -42,15 +104,17 @@ class Evaluation:
         schema_version: Version of this form.
     """
 
-    model: dict
+    model: Model
     made_by: dict[str, str]
     protocols: dict[str, dict]
-    figures: dict[str, dict]
+    figures: dict[str, Row]
     per_dimension: dict[str, list[float]]
     posteriors: dict
-    verdict: dict
-    replicates: dict[str, list[float]]
-    copies: dict | None = None
+    verdict: Verdict
+    replicates: dict[str, list[float]] = attrs.field(
+        validator=resampling.check_replicates
+    )
+    copies: Copies | None = None
     attribute_gaps: list[dict] | None = None
     schema_version: int = _SCHEMA_VERSION
 
@@ -116,27 +180,33 @@ def load(path: str) -> Evaluation:
     Raises:
         UserError: There is none, or it can't be read.
     """
-    try:
-        with open(path) as file:
-            values = json.load(file)
-        if values["schema_version"] == _WITHOUT_INTERVALS:
-            values = _with_intervals(values)
-        if values["schema_version"] == _SCHEMA_VERSION:
-            return Evaluation(**values)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise files.UserError(
-            f"Expected an evaluation made by tools.evaluate in {path}, it can't be "
-            f"read: {error}"
-        ) from error
-    raise files.UserError(
-        f"Expected an evaluation of schema version {_SCHEMA_VERSION} in {path}, "
-        f"received version {values['schema_version']}. Evaluate again."
+    return documents.load(
+        path,
+        Evaluation,
+        "an evaluation made by tools.evaluate",
+        "Evaluate again, or mend the path.",
+        finite=False,
+        change=_of_this_version,
     )
+
+
+def _of_this_version(values: dict) -> dict:
+    """Return what a file says, where it may be of the version before."""
+    version = values.get("schema_version")
+    if version == _WITHOUT_INTERVALS:
+        values = _with_intervals(values)
+    elif version != _SCHEMA_VERSION:
+        raise ValueError(f"expected schema version {_SCHEMA_VERSION}, not {version!r}")
+    protocols = documents.build(dict[str, dict], values.get("protocols"), "protocols")
+    documents.build(Images, protocols.get("images"), "images")
+    return values
 
 
 def _with_intervals(values: dict) -> dict:
     """Return a file of the version before in this one's form; it has no intervals."""
-    old = {name: {**row, "interval": None} for name, row in values["figures"].items()}
-    verdict_of = {**values["verdict"], "uncertain": ""}
+    rows = documents.build(dict[str, dict], values.get("figures"), "figures")
+    verdict_of = documents.build(dict, values.get("verdict"), "verdict")
+    old = {name: {**row, "interval": None} for name, row in rows.items()}
+    verdict_of = {**verdict_of, "uncertain": ""}
     changes = {"figures": old, "verdict": verdict_of, "replicates": {}}
     return values | changes | {"schema_version": _SCHEMA_VERSION}

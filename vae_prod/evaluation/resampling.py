@@ -12,7 +12,7 @@ find hard cancels.
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -105,6 +105,20 @@ def derived(function: Callable[..., _Value], *estimates: Estimate) -> Estimate:
 def difference(first: Estimate, second: Estimate) -> Estimate:
     """Return by how much the first figure is above the second, on the same images."""
     return derived(operator.sub, first, second)
+
+
+def check_replicates(_, attribute, value: Mapping[str, Sequence[float]]) -> None:
+    """Refuse, as attrs' validators do, replicates of files that can't be compared.
+
+    Raises:
+        ValueError: They are others in number.
+    """
+    for name, replicates in value.items():
+        if len(replicates) != REPLICATES:
+            raise ValueError(
+                f"'{attribute.name}' must hold {REPLICATES} numbers a figure, "
+                f"received {len(replicates)} of {name[:80]!r}"
+            )
 
 
 def rounded(replicates: np.ndarray) -> list[float]:

@@ -24,6 +24,7 @@ import attrs
 import numpy as np
 from numpy.lib import stride_tricks
 
+from pipelines import files
 from vae_prod.evaluation import laplacian_pyramid, potentials, resampling
 
 # Whose mean and deviation normalise the patches, as the protocol has it.
@@ -59,6 +60,20 @@ class Distance:
         )
 
 
+def check_size(image_shape: tuple[int, int, int]) -> None:
+    """Refuse images, (height, width, channels), that no patch fits into.
+
+    Raises:
+        UserError: They are smaller than a patch.
+    """
+    height, width, _ = image_shape
+    if min(height, width) < _PATCH:
+        raise files.UserError(
+            f"Expected images of at least {_PATCH}x{_PATCH} to compare their patches, "
+            f"received {height}x{width}. Convert to another --image_size."
+        )
+
+
 class Patches:
     """The patches of a set of images, which is added a batch at a time.
 
@@ -84,12 +99,8 @@ class Patches:
         per_image: int = 128,
         stream: int = resampling.REAL,
     ):
+        check_size(image_shape)
         height, width, self.channels = image_shape
-        if min(height, width) < _PATCH:
-            raise ValueError(
-                f"Images must be at least {_PATCH}x{_PATCH}, the size of a patch, "
-                f"received {height}x{width}."
-            )
         self.image_shape = tuple(image_shape)
         self.sizes = laplacian_pyramid.level_sizes(height, width)
         self.per_image = per_image

@@ -292,7 +292,9 @@ def draw_points(
     points = np.asarray(z_mean[rows], np.float64)
     if z_log_var is None:
         return points
-    return sampling.posterior(rows + seed * 2**32, points, z_log_var[rows])
+    # In the upper half of 64 bits, the sign's among them.
+    first = np.uint64((seed << 32) % 2**64).astype(np.int64)
+    return sampling.posterior(rows + first, points, z_log_var[rows])
 
 
 def _ridge(variances: np.ndarray, count: int) -> float:

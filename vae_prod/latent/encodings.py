@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import files
+from pipelines import documents, files, npy
 from vae_prod.core import artefacts
 from vae_prod.model import codec as codec_lib
 
@@ -125,14 +125,32 @@ def open_encoding(path: str, remedy: str) -> Encoding:
 
     def mapped(name: str) -> np.ndarray | None:
         file = os.path.join(path, f"{name}.npy")
-        return np.load(file, mmap_mode="r") if os.path.exists(file) else None
+        return npy.mapped(file) if os.path.exists(file) else None
 
     try:
         made = artefacts.read_made(path)
-        z_mean = np.load(os.path.join(path, "z_mean.npy"), mmap_mode="r")
-        optional = (mapped(name) for name in ("z_log_var", *_ANNOTATIONS))
-        return Encoding(z_mean, *optional, made)
+        z_mean = npy.mapped(os.path.join(path, "z_mean.npy"))
+        optional = {name: mapped(name) for name in ("z_log_var", *_ANNOTATIONS)}
+        _check_alike(z_mean, **optional)
+        documents.build(str, made.get("model"), "the model's digest")
+        return Encoding(z_mean, *optional.values(), made)
     except (OSError, ValueError) as error:
         raise files.UserError(
             f"Expected encoded images in {path}, they can't be read ({error}). {remedy}"
         ) from error
+
+
+def _check_alike(z_mean, z_log_var, label, attributes) -> None:
+    """Refuse arrays that aren't of the same images.
+
+    Raises:
+        ValueError: Naming one.
+    """
+    count = len(z_mean) if z_mean.ndim == 2 else -1
+    expected = {"z_mean": z_mean.shape, "z_log_var": z_mean.shape, "label": (count,)}
+    columns = attributes.shape[1:] if attributes is not None else ()
+    expected["attributes"] = (count, *columns)
+    arrays = (z_mean, z_log_var, label, attributes)
+    for (name, shape), array in zip(expected.items(), arrays, strict=True):
+        if array is not None and (count < 1 or array.shape != shape):
+            raise ValueError(f"{name} is {list(array.shape)}, not one row an image")

@@ -251,6 +251,8 @@ def tsne(
     """Place points on a plane by t-SNE (van der Maaten & Hinton, 2008).
 
     By the Barnes-Hut approximation, beginning from the first two principal components.
+    Only ratios of distances matter to it; points that are all the same are placed at
+    one place.
 
     Args:
         points: float [N, z_dim], in memory; choose some of many (`choose_rows`).
@@ -263,7 +265,7 @@ def tsne(
         float32 [N, 2].
 
     Raises:
-        UserError: There are no more points than `perplexity`.
+        UserError: There are no more points than `perplexity`, or some aren't finite.
     """
     import threadpoolctl
     from sklearn import manifold
@@ -273,6 +275,12 @@ def tsne(
             f"Expected a perplexity below {len(points)}, the number of points to "
             f"place, received {perplexity:g}. Lower it, or place more points."
         )
+    _check_finite(points)
+    centred = np.asarray(points, np.float64) - np.mean(points, axis=0, dtype=np.float64)
+    size = np.abs(centred).max()
+    if not size:
+        # Their first principal component divides by 0, which ends the process.
+        return np.zeros([len(points), 2], np.float32)
     placing = manifold.TSNE(
         early_exaggeration=early_exaggeration,
         perplexity=perplexity,
@@ -282,7 +290,7 @@ def tsne(
     )
     threads = 1 if len(points) <= _FEW_POINTS else None
     with threadpoolctl.threadpool_limits(threads):
-        return placing.fit_transform(np.asarray(points, np.float32))
+        return placing.fit_transform((centred / size).astype(np.float32))
 
 
 def _check_finite(values: np.ndarray) -> None:

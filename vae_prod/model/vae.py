@@ -12,11 +12,12 @@ The step, for images x of a batch, and where each part of it is:
     kl_loss = fact(step) * mean over images of kl    kl.fact_at, kl.charged_kl
     total_loss = reco_loss + kl_loss                 VAE.losses
     elbo = -(nats + kl), in nats per image           VAE.losses
-    gradients, by the tape                           VAE.train_step
+    gradients, by the tape, of parts of a batch      steps
     a step that isn't finite changes nothing         optim.guard
     Adam, accumulation, clipping, averages           optim.adam
 
-epsilon is a function of (seed, stream, step, replica) alone: `VAE._noise_seed`. What
+epsilon is a function of (seed, stream, step, part of the batch) alone:
+`VAE.noise_seed`. What
 makes it fast stays behind layers and ops: `kernels.convolution`,
 `kernels.normalization`, `kernels.fusing`.
 """
@@ -27,12 +28,11 @@ import tensorflow as tf
 
 from vae_prod import config as config_lib
 from vae_prod.model import kl as kl_lib
-from vae_prod.model import layers, likelihoods, networks
+from vae_prod.model import layers, likelihoods, networks, steps
 from vae_prod.model.kernels import ops
 from vae_prod.optim import adam, guard
+from vae_prod.optim import exchange as exchange_lib
 
-# Independent streams of latent noise under one seed.
-_TRAINING, _VALIDATION, _PREDICTION = range(3)
 _NUM_STREAMS = 4
 _MAX_REPLICAS = 2**16
 # The optimal variance is a batch statistic; validation uses its moving average.
@@ -62,6 +62,7 @@ class VAE(keras.Model):
         calls: int64 [], batches predicted so far. It seeds their latent noise.
         epsilon_scale: float32 [], factor of the noise when predicting; may be
             assigned at any time (0: reconstruct from z_mean).
+        exchange: Which parts of a batch this process computes.
         guard: Keeps train steps that aren't finite out of everything, and counts
             them.
 
@@ -86,6 +87,7 @@ class VAE(keras.Model):
         if config.likelihood.has_variance:
             self.variance = self._scalar("variance", "float32", 1)
         self.guard = guard.Guard()
+        self.exchange = exchange_lib.ALONE
         self.means = {
             name: keras.metrics.Mean(name, dtype="float32")
             for name in self._metric_names()
@@ -122,7 +124,7 @@ class VAE(keras.Model):
             float32 [B, H, W, C] in [0, 1].
         """
         posterior = self.encoder(scale_images(images), training=training)
-        noise = self._noise_seed(_PREDICTION, self.calls)
+        noise = self.noise_seed(steps.PREDICTION, self.calls)
         self.calls.assign_add(1)
         z = self.sample(posterior, noise, self.epsilon_scale)
         return self.decode(z, training)
@@ -148,13 +150,22 @@ class VAE(keras.Model):
             epsilon_scale=epsilon_scale,
         )
 
-    def _noise_seed(self, stream: int, position: tf.Tensor) -> tf.Tensor:
-        """Make a seed, int64 [2], of (seed, stream, position, replica).
+    def noise_seed(
+        self, stream: int, position: tf.Tensor, part: int | None = None
+    ) -> tf.Tensor:
+        """Make a seed, int64 [2], of (seed, stream, position, part of the batch).
 
         They are packed, not hashed: TensorFlow's `stateless_fold_in` of large seeds
         gives other numbers under XLA.
+
+        Args:
+            stream: Which of the independent streams.
+            position: int [], of the batch.
+            part: Of the batch; None: the number of the replica that computes it.
         """
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        replica = part
+        if part is None:
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         stream_seed = tf.constant((self.seed * _NUM_STREAMS + stream) % 2**63, tf.int64)
         place = tf.cast(position, tf.int64) * _MAX_REPLICAS
         return tf.stack([stream_seed, place + tf.cast(replica, tf.int64)])
@@ -231,21 +242,9 @@ class VAE(keras.Model):
 
         A step whose numbers aren't finite changes nothing but `step` and the guard.
         """
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
-        seed = self._noise_seed(_TRAINING, self.step)
-        fact = kl_lib.fact_at(self.config, tf.convert_to_tensor(self.step))
-        before = [tf.convert_to_tensor(v) for v in guard.statistics(self)]
-        with tf.GradientTape() as tape:
-            losses = self.losses(batch, seed, fact, training=True)
-            # Keras optimizers sum gradients over replicas.
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            loss = self.optimizer.scale_loss(losses["total_loss"] / replicas)
-        weights = [weight.value for weight in self.trainable_weights]
-        gradients = tape.gradient(loss, weights)
-        bad = self.guard.apply(self, list(losses.values()), gradients, before)
-        self.step.assign_add(1)
-        return self._update_metrics(losses, batch, bad)
+        sums = steps.local_sums(self, batch)
+        size = tf.shape(batch["image"])[0] * self.exchange.workers
+        return steps.settle(self, sums, self.exchange.over_workers(sums.total), size)
 
     def evaluate(self, *args, **kwargs):
         """Measure as Keras does, with the averaged weights where there are any."""
@@ -255,16 +254,23 @@ class VAE(keras.Model):
     def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Measure one batch with the final fact; return the metrics so far."""
         # Noise by position: the number of images seen since the metrics' reset.
-        seed = self._noise_seed(_VALIDATION, self.means["total_loss"].count)
+        seed = self.noise_seed(steps.VALIDATION, self.means["total_loss"].count)
         losses = self.losses(batch, seed, self.config.fact, training=False)
-        return self._update_metrics(losses, batch)
+        return self.update_metrics(losses, tf.shape(batch["image"])[0])
 
     def predict_step(self, batch) -> tf.Tensor:
         """Reconstruct one batch."""
         return self(batch["image"] if isinstance(batch, dict) else batch)
 
-    def _update_metrics(self, losses, batch, bad=False) -> dict[str, tf.Tensor]:
-        size = tf.cast(tf.shape(batch["image"])[0], tf.float32)
+    def update_metrics(self, losses, size, bad=False) -> dict[str, tf.Tensor]:
+        """Add a batch of so many images; return the metrics so far.
+
+        Args:
+            losses: What `losses` gave.
+            size: int or float32 [], images of the batch.
+            bad: bool [], whether the batch is left out.
+        """
+        size = tf.cast(size, tf.float32)
         # What isn't finite has no weight, and no value that would outlast it.
         size = tf.where(bad, 0.0, size)
         values = tf.stack([losses[name] for name in self.means])

@@ -6,6 +6,7 @@ is laid out for a desktop, a phone and paper (`report.html.jinja`, `report.css`)
 """
 
 import base64
+import hashlib
 import importlib.resources
 import io
 import math
@@ -23,6 +24,8 @@ from pipelines import files
 
 # Headings that fit on a screen need no list of contents.
 _SECTIONS_WITHOUT_CONTENTS = 3
+# Of a file's name without its ending, in bytes; file systems take 255.
+_LONGEST_NAME = 200
 
 
 @attrs.frozen
@@ -79,12 +82,25 @@ class Table:
         )
 
 
+def file_name(text: str) -> str:
+    """Return a name for a file that texts from data, such as attributes, are part of.
+
+    Letters and digits of any script, `_`, `.` and `-` stay; of each other character
+    there stands its code point, as `-2f-` for `/`. A long name ends in its digest.
+    """
+    name = re.sub(r"[^\w.-]", lambda found: f"-{ord(found[0]):x}-", text)
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name or "-"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME // 4]}-{digest}"
+
+
 @attrs.frozen
 class Picture:
     """A picture with what it shows in words.
 
     Attributes:
-        name: Its file's name, without the ending; letters, digits, `_`, `-` and `.`.
+        name: Its file's name, without the ending; of other texts, see `file_name`.
         png: The picture as PNG.
         caption: What to see in it.
         alt: What it shows, for those who can't see it; default: the caption.
@@ -92,7 +108,7 @@ class Picture:
     """
 
     kind: ClassVar[str] = "picture"
-    name: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.-]+"))
+    name: str = attrs.field(converter=file_name)
     png: bytes = attrs.field(repr=False)
     caption: str
     alt: str = ""

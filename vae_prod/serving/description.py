@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from pipelines import documents, trust
 from pipelines import files as files_lib
-from pipelines import trust
 from vae_prod.serving import signatures
 
 EXTRA = "assets.extra"
@@ -108,12 +108,12 @@ def load(directory: str) -> Description:
     """
     path = os.path.join(directory, EXTRA, NAME)
     try:
-        with open(path) as file:
-            values = json.load(file)
-        if values["schema_version"] == _SCHEMA_VERSION:
-            return Description(**values)
-        reason = f"it is of schema version {values['schema_version']}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        values = documents.build(dict, documents.read(path), NAME)
+        version = values.get("schema_version")
+        if version == _SCHEMA_VERSION:
+            return documents.build(Description, values, NAME)
+        reason = f"it is of schema version {version!r}"
+    except (OSError, ValueError) as error:
         reason = str(error)
     raise files_lib.UserError(
         f"Expected an export made by tools.export in {directory} (a version's folder, "

@@ -11,10 +11,10 @@ A folder holds the two networks, a file each, and what belongs to them:
 """
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
+import typing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -23,7 +23,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from pipelines import files as files_lib
+from pipelines import documents
+from vae_prod import config as config_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import networks
 from vae_prod.model import vae as vae_lib
@@ -110,8 +111,8 @@ def open_codec(
     encoder, decoder = (
         open_network(os.path.join(folder, name), threads) for name in files
     )
-    settings = _read(folder, CONFIG, "model")
-    digest, variance = (_read(folder, VERIFIED, key) for key in (DIGEST, VARIANCE))
+    config = _read(folder, CONFIG, _Converted)["model"]
+    verified = _read(folder, VERIFIED, _Verified)
 
     def encode(images):
         scaled = vae_lib.scale_images(tf.convert_to_tensor(images))
@@ -121,25 +122,32 @@ def open_codec(
         return decoder(np.asarray(z, np.float32))["image"]
 
     return codec_lib.Codec(
-        tuple(settings["image_shape"]),
-        settings["z_dim"],
+        config.image_shape,
+        config.z_dim,
         encode,
         decode,
-        lambda: digest,
-        variance,
+        lambda: verified[DIGEST],
+        verified[VARIANCE],
     )
 
 
-def _read(folder: str, name: str, key: str):
-    path = os.path.join(folder, name)
-    try:
-        with open(path) as file:
-            return json.load(file)[key]
-    except (OSError, ValueError, KeyError) as error:
-        raise files_lib.UserError(
-            f"Expected a model converted by tools.export in {folder} (its version's "
-            f"folder), {name} can't be read. Convert the run again, or mend the path."
-        ) from error
+class _Converted(typing.TypedDict):
+    """What is read of `CONFIG`."""
+
+    model: config_lib.ModelConfig
+
+
+class _Verified(typing.TypedDict):
+    """What is read of `VERIFIED`: `DIGEST` and `VARIANCE`."""
+
+    weights_digest: str
+    variance: float | None
+
+
+def _read(folder: str, name: str, kind):
+    what = "what tools.export tells of a converted model"
+    remedy = "Convert the run again, or mend the path."
+    return documents.load(os.path.join(folder, name), kind, what, remedy)
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def requests(functions: functions_lib.Functions) -> dict[str, np.ndarray]:
     images = functions.decode(z)["image"].numpy()
     names = np.array([samplers.PRIOR, *functions.samplers], "S")
     drawn = max(_ROWS, len(names))
-    attributes = np.array(list(extras.vectors) or [""], "S")
+    attributes = np.array([name.encode() for name in extras.vectors] or [b""])
     files = _files(images, extras.preparation)
     first, last = slice(0, _ROWS), slice(_ROWS, 2 * _ROWS)
     return {

@@ -74,6 +74,11 @@ class Checkpointing(step_counting.StepCallback):
         if self.stop_requested():
             raise stopping.Stopped
 
+    def save_if_within_epoch(self) -> None:
+        """Save after a step that failed; an epoch's end must come anew as a whole."""
+        if not self.epoch_ends:
+            self._save()
+
     def _save(self) -> None:
         self.model.guard.check()
         self.checkpoints.save()

@@ -15,6 +15,8 @@ import tensorflow as tf
 from pipelines import files, folders
 from vae_prod.core import seals
 from vae_prod.model import vae as vae_lib
+from vae_prod.optim import exchange as exchange_lib
+from vae_prod.training import workers
 
 
 @attrs.define
@@ -106,8 +108,9 @@ class Checkpoints:
         variables = [*model.variables, *model.optimizer.variables]
         variables += [*model.metrics_variables, model.guard.counts]
         # One flat list: the run's configuration fixes its order.
+        self._variables = [variable.value for variable in variables]
         self._checkpoint = tf.train.Checkpoint(
-            variables=[variable.value for variable in variables],
+            variables=self._variables,
             # The name it has in checkpoints.
             progress=_EarlyStoppingState(self.early_stopping),
             configuration=_Configuration(configuration),
@@ -129,6 +132,15 @@ class Checkpoints:
         kept = [other for other in steps if other <= step][-self._keep :]
         for other in set(steps) - set(kept):
             files.remove_folder(self._path(other))
+
+    def share(self, exchange: exchange_lib.Exchange) -> None:
+        """Give all workers of a run what the chief's checkpoint holds."""
+        progress = tf.Variable(attrs.astuple(self.early_stopping), dtype=tf.float64)
+        workers.share(exchange, [*self._variables, progress])
+        best, *epochs = progress.numpy().tolist()
+        state = EarlyStopping(best, *map(int, epochs))
+        for name, value in attrs.asdict(state).items():
+            setattr(self.early_stopping, name, value)
 
     def restore(self) -> bool:
         """Restore the newest checkpoint that is whole; say whether there was one.

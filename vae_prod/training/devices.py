@@ -51,8 +51,8 @@ def resolve_jit(config: config_lib.TrainConfig) -> bool:
 
 
 def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
-    """Return the distribution strategy: TensorFlow's default or all local GPUs."""
-    if config.strategy == "none":
+    """Return the strategy of this process: TensorFlow's default or all local GPUs."""
+    if config.strategy in ("none", "multi_worker"):
         return tf.distribute.get_strategy()
     if config.strategy == "mirrored":
         return tf.distribute.MirroredStrategy()

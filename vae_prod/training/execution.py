@@ -1,9 +1,13 @@
 """How Keras' `fit` runs the steps: several in one call, nothing read back between."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
+from vae_prod.model import steps
 from vae_prod.model import vae as vae_lib
+from vae_prod.training import workers
 
 
 class CallbackList(keras.callbacks.CallbackList):
@@ -70,3 +74,54 @@ def use_train_function(model: vae_lib.VAE, steps_per_epoch: int) -> None:
         }
 
     model.train_function = execute
+
+
+def use_worker_functions(
+    model: vae_lib.VAE, steps_per_epoch: int, stopping: workers.Stopping
+) -> None:
+    """Let a model's `fit` and `evaluate` take their steps together with other workers.
+
+    XLA compiles what is between the exchanges: it has no collective operations of its
+    own for these.
+
+    Args:
+        model: Compiled, its optimizer built, its exchange one of several workers.
+        steps_per_epoch: Steps of a whole epoch.
+        stopping: Carries wishes to stop to all workers.
+    """
+    exchange = model.exchange
+
+    def compiled(function):
+        function = functools.partial(function, model)
+        return tf.function(function, jit_compile=model.jit_compile, autograph=False)
+
+    local_sums = compiled(steps.local_sums)
+    settle, local_values = compiled(steps.settle), compiled(steps.local_values)
+
+    def step(batch):
+        sums = local_sums(batch)
+        *means, wishes = exchange.over_workers(
+            [*sums.total, tf.convert_to_tensor(stopping.wish)]
+        )
+        stopping.agreed.assign(wishes)
+        settle(sums, means, tf.shape(batch["image"])[0] * exchange.workers)
+
+    @tf.function(autograph=False)
+    def train(iterator):
+        left = steps_per_epoch - tf.convert_to_tensor(model.step) % steps_per_epoch
+        count = tf.minimum(left, model.steps_per_execution)
+
+        def body(done):
+            step(next(iterator))
+            return (done + 1,)
+
+        zero = tf.zeros([], tf.int64)
+        tf.while_loop(lambda done: done < count, body, (zero,), parallel_iterations=1)
+        return {name: mean.result() for name, mean in model.means.items()}
+
+    @tf.function(autograph=False)
+    def evaluate(iterator):
+        values = local_values(next(iterator))
+        return steps.add_values(model, exchange.gather(values))
+
+    model.train_function, model.test_function = train, evaluate

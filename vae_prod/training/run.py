@@ -1,5 +1,6 @@
 """A training run: build or resume, fit with all callbacks, stop when asked."""
 
+import functools
 import os
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from vae_prod import config as config_lib
 from vae_prod.model import likelihoods
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam as adam_lib
+from vae_prod.optim import exchange as exchange_lib
 from vae_prod.training import (
     bad_steps,
     batch_norm,
@@ -25,6 +27,7 @@ from vae_prod.training import (
     stopping,
     tensorboard,
     weights,
+    workers,
 )
 from vae_prod.training import checkpointing as checkpointing_lib
 
@@ -37,17 +40,20 @@ class Data:
 
     Attributes:
         train: Makes the endless dataset of training batches that begins at a
-            (0-based epoch, step within it).
-        validation: Makes the validation batches; None where there are none.
+            (0-based epoch, step within it); of a worker (index, count), its share.
+        validation: Makes the validation batches, of a worker (index, count) those that
+            are its turn; None where there are none.
+        validation_images: How many images these are.
         steps_per_epoch: Training batches in an epoch.
         batch_size: Images in a (global) batch.
         description: Where the images come from and how many there are, for people.
     """
 
-    train: Callable[[int, int], tf.data.Dataset]
-    validation: Callable[[], tf.data.Dataset] | None
+    train: Callable[..., tf.data.Dataset]
+    validation: Callable[..., tf.data.Dataset] | None
     steps_per_epoch: int
     batch_size: int
+    validation_images: int = 0
     description: str = ""
 
 
@@ -74,6 +80,9 @@ def describe(model: vae_lib.VAE, config: config_lib.TrainConfig, data: Data) -> 
         "device": f"{device}, {config.mixed_precision}, jit {jit} "
         f"(--jit_compile={config.jit_compile})",
     }
+    total = config.epochs * data.steps_per_epoch
+    if unfinished := config_lib.unfinished(settings, config, total):
+        lines["note"] = f"in {total:,} steps {unfinished}"
     return "\n".join(f"{name + ':':<8}{text}" for name, text in lines.items())
 
 
@@ -86,6 +95,7 @@ def fit(
     init_from: str | None = None,
     description: str = "",
     configuration: str = "",
+    exchange: exchange_lib.Exchange = exchange_lib.ALONE,
 ) -> vae_lib.VAE:
     """Fit a model in `run_dir`, from its newest checkpoint where there is one.
 
@@ -98,25 +108,38 @@ def fit(
         description: Text shown with the run in TensorBoard.
         configuration: Digest of what decides the run's numbers; a checkpoint of
             another is refused.
+        exchange: With the other workers of the run. All go on from what the chief
+            finds in its `run_dir`; others need an empty one, which nobody reads.
 
     Returns:
         The trained model, with the weights that training would go on with.
 
     Raises:
-        stopping.Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
+        stopping.Stopped: SIGTERM or Ctrl-C came, to any worker; a checkpoint was left.
+        workers.LostError: Another worker is gone; the chief left a checkpoint, unless
+            an epoch was at its end.
         UserError: Settings, weights or checkpoint can't be used, or too many steps in
             a row were not finite.
     """
+    config_lib.check_steps(config, config.epochs * data.steps_per_epoch)
     for name in ("", "checkpoints", "weights"):
         folders.remove_leftovers(os.path.join(run_dir, name))
     # Here, not only at the process's start: it may train several runs.
     keras.utils.set_random_seed(config.seed)
     with devices.make_strategy(config).scope():
         model = building.build(model_config, config, data.steps_per_epoch)
+        model.exchange = attrs.evolve(
+            exchange,
+            parts=config.microbatches,
+            held_out_batch=data.batch_size,
+            held_out_images=data.validation_images,
+        )
         saved = checkpoints.Checkpoints(
             run_dir, model, config.keep_checkpoints, configuration
         )
-    resumed = _restore(model, saved, run_dir, init_from)
+    with workers.others(exchange):
+        resumed = _restore(model, saved, run_dir, init_from)
+        saved.share(exchange)
     print(describe(model, config, data), flush=True)
     epoch, step = divmod(int(model.step.numpy()), data.steps_per_epoch)
     stalled = saved.early_stopping.has_stalled(config.early_stopping)
@@ -126,7 +149,12 @@ def fit(
         return model
     if resumed:
         print(f"resuming at epoch {epoch + 1}, step {step}", flush=True)
-    with stopping.stop_requests() as stop_requested:
+    with stopping.stop_requests() as stop_requested, workers.others(exchange):
+        if exchange.workers > 1:
+            stop_requested = workers.Stopping(stop_requested)
+            execution.use_worker_functions(model, data.steps_per_epoch, stop_requested)
+        else:
+            execution.use_train_function(model, data.steps_per_epoch)
         watchers = _callbacks(model, config, data, run_dir, saved, epoch, description)
         checkpointing = checkpointing_lib.Checkpointing(
             saved,
@@ -137,7 +165,11 @@ def fit(
         watchers.append(checkpointing)
         if step:
             checkpointing.keep_metrics(model)
-        _fit_from(model, config, data, watchers, epoch, step)
+        try:
+            _fit_from(model, config, data, watchers, epoch, step)
+        except workers.LOST:
+            checkpointing.save_if_within_epoch()
+            raise
     return model
 
 
@@ -165,8 +197,8 @@ def _restore(model, saved, run_dir: str, init_from: str | None) -> bool:
 
 def _fit_from(model, config, data: Data, watchers, epoch: int, step: int) -> None:
     """Fit from (epoch, step) on; the rest of a begun epoch is a fit of its own."""
-    validation = data.validation() if data.validation else None
-    execution.use_train_function(model, data.steps_per_epoch)
+    worker = model.exchange.index, model.exchange.workers
+    validation = data.validation(worker) if data.validation else None
     parts = [(epoch, config.epochs, 0)]
     if step:
         parts = [(epoch, epoch + 1, step), (epoch + 1, config.epochs, 0)]
@@ -175,7 +207,7 @@ def _fit_from(model, config, data: Data, watchers, epoch: int, step: int) -> Non
             continue
         steps = data.steps_per_epoch - done
         model.fit(
-            data.train(first, done),
+            data.train(first, done, worker),
             initial_epoch=first,
             epochs=last,
             steps_per_epoch=steps,
@@ -199,9 +231,9 @@ def _callbacks(model, config, data: Data, run_dir, saved, epoch, description) ->
         def recompute_batches(at_epoch):
             return data.train(at_epoch, 0).take(count)
 
-        watchers.append(
-            batch_norm.RecomputedValidation(data.validation, recompute_batches)
-        )
+        worker = model.exchange.index, model.exchange.workers
+        shares = functools.partial(data.validation, worker)
+        watchers.append(batch_norm.RecomputedValidation(shares, recompute_batches))
     path = os.path.join(run_dir, _HISTORY)
     shown = data.validation or (lambda: data.train(0, 0))
     watchers += [

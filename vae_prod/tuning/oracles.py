@@ -7,19 +7,26 @@ atomically, and what a kill between two of them leaves is put right when it is r
 
 import json
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras_tuner
 import numpy as np
 from keras_tuner import oracles
 from keras_tuner.engine import trial as trial_lib
 
-from pipelines import files, folders
+from pipelines import documents, files, folders
+from pipelines import settings as settings_lib
 from vae_prod import config as config_lib
 
 Status = trial_lib.TrialStatus
 PROJECT = "trials"
 # What the names of trials' directories begin with.
 TRIAL = "trial_"
+# What KerasTuner's classes raise where a state isn't theirs.
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError),
+)
 _UNLIMITED = 2**31
 
 
@@ -44,12 +51,9 @@ class _Durable:
         for name in folders.listed(self._project_dir):
             path = os.path.join(self._project_dir, name, "trial.json")
             if name.startswith(TRIAL) and os.path.isfile(path):
-                trial = trial_lib.Trial.load(path)
+                trial = _read(path, trial_lib.Trial.from_state)
                 self.trials[trial.trial_id] = trial
-        with open(self._get_oracle_fname()) as file:
-            state = json.load(file)
-        self.set_state(state)
-        ongoing = state["ongoing_trials"]
+        ongoing = _read(self._get_oracle_fname(), self._take_state)
         self._retry_queue += ongoing.values()
         self.ongoing_trials = {}
         self.trials = dict(sorted(self.trials.items()))
@@ -70,6 +74,15 @@ class _Durable:
             if trial_id in self._retry_queue:
                 self._retry_queue.remove(trial_id)
                 self.ongoing_trials[worker] = self.trials[trial_id]
+
+    def _take_state(self, state: dict) -> dict[str, str]:
+        """Set the state; return which trials are with which worker."""
+        self.set_state(state)
+        known = [*self.start_order, *self.end_order, *self._retry_queue]
+        ongoing = documents.build(dict[str, str], state["ongoing_trials"])
+        if missing := {*known, *ongoing.values()} - self.trials.keys():
+            raise KeyError(min(missing))
+        return ongoing
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
@@ -147,7 +160,8 @@ def make(
         "hyperparameters": hyperparameters,
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": seed + 1,  # KerasTuner takes 0 for none.
+        # KerasTuner takes 0 for none, and adds to it.
+        "seed": seed % settings_lib.LARGEST + 1,
         "max_consecutive_failed_trials": _UNLIMITED,
     }
     if search.tuner == "hyperband":
@@ -166,6 +180,22 @@ def make(
     if os.path.isfile(oracle._get_oracle_fname()):
         oracle.reload()
     return oracle
+
+
+def _read(path: str, take: Callable[[dict], Any]):
+    """Let KerasTuner take what a file of its own holds.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    what, remedy = "the state of a search", "Bring it back, or search in a new folder."
+    state = documents.load(path, dict, what, remedy, finite=False)
+    try:
+        return take(state)
+    except _DAMAGE as error:
+        raise files.UserError(
+            f"Expected {what} in {path}, it can't be read ({error!r}). {remedy}"
+        ) from error
 
 
 def num_trials(search: config_lib.SearchConfig) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import attrs
 import keras_tuner
 
+from pipelines import settings as settings_lib
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.training import building
@@ -57,7 +58,7 @@ class SearchSpace(keras_tuner.HyperModel):
             self.train,
             epochs=epochs,
             learning_rate=rate,
-            seed=self.train.seed + execution,
+            seed=settings_lib.later_seed(self.train.seed, execution),
         )
         return attrs.evolve(self.model, **chosen), train
 

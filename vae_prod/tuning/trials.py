@@ -5,21 +5,21 @@ A trial's directory holds KerasTuner's `trial.json`, a run directory for each tr
 oracle hears of the end: a trial that has one never runs again.
 """
 
-import csv
-import json
 import math
 import os
 import re
 import shutil
 import time
+import typing
 from collections.abc import Callable, Mapping
 
 import attrs
 import tensorflow as tf
 
-from pipelines import failures, files, folders
+from pipelines import documents, failures, files, folders
 from vae_prod.core import errors
 from vae_prod.evaluation import resampling
+from vae_prod.training import history
 from vae_prod.tuning import leaderboard, oracles
 
 # A trial's figures by name; None where one has no meaning.
@@ -29,6 +29,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CONTINUES, _EPOCHS, _PRIVATE = "tuner/trial_id", "tuner/epochs", "tuner/"
 
 _RUN = "run_"
+_REMEDY = "Bring the file back, or search anew in another --search_dir."
 
 
 @attrs.frozen
@@ -77,7 +78,9 @@ class Result:
     figures: dict[str, float | None]
     seconds: float
     message: str = ""
-    replicates: dict[str, list[float]] = attrs.field(factory=dict, repr=False)
+    replicates: dict[str, list[float]] = attrs.field(
+        factory=dict, repr=False, validator=resampling.check_replicates
+    )
 
 
 def plan(search_dir: str, trial_id: str, values: Mapping, epochs: int) -> Plan:
@@ -163,8 +166,7 @@ def _value(figure: resampling.Estimate | float | None) -> float | None:
 
 
 def _read_result(path: str) -> Result:
-    with open(path) as file:
-        return Result(**json.load(file))
+    return documents.load(path, Result, "how a trial ended", _REMEDY, finite=False)
 
 
 def rows(search_dir: str) -> list[leaderboard.Row]:
@@ -178,9 +180,21 @@ def rows(search_dir: str) -> list[leaderboard.Row]:
     return [_row(path) for path in filter(os.path.isfile, paths)]
 
 
+class _Values(typing.TypedDict):
+    """What is read of a trial's `hyperparameters`."""
+
+    values: dict
+
+
+class _Trial(typing.TypedDict):
+    """What is read of KerasTuner's `trial.json`."""
+
+    trial_id: str
+    hyperparameters: _Values
+
+
 def _row(path: str) -> leaderboard.Row:
-    with open(path) as file:
-        trial = json.load(file)
+    trial = documents.load(path, _Trial, "a trial of KerasTuner", _REMEDY, finite=False)
     values = trial["hyperparameters"]["values"]
     folder = os.path.dirname(path)
     ended = os.path.join(folder, "result.json")
@@ -210,5 +224,4 @@ def _epochs_done(folder: str) -> int:
     histories = [path for path in paths if os.path.isfile(path)]
     if not histories:
         return 0
-    with open(max(histories)) as file:
-        return sum(1 for _ in csv.DictReader(file))
+    return len(history.read(max(histories)))

@@ -1,6 +1,8 @@
 // The CPU kernels of the input ops: a batch is shared out over TensorFlow's threads,
 // and each example goes from its bytes to its place in the batch at once.
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <array>
 #include <deque>
@@ -30,12 +32,22 @@ using tensorflow::TensorShape;
 using tensorflow::tstring;
 
 constexpr char kImageFeature[] = "image";
+// Of an op; a process has several, and opens other files beside them.
 constexpr size_t kMaxOpenFiles = 256;
+constexpr size_t kShareOfOpenFiles = 8;
 constexpr int64_t kMaxRecordBytes = int64_t{1} << 30;
 constexpr int64_t kMaxOffset = int64_t{1} << 60;
 // Rough cycles for one image; TensorFlow shares a batch out by them.
 constexpr int64_t kCyclesRaw = 40'000;
 constexpr int64_t kCyclesDecoded = 500'000;
+
+// How many files an op keeps open, within what the process may (`ulimit -n`).
+size_t OpenFiles() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+  const size_t share = std::min<rlim_t>(limit.rlim_cur, 1 << 20) / kShareOfOpenFiles;
+  return std::clamp<size_t>(share, 1, kMaxOpenFiles);
+}
 
 // Opens each file once and keeps the latest ones open. Safe for concurrent use.
 class Files {
@@ -48,18 +60,32 @@ class Files {
       *file = found->second;
       return absl::OkStatus();
     }
+    while (names_.size() >= limit_) Close();
     std::unique_ptr<RandomAccessFile> opened;
-    TF_RETURN_IF_ERROR(tensorflow::Env::Default()->NewRandomAccessFile(name, &opened));
-    if (names_.size() == kMaxOpenFiles) {
-      open_.erase(names_.front());  // Readers that still use it keep it alive.
-      names_.pop_front();
+    absl::Status status = Open(name, &opened);
+    while (absl::IsResourceExhausted(status) && !names_.empty()) {
+      Close();  // Others hold more than their share.
+      status = Open(name, &opened);
     }
+    TF_RETURN_IF_ERROR(status);
     names_.push_back(name);
     *file = open_[name] = std::move(opened);
     return absl::OkStatus();
   }
 
  private:
+  static absl::Status Open(const std::string& name,
+                           std::unique_ptr<RandomAccessFile>* file) {
+    return tensorflow::Env::Default()->NewRandomAccessFile(name, file);
+  }
+
+  // Lets go of the file opened first; readers that still use it keep it alive.
+  void Close() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    open_.erase(names_.front());
+    names_.pop_front();
+  }
+
+  const size_t limit_ = OpenFiles();
   absl::Mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<RandomAccessFile>> open_
       ABSL_GUARDED_BY(mutex_);

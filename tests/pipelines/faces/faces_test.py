@@ -220,18 +220,6 @@ class TreeTest(tf.test.TestCase, parameterized.TestCase):
         ):
             self.write(os.path.join(self.out, "below"))
 
-    @parameterized.parameters(
-        (0, 1, 1, "Expected num_images of at least 1, received 0."),
-        (-3, 1, 1, "Expected num_images of at least 1, received -3."),
-        (1, -1, 1, "Expected seed of at least 0, received -1."),
-        (1, 1, -1, "Expected workers of at least 0, received -1."),
-    )
-    def test_refuses_numbers_out_of_range(self, num_images, seed, workers, message):
-        with self.assertRaises(files.UserError) as caught:
-            self.write(num_images=num_images, seed=seed, workers=workers)
-        self.assertEqual(str(caught.exception), message)
-        self.assertFalse(os.path.exists(self.out))
-
 
 if __name__ == "__main__":
     tf.test.main()

@@ -236,6 +236,16 @@ class DatasetTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertEqual(batches.cardinality(), 2)
 
+    def test_workers_read_the_batches_in_turn_and_as_many(self):
+        whole = self._eval()
+        shares = [self._eval(worker=(index, 3)) for index in range(3)]
+        self.assertEqual({len(share) for share in shares}, {-(-len(whole) // 3)})
+        for number, batch in enumerate(whole):
+            got = shares[number % 3][number // 3]
+            self.assertAllEqual(got["image"], batch["image"])
+        # What there is no batch for reads the first image.
+        self.assertAllEqual(shares[2][-1]["image"], whole[0]["image"][:1])
+
     def test_fields_on_request(self):
         fields = ("key", "label", "attributes", "landmarks", "identity")
         batch = self._eval("test", fields=fields)[0]

@@ -117,7 +117,7 @@ class CelebaTest(parameterized.TestCase, tf.test.TestCase):
         ),
         ("list_eval_partition.txt", ["000001.jpg 0"], "'000001.jpg' again in line 11"),
         ("identity_CelebA.txt", ["000001.jpg 0"], "'000001.jpg' again in line 11"),
-        ("list_attr_celeba.txt", ["x.jpg 1"], "10 rows .* received 11"),
+        ("list_attr_celeba.txt", ["x.jpg" + " 1" * 40], "10 rows .* received 11"),
     )
     def test_surplus_rows(self, file, lines, message):
         root = self._tree()
@@ -129,20 +129,20 @@ class CelebaTest(parameterized.TestCase, tf.test.TestCase):
         ("identity_CelebA.txt", 2, None, "1 are missing, first '000003.jpg'"),
         ("list_eval_partition.txt", 3, None, "1 are missing, first '000004.jpg'"),
         ("list_eval_partition.txt", 3, "000004.jpg 7", "only the values 0, 1, 2"),
-        ("list_eval_partition.txt", 3, "000004.jpg", "1 integer after .* in line 4"),
-        ("list_attr_celeba.txt", 4, "000003.jpg 1 -1", "40 integers .* in line 5"),
+        ("list_eval_partition.txt", 3, "000004.jpg", "1 value beside .* in line 4"),
+        ("list_attr_celeba.txt", 4, "000003.jpg 1 -1", "40 values .* in line 5"),
         ("list_attr_celeba.txt", 0, "ten", "number of rows .* received 'ten'"),
         (
             "list_attr_celeba.txt",
             4,
             "000003.jpg" + " 5" * 40,
-            "values -1, 1 .* received 5",
+            "values -1, 1 .* 5 is among",
         ),
         (
             "list_landmarks_align_celeba.txt",
             4,
             "000003.jpg" + " 1.5" * 10,
-            "10 integers .* in line 5",
+            "whole numbers .* '1.5' is no whole number .000003.jpg",
         ),
     )
     def test_malformed_rows(self, file, row, line, message):
@@ -164,7 +164,7 @@ class CelebaTest(parameterized.TestCase, tf.test.TestCase):
     def test_two_files_of_one_kind(self):
         root = self._tree()
         fixtures.write_text(os.path.join(root, "old"), "identity_CelebA.txt", [])
-        self._refused(root, "one identity_CelebA.txt, received both")
+        self._refused(root, "one file identity_celeba, received both")
 
 
 class ImagesTest(tf.test.TestCase):
@@ -309,7 +309,10 @@ class ArraysTest(parameterized.TestCase, tf.test.TestCase):
             {"x": _pixels(2), "y": np.arange(3)},
             "as many labels as images, 2, received 3",
         ),
-        ({"x": _pixels(2), "y": np.array([-1, 1])}, "labels from 0 up .* received -1"),
+        (
+            {"x": _pixels(2), "y": np.array([-1, 1])},
+            "whole numbers from 0 up.* the classes -1 to 1",
+        ),
         ({"x": _pixels(2), "y": [0, 1], "labels": [0, 1]}, "one array of labels"),
     )
     def test_npz_refusals(self, arrays, message):

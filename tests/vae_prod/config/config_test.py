@@ -42,6 +42,37 @@ class ModelConfigTest(tf.test.TestCase, parameterized.TestCase):
                     self.assertNotEmpty(field.metadata["help"], field.name)
 
 
+class TrainConfigTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(((2,), "a first and a last"), ((4, 2), "isn't after"))
+    def test_refuses_profiles_of_no_steps(self, steps, message):
+        with self.assertRaisesRegex(ValueError, f"'profile_steps' .*{message}"):
+            config.TrainConfig(profile_steps=steps)
+
+    @parameterized.parameters(
+        ("gradient_accumulation", 6, 7), ("profile_steps", (6, 9), (7, 9))
+    )
+    def test_refuses_runs_that_are_too_short_for_it(self, name, fits, does_not):
+        config.check_steps(config.TrainConfig(**{name: fits}), 6)
+        with self.assertRaisesRegex(files.UserError, f"--{name} within the 6 .* 7: "):
+            config.check_steps(config.TrainConfig(**{name: does_not}), 6)
+
+    @parameterized.parameters(
+        ({"fact_schedule": "linear", "fact_warmup_steps": 40}, {}, "^fact reaches 50%"),
+        ({}, {"learning_rate_warmup_steps": 80}, "^the learning rate reaches 25%"),
+        (
+            {},
+            {"learning_rate_warmup_steps": 20, "gradient_accumulation": 4},
+            "reaches 25%",
+        ),
+        ({"fact_schedule": "linear", "fact_warmup_steps": 20}, {}, "^$"),
+        ({"fact_warmup_steps": 40}, {"learning_rate_warmup_steps": 20}, "^$"),
+        ({"mode": "ae", "fact_schedule": "linear"}, {}, "^$"),
+    )
+    def test_names_warm_ups_that_do_not_end(self, model, train, text):
+        told = config.unfinished(tiny.config(**model), config.TrainConfig(**train), 20)
+        self.assertRegex(told, text)
+
+
 class CheckPrecisionTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(
         upsampling=("nearest", "bilinear"),

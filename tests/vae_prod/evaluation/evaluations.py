@@ -9,7 +9,10 @@ from vae_prod.evaluation import evaluation_file, measurements, recognition
 from vae_prod.evaluation import subject as subject_lib
 from vae_prod.evaluation.features import extractor as extractor_lib
 
-IMAGES = {"data": "faces", "split": "test", "crop": "square", "resample": "lanczos"}
+IMAGES = {
+    **{"data": "faces", "split": "test", "crop": "square", "resample": "lanczos"},
+    "stored": "lossless",
+}
 MODEL = {"recompute_batch_norm": 0, "settings": attrs.asdict(tiny.config())}
 
 

@@ -3,6 +3,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from scipy import ndimage
 
+from pipelines import files
 from tests.vae_prod.evaluation import image_sets
 from vae_prod.evaluation import resampling, wasserstein
 
@@ -34,7 +35,7 @@ def _values(distance: wasserstein.Distance) -> dict[int, float]:
 
 class DistanceTest(tf.test.TestCase, parameterized.TestCase):
     def test_smaller_than_a_patch(self):
-        with self.assertRaisesRegex(ValueError, r"at least 7x7.*received 32x6"):
+        with self.assertRaisesRegex(files.UserError, "at least 7x7.*received 32x6"):
             wasserstein.Patches((32, 6, 3))
 
     def test_equal_sets_are_at_zero(self):

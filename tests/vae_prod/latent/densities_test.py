@@ -128,6 +128,14 @@ class MixtureTest(tf.test.TestCase, parameterized.TestCase):
         for factor in fitted.factors:
             self.assertAllClose(factor @ factor.T, 4 * np.eye(2), atol=0.6)
 
+    def test_takes_every_seed(self):
+        made = [
+            densities.draw_points(np.zeros([4, 2]), np.zeros([4, 2]), 4, seed)
+            for seed in (2**31 - 1, 2**31, 2**32 - 1)
+        ]
+        self.assertNotAllClose(made[0], made[1])
+        self.assertNotAllClose(made[1], made[2])
+
     def test_says_how_it_was_made(self):
         made = _mixture("auto", num_points=15, seed=3, made={"model": "m"}).made
         expected = {

@@ -149,6 +149,22 @@ class ClusterTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(files.UserError, "perplexity below 30, .* 30"):
             statistics.tsne(_normal(30, 2))
 
+    @parameterized.parameters(2.0**-100, 2.0**100)
+    def test_tsne_takes_points_of_any_size(self, size):
+        points = _normal(12, 3)
+        placed = statistics.tsne(size * points, perplexity=4.0, iterations=250)
+        expected = statistics.tsne(points, perplexity=4.0, iterations=250)
+        self.assertAllEqual(placed, expected)
+
+    def test_tsne_places_equal_points_at_one_place(self):
+        self.assertAllEqual(statistics.tsne(np.full([40, 3], 7.5)), np.zeros([40, 2]))
+
+    def test_tsne_refuses_points_that_are_not_finite(self):
+        points = _normal(40, 3)
+        points[7, 1] = np.nan
+        with self.assertRaisesRegex(files.UserError, "Expected finite latent points"):
+            statistics.tsne(points)
+
 
 if __name__ == "__main__":
     tf.test.main()

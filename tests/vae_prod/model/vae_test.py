@@ -138,7 +138,7 @@ class TrainingTest(tf.test.TestCase, parameterized.TestCase):
         strategy = tiny.mirrored()
         with strategy.scope():
             model = tiny.model()
-        seeds = strategy.run(lambda: model._noise_seed(0, tf.constant(3, tf.int64)))
+        seeds = strategy.run(lambda: model.noise_seed(0, tf.constant(3, tf.int64)))
         first, second = strategy.experimental_local_results(seeds)
         self.assertNotAllEqual(first, second)
 

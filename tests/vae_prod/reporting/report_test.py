@@ -102,10 +102,22 @@ class ReportTest(tf.test.TestCase, parameterized.TestCase):
         names = [picture.name for picture in _report().pictures()]
         self.assertEqual(names, ["grid"] * 4)
 
-    @parameterized.parameters("a/b", "../up", "", "a b")
-    def test_a_picture_name_that_is_no_file_name_is_refused(self, name):
-        with self.assertRaises(ValueError):
-            report.Picture(name, _png(), "caption")
+    @parameterized.parameters(
+        ("edit_Smiling", "edit_Smiling"),
+        ("Größe.1", "Größe.1"),
+        ("a/b", "a-2f-b"),
+        ("../up", "..-2f-up"),
+        ("", "-"),
+        ("a b\n😀", "a-20-b-a--1f600-"),
+    )
+    def test_a_picture_is_a_file_whatever_its_name(self, name, expected):
+        self.assertEqual(report.Picture(name, _png(), "caption").name, expected)
+
+    def test_long_names_stay_apart_in_files(self):
+        names = {report.file_name("😀" * 300 + last) for last in "ab"}
+        self.assertLen(names, 2)
+        for name in names:
+            self.assertLess(len(f"{name}.png".encode()), 255)
 
     def test_a_row_that_does_not_fit_is_refused(self):
         with self.assertRaisesRegex(ValueError, "a value for each of"):

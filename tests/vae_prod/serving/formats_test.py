@@ -225,7 +225,9 @@ class FormatsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(opened.variance, 0.5)
         for name in (formats.VERIFIED, formats.CONFIG):
             os.remove(os.path.join(folder, name))
-            with self.assertRaisesRegex(files_lib.UserError, f"{name} can't be read"):
+            with self.assertRaisesRegex(
+                files_lib.UserError, f"{name}, it can't be read"
+            ):
                 tflite_format.open_codec(folder)
 
     def test_says_what_onnx_needs(self):

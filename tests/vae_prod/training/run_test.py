@@ -44,7 +44,9 @@ def _data(
         stop_by: The signal.
     """
 
-    def train(epoch, step):
+    def train(epoch, step, worker=(0, 1)):
+        del worker
+
         def generate():
             index = epoch * _STEPS + step
             while True:
@@ -57,7 +59,8 @@ def _data(
         spec = {"image": tf.TensorSpec([4, 8, 8, 3], tf.float32)}
         return tf.data.Dataset.from_generator(generate, output_signature=spec)
 
-    def validation():
+    def validation(worker=(0, 1)):
+        del worker
         return tf.data.Dataset.from_tensors(_batch(1000))
 
     return run.Data(train, validation, _STEPS, batch_size=4)

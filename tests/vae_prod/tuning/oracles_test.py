@@ -33,13 +33,13 @@ class OracleTest(tf.test.TestCase, parameterized.TestCase):
         super().setUp()
         self.directory = self.create_tempdir().full_path
 
-    def _make(self, search):
+    def _make(self, search, seed=1):
         hp = keras_tuner.HyperParameters()
         for name, (low, high) in search.ranges().items():
             hp.Float(name, low, high, sampling="log")
         for name, values in search.choices().items():
             hp.Choice(name, values)
-        return oracles.make(search, hp, 1, self.directory)
+        return oracles.make(search, hp, seed, self.directory)
 
     def _step(self, oracle, status=oracles.Status.COMPLETED, worker="w"):
         """Run one trial; return it, or None where there is none left."""
@@ -156,6 +156,13 @@ class OracleTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(values[2]["tuner/trial_id"], str(values.index(best)))
         self.assertEqual(_score(values[2]), _score(best))
         self.assertEqual(oracles.num_trials(search), 5)
+
+    @parameterized.parameters(*_TUNERS)
+    def test_takes_every_seed(self, tuner):
+        oracle = self._make(_search(tuner, max_trials=4), 2**32 - 1)
+        while self._step(oracle):
+            pass
+        self.assertLen(oracle.end_order, 4)
 
     def test_state_is_json(self):
         self._step(self._make(_search()))

@@ -1,3 +1,7 @@
+import contextlib
+import os
+import resource
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -5,6 +9,13 @@ from absl.testing import parameterized
 from pipelines import records
 from pipelines.reading.native import loader, op
 from tests.pipelines.reading.native import cases
+
+
+def _links():
+    """Return what this process's descriptors are open at."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"/proc/self/fd/{name}")
 
 
 class OpTest(cases.Cases, tf.test.TestCase):
@@ -29,6 +40,38 @@ class OpTest(cases.Cases, tf.test.TestCase):
             "keep_serialized": False,
         }
         return loader.library().vae_prod_read_images(**{**arguments, **changes})
+
+    def test_keeps_within_the_files_that_a_process_may_open(self):
+        """Of many shards, and where others hold all descriptors but one."""
+        folder = self.create_tempdir().full_path
+        paths = [os.path.join(folder, f"{number:03d}") for number in range(90)]
+        for path in paths:
+            os.link(self.paths[0], path)
+        own = len(os.listdir("/proc/self/fd"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        at_most = own + 80
+        resource.setrlimit(resource.RLIMIT_NOFILE, (at_most, hard))
+        held = []
+        try:
+            # One kernel for all calls, as in a pipeline.
+            read = tf.function(lambda rows: self._call(paths=paths, rows=rows)[1])
+
+            def is_whole(first):
+                _, offset, length = self.rows[0]
+                rows = [[first, offset, length], [first + 1, offset, length]]
+                return bool(tf.reduce_all(read(tf.constant(rows, tf.int64))))
+
+            self.assertTrue(all(map(is_whole, range(0, 40, 2))))
+            opened = sum(os.path.dirname(link) == folder for link in _links())
+            self.assertBetween(opened, 1, at_most // 8)
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(os.dup(0))
+            self.assertTrue(all(map(is_whole, range(40, 90, 2))))
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     @parameterized.parameters(
         ({"rows": [[0, 12], [0, 12]]}, "rows"),
