@@ -12,6 +12,11 @@ from pipelines import crops, protocols, settings
 
 RESAMPLING_FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 ENCODINGS = ("jpeg", "png", "raw")
+SPLIT_BY = {
+    "source": "the source's own split, or else a hash of the image's key",
+    "key": "a hash of its key, whatever the source says",
+    "identity": "a hash of the person, so that nobody is in two splits",
+}
 SHUFFLES = ("global", "blocks", "none")
 # What is done to the input (`reading.corruption` has the functions), and what
 # `corruption_level` is for it.
@@ -46,8 +51,8 @@ class ConvertConfig:
 
     protocol: str = settings.preset(
         "none",
-        "Prepare CelebA as a paper did: sets the flags of size, crop, filter and "
-        "encoding.",
+        "Prepare CelebA as a paper did: sets the flags of size, crop, filter, "
+        "split and encoding.",
         protocols.PROTOCOLS,
     )
     image_size: int = settings.setting(
@@ -97,6 +102,11 @@ class ConvertConfig:
         "Convert at most this many images of each split; 0: all. For the "
         "built-in faces, how many there are (0: 4,096).",
         settings.not_negative,
+    )
+    split_by: str = settings.choice(
+        "source",
+        "What decides which split an image is in.",
+        SPLIT_BY,
     )
     split_ratios: tuple[float, ...] = settings.setting(
         (0.8, 0.1, 0.1),

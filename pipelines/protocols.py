@@ -1,6 +1,7 @@
 """Protocols: how papers made CelebA's images, so that their figures compare.
 
-A protocol sets the flags of a conversion that it names; the manifest keeps its name,
+A protocol sets the flags of a conversion that it names (where it has a split of its
+own, which images are in it is drawn anew, as many); the manifest keeps its name,
 and every figure taken on the data shows it. Crops are in pixels of the aligned images,
 of size `PICTURES`. Pillow's filters are antialiased, as those of the codes are; at a
 crop's edge they take in what is beyond it, where the codes cut first. Images are stored
@@ -30,13 +31,19 @@ class Protocol:
     settings: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-def _settings(size: int, crop: str, resample: str) -> dict[str, Any]:
+def _settings(size: int, crop: str, resample: str, *counts: int) -> dict[str, Any]:
+    """Return the settings; `counts` of training, validation and test, if any."""
+    divided = {}
+    if counts:
+        ratios = tuple(count / sum(counts) for count in counts)
+        divided = {"split_by": "key", "split_ratios": ratios}
     return {
         "image_size": size,
         "crop": crop,
         "resample": resample,
         "channels": "3",
         "encoding": "raw",
+        **divided,
     }
 
 
@@ -48,8 +55,8 @@ PROTOCOLS = {
     "seed_96": Protocol(
         "the series of studies that the package repeats: 96 x 96",
         source="tools/studies/published.py",
-        unstated="crop and filter",
-        settings=_settings(96, "square", "lanczos"),
+        unstated="crop, filter, and which images are in which split",
+        settings=_settings(96, "square", "lanczos", 170_000, 10_000, 22_599),
     ),
     "two_stage_64": Protocol(
         "Diagnosing and Enhancing VAE Models: centre 128",
@@ -57,9 +64,9 @@ PROTOCOLS = {
         settings=_settings(64, "128", "bilinear"),
     ),
     "wae_64": Protocol(
-        "Wasserstein Auto-Encoders: centre 140",
+        "Wasserstein Auto-Encoders: centre 140, 20,000 images for tests",
         source="Tolstikhin et al., 2018, arXiv:1711.01558; closecrop of its code",
-        settings=_settings(64, "140", "lanczos"),
+        settings=_settings(64, "140", "lanczos", 182_599, 0, 20_000),
     ),
     "rae_64": Protocol(
         "From Variational to Deterministic Autoencoders: centre 140",

@@ -22,7 +22,7 @@ _ORDER = {
         *("failures", "asides", "files", "folders", "trust", "settings", "crops"),
         *("documents", "npy", "protocols", "config"),
         *("fingerprints", "duplicates", "examples", "records", "shards"),
-        *("verification", "reading", "convert", "faces", "sources"),
+        *("verification", "reading", "integrity", "convert", "faces", "sources"),
     ),
     "vae_prod": (
         *("core", "config", "optim", "model", "latent", "reporting", "training"),

@@ -31,6 +31,8 @@ def define(values):
         "Worker processes; 0: one for each core. Any number gives the same bytes.",
         most=4096,
     )
+    text = "Say which images, and which persons, are in more than one split."
+    flags.add(values, "check_splits", True, text)
     text = "local: processes of this machine; beam: Apache Beam (the extra beam)."
     flags.add(values, "runner", "local", text, ("local", "beam"))
     flags.add(
@@ -84,6 +86,18 @@ def main(values):
             manifest = conversion.convert(planned, values.out, num_workers, show)
     seconds = time.monotonic() - begun
     print(_summarize(manifest, show.first, seconds, values.out))
+    if values.check_splits and len(manifest.splits) > 1:
+        _check_splits(values.out, manifest)
+
+
+def _check_splits(out: str, manifest) -> None:
+    """Say what the splits have in common."""
+    from pipelines import integrity
+
+    with progress.Progress("images compared") as show:
+        findings = integrity.check(out, manifest, show)
+    for line in findings.lines():
+        print(f"note: {trust.printable(line)}")
 
 
 def _on_beam(values, config, planned, num_workers: int):
@@ -150,7 +164,7 @@ def _protocol(planned):
     protocol, wanted = protocols.PROTOCOLS[name], protocols.PICTURES
     if not protocol.settings:
         return []
-    sets = ", ".join(f"{n} {v}" for n, v in protocol.settings.items())
+    sets = ", ".join(f"{n} {_shown(v)}" for n, v in protocol.settings.items())
     lines = [f"  protocol {name}: {sets} ({protocol.source})"]
     if protocol.unstated:
         lines.append(f"  chosen here, for it is stated nowhere: {protocol.unstated}")
@@ -171,6 +185,12 @@ def _list_columns(uses):
         reason = f" ({use.reason})" if use.reason else ""
         lines.append(f"  {use.where}: {names} -> {use.role}{reason}\n")
     return trust.printable("".join(lines))
+
+
+def _shown(value) -> str:
+    if isinstance(value, tuple):
+        return " : ".join(f"{part:.3f}" for part in value)
+    return str(value)
 
 
 def _summarize(manifest, num_before, seconds, out):

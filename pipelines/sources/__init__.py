@@ -42,6 +42,8 @@ class Kind:
         open: Opens it.
         carries: Which fields of a record it can have beside the image: `key` (a name
             of the image's own), `split`, and those of `source.Annotations`.
+        divides: Whether its images can be divided otherwise than it says, as
+            `--split_by` asks for.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Kind:
     recognises: Callable[[request_lib.Request], bool]
     open: Callable[[request_lib.Request], source_lib.Source]
     carries: tuple[str, ...]
+    divides: bool = False
 
 
 _ALL = ("key", "split", "attributes", "landmarks", "identity", "label")
@@ -63,6 +66,7 @@ def _of_rows(name: str, form: str, text: str, rows_form: rows.Form) -> Kind:
         functools.partial(rows.recognises, rows_form),
         functools.partial(rows.open_rows, rows_form),
         _ALL,
+        divides=True,
     )
 
 
@@ -74,6 +78,7 @@ def _of_tree(layout: layouts.Layout) -> Kind:
         functools.partial(labelled.recognises, layout),
         functools.partial(labelled.open_tree, layout),
         layout.carries,
+        divides=True,
     )
 
 
@@ -149,7 +154,7 @@ def open_source(
 
     Args:
         source: What `--source` says, in one of the forms of `KINDS`.
-        config: Uses `limit`, `split_ratios` and `seed`.
+        config: Uses `limit`, `split_by`, `split_ratios` and `seed`.
         tfds_data_dir: Where `tfds:NAME` lies; empty: where TFDS looks by itself.
 
     Raises:
@@ -166,6 +171,12 @@ def open_source(
         raise files.UserError(
             f"Expected --source in one of the forms {forms}; found nothing at "
             f"{source}; mend --source."
+        )
+    if config.split_by != "source" and not kind.divides:
+        dividing = ", ".join(kind.form for kind in KINDS if kind.divides)
+        raise files.UserError(
+            f"Expected for --split_by={config.split_by} a --source in one of the forms "
+            f"{dividing}; received {kind.form}, which is divided as it is."
         )
     opened = kind.open(request)
     splits = {name: chosen for name, chosen in opened.splits.items() if len(chosen)}

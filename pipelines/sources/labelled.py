@@ -74,7 +74,13 @@ def open_tree(
             yield pictures.picture(paths[keys[row]])
 
     named = [splits_lib.of_folders(path.split("/")[:-1]) for path in paths.values()]
-    splits, more = splits_lib.assign(request.config, keys, named, resolved.partition)
+    splits, more = splits_lib.assign(
+        request.config,
+        keys,
+        named,
+        resolved.partition,
+        resolved.fields.get("identity"),
+    )
     digest = hashlib.sha256()
     for key, path in paths.items():
         digest.update(f"{key}\t{pictures.fingerprint(path)}\n".encode())

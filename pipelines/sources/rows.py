@@ -154,7 +154,13 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
     named = []
     for path, begin, end in zip(relative, [0, *ends], ends, strict=False):
         named += [splits_lib.of_path(path)] * (end - begin)
-    splits, more = splits_lib.assign(request.config, keys, named, resolved.partition)
+    splits, more = splits_lib.assign(
+        request.config,
+        keys,
+        named,
+        resolved.partition,
+        resolved.fields.get("identity"),
+    )
     places = np.frombuffer(gathered.places, np.int64).reshape(-1, 2)
 
     def pictures(positions: np.ndarray) -> Iterator[images.Picture]:

@@ -44,23 +44,35 @@ def assign(
     keys: Sequence[str],
     named: Sequence[str | None],
     partition: np.ndarray | None,
+    identities: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Find out which images are in each split.
 
     Args:
-        config: Uses `split_ratios` and `seed`, where nothing else tells.
+        config: Uses `split_by`, and `split_ratios` and `seed` where nothing else tells.
         keys: Unique name of each image.
         named: The split that its place speaks of, or None; used if there are several.
         partition: The split that a column gives it, int [num_images], which has
             precedence; or None.
+        identities: The number of each image's person, int [num_images, 1], or None.
 
     Returns:
         Split name to ascending positions in `keys`, and a warning where the only split
         that is spoken of is divided.
 
     Raises:
-        UserError: Of some images the place speaks of several splits, of others of none.
+        UserError: Of some images the place speaks of several splits, of others of
+            none; or the persons that should decide aren't known.
     """
+    if config.split_by != "source":
+        if config.split_by == "identity":
+            if identities is None:
+                raise files.UserError(
+                    "Expected a source that numbers its persons for "
+                    "--split_by=identity, this one doesn't; choose another --split_by."
+                )
+            keys = map(str, identities[:, 0].tolist())
+        return source_lib.hash_splits(keys, config.split_ratios, config.seed), []
     found = sorted({name for name in named if name})
     if partition is not None:
         return source_lib.partition_splits(partition), []

@@ -132,12 +132,58 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
                 wanted = np.asarray(wanted, np.float32)[inner]
                 self.assertAllClose(image[inner] * 255, wanted, atol=1.01)
 
+    def test_splits_by_person_have_nobody_in_two(self):
+        root = fixtures.write_celeba(os.path.join(self.folder, "source"), 40)
+        lines = [f"{name} {n % 8}" for n, name in enumerate(fixtures.names(40))]
+        fixtures.write_text(root, "identity_CelebA.txt", lines)
+        more = (f"--source={root}", "--workers=1", "--split_ratios=0.5,0.25,0.25")
+        persons, told = {}, {}
+        for by in ("source", "key", "identity"):
+            out = os.path.join(self.folder, f"by_{by}")
+            argv = (f"--out={out}", "--image_size=16", *more, f"--split_by={by}")
+            code, told[by], err = run(convert_celeba, *argv)
+            self.assertEqual(code, 0, err)
+            manifest = shards.load_manifest(out)
+            persons[by] = {
+                split: np.concatenate(
+                    [
+                        batch["identity"]
+                        for batch in dataset.eval_batches(
+                            out,
+                            manifest,
+                            split,
+                            config_lib.DataConfig(),
+                            fields=("identity",),
+                        )
+                    ]
+                )
+                for split in manifest.splits
+            }
+        self.assertLen(persons["source"]["train"], 37)  # The partition file's.
+        self.assertLess(len(persons["key"]["train"]), 30)
+        found = [set(of_split.tolist()) for of_split in persons["identity"].values()]
+        self.assertEqual(sum(map(len, found)), len(set.union(*found)))
+        self.assertIn("persons are in more than one split", told["key"])
+        self.assertNotIn("persons are in more than one split", told["identity"])
+        argv = (*self._quiet(root), "--check_splits=false", "--split_by=key")
+        self.assertNotIn("persons", run(convert_celeba, *argv)[1])
+
+    def _quiet(self, root):
+        return f"--source={root}", f"--out={self.out}", "--workers=1", "--image_size=16"
+
     def test_protocols_name_what_they_set(self):
         self.assertCountEqual(_PROTOCOLS, set(protocols.PROTOCOLS) - {"none"})
         for name in _PROTOCOLS:
             code, _, err = self._run("--source=digits", f"--protocol={name}")
             self.assertEqual(code, 2)
             self.assertIn(f"'protocol' {name} sets 'image_size'", err)
+
+    def test_protocols_with_splits_of_their_own(self):
+        root = fixtures.write_celeba(os.path.join(self.folder, "source"), 40)
+        argv = (f"--source={root}", f"--out={self.out}", "--dry_run")
+        _, out, _ = run(convert_celeba, *argv, "--protocol=wae_64")
+        self.assertIn("split_by key", out)
+        self.assertNotIn("validation:", out)
 
     def test_protocol_of_other_pictures_is_told(self):
         source = os.path.join(self.folder, "source")
@@ -159,6 +205,7 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
         (["--source=digits", "--crop=9"], 1, "at least 9 x 9"),
         (["--source=digits", "--image_size=-1"], 2, "image_size"),
         (["--source=digits", "--image_size=0", "--pad"], 2, "needs the size to pad to"),
+        (["--source=digits", "--split_by=key"], 1, "which is divided as it is"),
         (["--source=digits", "--workers=-1"], 2, "workers"),
         (["--source=digits", "--split_ratios=0.5,0.5"], 2, "three fractions"),
         (["--source=tfds:nothing_such"], 1, "a TFDS data set"),

@@ -78,7 +78,7 @@ _OPEN = {
     "benchmark_input": {"shuffle_buffer"},
     "benchmark_convert": {
         *("crop", "channels", "resample", "encoding", "shards", "limit"),
-        *("split_ratios", "max_bad_images", "seed", "protocol"),
+        *("split_ratios", "split_by", "max_bad_images", "seed", "protocol"),
     },
     "benchmark_step": {"kernel_sizes", "strides"},
     "benchmark_export": {"weights", "recompute_batch_norm"},
