@@ -13,6 +13,7 @@ on closing. Nothing but Python's standard library is imported at the top.
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import os
@@ -24,6 +25,8 @@ from typing import IO
 from pipelines import asides, failures
 
 _BLOCK_BYTES = 1 << 20
+# The lock files that this process holds, from the first to the last.
+_held: list[str] = []
 _HOLDER = re.compile(r"(\d{1,9}) ([A-Za-z0-9-]{1,32})")
 # From <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
@@ -151,8 +154,8 @@ def new_folder(path: str) -> Iterator[str]:
     the disk. After an error it stays as it was. Of a link, the target is replaced.
 
     Args:
-        path: The folder, on a local disk. What holds it is made, too, where its own
-            folder is there.
+        path: The folder, on a local disk. The folders that hold it are made, too, but
+            none that this process has locked and that was removed meanwhile.
 
     Raises:
         UserError: It can't be written, or is remote.
@@ -167,11 +170,8 @@ def new_folder(path: str) -> Iterator[str]:
     with writing(path):
         remove_leftovers(path)
         try:
-            # No deeper: a folder that was removed meanwhile isn't made anew without
-            # what it is known by.
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(os.path.dirname(path))
-            os.mkdir(aside)
+            _require_held(path)
+            os.makedirs(aside)
             yield aside
             _sync_tree(aside)
             _replace_folder(aside, path)
@@ -231,9 +231,12 @@ def locked(path: str, refusal: str = "") -> Iterator[None]:
     with writing(path):
         file = _lock(path, refusal)
     with file:
+        lock = os.path.realpath(path)
+        _held.append(lock)
         try:
             yield
         finally:
+            _held.remove(lock)
             if _is_named(file, path):
                 _remove(path)
 
@@ -254,6 +257,14 @@ def _lock(path: str, refusal: str) -> IO:
                 file.flush()
                 stack.pop_all()
                 return file
+
+
+def _require_held(path: str) -> None:
+    """Raise a `FileNotFoundError` if a folder that holds a path lost our lock."""
+    for lock in _held:
+        folder = os.path.join(os.path.dirname(lock), "")
+        if path.startswith(folder) and not os.path.lexists(lock):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
 
 
 def _is_named(file: IO, path: str) -> bool:

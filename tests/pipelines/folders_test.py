@@ -78,6 +78,19 @@ class OursTest(tf.test.TestCase, parameterized.TestCase):
         ):
             shutil.rmtree(self.folder)
 
+    def test_a_folder_that_is_removed_meanwhile_is_not_made_anew(self):
+        with (
+            self.assertRaisesRegex(files.UserError, "Expected to use .*isn't there"),
+            folders.alone(self.folder, _MARK, "--out"),
+        ):
+            inner = os.path.join(self.folder, "some", "inner")
+            with files.new_folder(inner):
+                pass
+            shutil.rmtree(self.folder)
+            with files.new_folder(inner):
+                pass
+        self.assertFalse(os.path.exists(self.folder))
+
     def test_the_lock_of_a_dead_process_is_free(self):
         self._make(folders.LOCK)
         with folders.alone(self.folder, _MARK, "--out"):

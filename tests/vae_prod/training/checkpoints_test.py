@@ -50,9 +50,7 @@ class DamageTest(tf.test.TestCase, parameterized.TestCase):
         cls.root = os.path.join(cls.get_temp_dir(cls()), "damage")
         shutil.rmtree(cls.root, ignore_errors=True)
         cls.model = tiny.model()
-        run_dir = os.path.join(cls.root, "run")
-        os.makedirs(run_dir)
-        saved = checkpoints.Checkpoints(run_dir, cls.model, 3)
+        saved = checkpoints.Checkpoints(os.path.join(cls.root, "run"), cls.model, 3)
         for step in (1, 2, 3):
             cls._set(step)
             saved.save()
