@@ -23,17 +23,20 @@ import subprocess
 import sys
 import tempfile
 
+from pipelines import files
 from tools import flags, program
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _PROGRAM = "tools.train"
+# Workers and GPUs of one machine.
+_MOST = 1024
 
 
 def define(values):
     """Define this program's flags."""
-    flags.add(values, "workers", 2, "Processes to start.", least=1)
+    flags.add(values, "workers", 2, "Processes to start.", least=1, most=_MOST)
     text = "GPUs to deal out, one to a worker; 0: none, the workers take the CPU."
-    flags.add(values, "gpus", 0, text)
+    flags.add(values, "gpus", 0, text, most=_MOST)
     text = "Folder for what workers but the chief print; empty: one of its own."
     flags.add(values, "logs", "", text)
     text = "The program and its flags in one; or they stand at the end as they are."
@@ -43,10 +46,10 @@ def define(values):
 def main(values):
     """Start the workers and wait for them."""
     flags.require(values, "command")
-    name, *argv = shlex.split(values.command)
+    name, argv = _parsed(values.command)
     if name not in (_PROGRAM, _PROGRAM.removeprefix("tools.")):
         raise flags.UsageError(
-            f"Expected {_PROGRAM} as the program to start, received {name!r}."
+            f"Expected {_PROGRAM} as the program to start, received {name[:80]!r}."
         )
     if values.gpus and values.gpus < values.workers:
         raise flags.UsageError(
@@ -55,12 +58,31 @@ def main(values):
         )
     logs = values.logs or tempfile.mkdtemp(prefix="workers_")
     os.makedirs(logs, exist_ok=True)
-    if code := _run(values, argv, logs):
-        sys.exit(code)
+    codes = _run(values, argv, logs)
+    if program.STOPPED in codes:
+        sys.exit(program.STOPPED)
+    if failed := {number: code for number, code in enumerate(codes) if code}:
+        told = ", ".join(f"worker {n} with {code}" for n, code in failed.items())
+        error = files.UserError(
+            f"Expected all workers to end with exit code 0, there ended {told}. See "
+            f"above and {logs}."
+        )
+        error.exit_code = next(iter(failed.values()))
+        raise error
 
 
-def _run(values, argv: list[str], logs: str) -> int:
-    """Run all workers; return the first exit code that isn't 0."""
+def _parsed(command: str) -> tuple[str, list[str]]:
+    try:
+        name, *argv = shlex.split(command)
+    except ValueError as error:  # Nothing in it, or a quotation that has no end.
+        raise flags.UsageError(
+            f"Expected a program and its flags as --command, received {command[:80]!r}."
+        ) from error
+    return name, argv
+
+
+def _run(values, argv: list[str], logs: str) -> list[int]:
+    """Run all workers; return their exit codes."""
     addresses = ",".join(f"127.0.0.1:{port}" for port in _free_ports(values.workers))
     with contextlib.ExitStack() as stack:
         workers = []
@@ -87,12 +109,7 @@ def _run(values, argv: list[str], logs: str) -> int:
             )
             workers.append(worker)
         codes = [worker.wait() for worker in workers]
-    failed = [number for number, code in enumerate(codes) if code]
-    for number in failed[:1]:
-        if number:
-            print(f"worker {number} ended first, see {logs}", file=sys.stderr)
-    codes = [128 - code if code < 0 else code for code in codes]
-    return next(filter(None, codes), 0)
+    return [128 - code if code < 0 else code for code in codes]
 
 
 def _environment(values, number: int) -> dict[str, str]:

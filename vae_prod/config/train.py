@@ -104,7 +104,7 @@ class TrainConfig:
     step_timeout: float = settings.setting(
         600.0,
         "With strategy=multi_worker, seconds that a step waits for the others.",
-        validators.gt(0.0),
+        settings.above_zero,
         may_change=True,
     )
     cpu_only: bool = settings.setting(
