@@ -59,7 +59,7 @@ def main(values):
     logs = values.logs or tempfile.mkdtemp(prefix="workers_")
     os.makedirs(logs, exist_ok=True)
     codes = _run(values, argv, logs)
-    if program.STOPPED in codes:
+    if program.STOPPED in codes and set(codes) <= {0, program.STOPPED}:
         sys.exit(program.STOPPED)
     if failed := {number: code for number, code in enumerate(codes) if code}:
         told = ", ".join(f"worker {n} with {code}" for n, code in failed.items())

@@ -44,45 +44,35 @@ def write(
 
     They are made on the local disk, for TFDS knows fewer file systems than TensorFlow.
     """
+    import tensorflow_datasets as tfds
+
     with tempfile.TemporaryDirectory() as folder:
         shard_names = {
             shard.file for split in splits.values() for shard in split.shards
         }
         for file in shard_names:  # TFDS looks for them, not into them.
             open(os.path.join(folder, file), "wb").close()
-        _write(folder, name, version, spec, splits)
+        infos = [
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[shard.num_examples for shard in content.shards],
+                num_bytes=sum(shard.num_bytes for shard in content.shards),
+                filename_template=tfds.core.ShardedFileTemplate(
+                    data_dir=folder,
+                    dataset_name=name,
+                    split=split,
+                    filetype_suffix="tfrecord",
+                ),
+            )
+            for split, content in splits.items()
+        ]
+        tfds.folder_dataset.write_metadata(
+            data_dir=folder,
+            features=features(spec),
+            split_infos=infos,
+            version=version,
+            check_data=False,
+        )
         for file in sorted(set(os.listdir(folder)) - shard_names):
             with open(os.path.join(folder, file), "rb") as made:
                 files.write(os.path.join(out, file), made.read())
-
-
-def _write(
-    out: str,
-    name: str,
-    version: str,
-    spec: records.RecordSpec,
-    splits: dict[str, shards.Split],
-) -> None:
-    import tensorflow_datasets as tfds
-
-    infos = [
-        tfds.core.SplitInfo(
-            name=split,
-            shard_lengths=[shard.num_examples for shard in content.shards],
-            num_bytes=sum(shard.num_bytes for shard in content.shards),
-            filename_template=tfds.core.ShardedFileTemplate(
-                data_dir=out,
-                dataset_name=name,
-                split=split,
-                filetype_suffix="tfrecord",
-            ),
-        )
-        for split, content in splits.items()
-    ]
-    tfds.folder_dataset.write_metadata(
-        data_dir=out,
-        features=features(spec),
-        split_infos=infos,
-        version=version,
-        check_data=False,
-    )

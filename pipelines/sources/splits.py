@@ -44,7 +44,7 @@ def assign(
     keys: Sequence[str],
     named: Sequence[str | None],
     partition: np.ndarray | None,
-    identities: np.ndarray | None = None,
+    identities: np.ndarray | None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Find out which images are in each split.
 

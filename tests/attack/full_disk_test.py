@@ -31,8 +31,7 @@ from tests.attack import changes, disks, programs
 _POINTS = int(os.environ.get("VAE_PROD_FULL_DISK", "0"))
 _SEED = 7
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-# Those that take a fraction of a second, and how often each kind is tried.
-_QUICK = ("convert_celeba", "make_faces", "encode", "fit_sampler", "generate")
+# How often each kind is tried of the quick ones.
 _FEW = 1
 _WHOLE = 1 << 30
 
@@ -118,7 +117,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
             self._attack(job, "EFBIG", limited, expected)
         self._print(name)
 
-    @parameterized.parameters(*_QUICK)
+    @parameterized.parameters(*programs.QUICK)
     def test_quick_ones(self, name):
         self._try_all(name, _FEW)
 

@@ -34,6 +34,8 @@ from tools import (
     tune,
 )
 
+# Those that take a fraction of a second.
+QUICK = ("convert_celeba", "make_faces", "encode", "fit_sampler", "generate")
 _TINY = ("--filters=4", "--z_dim=2", "--batch_size=8", "--jit_compile=false")
 _TRAINING = (*_TINY, "--epochs=2", "--images_every_epochs=99", "--resume")
 _SMALL = ("--rows=1", "--columns=2", "--recompute_batch_norm=0")

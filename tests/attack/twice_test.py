@@ -25,8 +25,7 @@ from tests.attack import changes, programs
 
 _TIMES = int(os.environ.get("VAE_PROD_TWICE", "0"))
 _SEED = 11
-# Those that take a fraction of a second, and how often each is tried.
-_QUICK = ("convert_celeba", "make_faces", "encode", "fit_sampler", "generate")
+# How often each of the quick ones is tried.
 _FEW = 2
 
 
@@ -68,7 +67,7 @@ class TwiceTest(tf.test.TestCase, parameterized.TestCase):
         job.check(self, out)
         self.assertEmpty(programs.asides(out))
 
-    @parameterized.parameters(*_QUICK)
+    @parameterized.parameters(*programs.QUICK)
     def test_one_within_the_other(self, name):
         job, draw = programs.JOBS[name], random.Random(_SEED)
         expected, count = self._alone(job)

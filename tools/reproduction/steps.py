@@ -16,10 +16,6 @@ from vae_prod.training import history
 MARK = "reproduction.json"
 
 
-class StepError(files.UserError):
-    """A step that failed, and has said why."""
-
-
 def reproduce(values, row: rows.Row) -> judgement.Judgement:
     """Take all steps that the flags name, and write what came of them.
 
@@ -37,7 +33,9 @@ def reproduce(values, row: rows.Row) -> judgement.Judgement:
             told = _told(name, argv)
             print(f"step {number} of {len(commands)}: {told}", flush=True)
             if code := program.run_by_name(name, argv):
-                error = StepError(f"Expected step {number} to succeed, it didn't.")
+                error = files.UserError(
+                    f"Expected step {number} to succeed, it didn't; see above."
+                )
                 error.exit_code = code
                 raise error
         measured = _measured(values, row)

@@ -64,19 +64,15 @@ class Exchange:
         """Number of this worker's first held-out image in a round of batches."""
         return self.index * self.held_out_batch
 
-    def mean(self, values: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-        """Average values over all parts.
+    def over_workers(self, sums: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Average what was summed over local parts over all of them.
 
         Args:
-            values: For each local part the same values, float32 of any shape.
+            sums: What `local_sums` gave.
 
         Returns:
-            Their means; the same on all workers.
+            The means, float32 of the same shapes; the same on all workers.
         """
-        return self.over_workers(local_sums(values))
-
-    def over_workers(self, sums: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Average sums of local parts, float32, over all parts; see `mean`."""
         if self.workers > 1:
             flat = tf.concat([tf.reshape(value, [-1]) for value in sums], axis=0)
             total = _tree_sum(self.gather(flat))
@@ -95,7 +91,11 @@ ALONE = Exchange()
 
 
 def local_sums(values: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-    """Sum the values of local parts, in the order of the tree."""
+    """Sum values over local parts, in the order of the tree.
+
+    Args:
+        values: For each part the same values, float32 of any shape.
+    """
     if len(values) == 1:
         return list(values[0])
     return [_tree_sum(tf.stack(of_parts)) for of_parts in zip(*values, strict=True)]

@@ -149,28 +149,31 @@ def fit(
         return model
     if resumed:
         print(f"resuming at epoch {epoch + 1}, step {step}", flush=True)
-    with stopping.stop_requests() as stop_requested, workers.others(exchange):
-        if exchange.workers > 1:
-            stop_requested = workers.Stopping(stop_requested)
-            execution.use_worker_functions(model, data.steps_per_epoch, stop_requested)
-        else:
-            execution.use_train_function(model, data.steps_per_epoch)
+    with stopping.stop_requests() as stop_requested:
         watchers = _callbacks(model, config, data, run_dir, saved, epoch, description)
-        checkpointing = checkpointing_lib.Checkpointing(
-            saved,
-            config.checkpoint_every_steps,
-            config.checkpoint_every_minutes,
-            stop_requested,
-        )
-        watchers.append(checkpointing)
-        if step:
-            checkpointing.keep_metrics(model)
-        try:
-            _fit_from(model, config, data, watchers, epoch, step)
-        except workers.LOST:
-            checkpointing.save_if_within_epoch()
-            raise
+        _fit_watched(model, config, data, saved, watchers, stop_requested)
     return model
+
+
+def _fit_watched(model, config, data: Data, saved, watchers, stop_requested) -> None:
+    """Fit from the model's step on, with checkpoints, and with the other workers."""
+    exchange = model.exchange
+    if exchange.workers > 1:
+        stop_requested = workers.Stopping(stop_requested)
+        execution.use_worker_functions(model, data.steps_per_epoch, stop_requested)
+    else:
+        execution.use_train_function(model, data.steps_per_epoch)
+    checkpointing = checkpointing_lib.Checkpointing(
+        saved,
+        config.checkpoint_every_steps,
+        config.checkpoint_every_minutes,
+        stop_requested,
+    )
+    epoch, step = divmod(int(model.step.numpy()), data.steps_per_epoch)
+    if step:
+        checkpointing.keep_metrics(model)
+    with workers.others(exchange, checkpointing.save_if_within_epoch):
+        _fit_from(model, config, data, [*watchers, checkpointing], epoch, step)
 
 
 def _restore(model, saved, run_dir: str, init_from: str | None) -> bool:

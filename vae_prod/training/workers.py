@@ -1,6 +1,7 @@
 """What workers of a run do together beside their steps: begin, stop, and fail alike."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
@@ -20,26 +21,39 @@ LOST = (
 )
 
 
+# What TensorFlow says of it, amid the graph.
+_ABORTED = re.compile(r"Collective ops is aborted by: (.*)")
+
+
 class LostError(files.UserError):
     """Another worker of the run is gone."""
 
     def __init__(self, workers: int, error: Exception):
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+        aborted = _ABORTED.search(str(error))
+        reason = aborted[1] if aborted else type(error).__name__
         super().__init__(
             f"Expected all {workers} workers to take each step, one is gone or doesn't "
-            f"answer ({reason[-1][:200]}). Start all of them again with --resume; at "
+            f"answer ({reason[:200]}). Start all of them again with --resume; at "
             "most the steps since the last checkpoint are lost."
         )
 
 
 @contextlib.contextmanager
-def others(exchange: exchange_lib.Exchange) -> Iterator[None]:
-    """Tell in a sentence that another worker is gone, where there are any."""
+def others(
+    exchange: exchange_lib.Exchange, on_loss: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Tell in a sentence that another worker is gone, where there are any.
+
+    Args:
+        exchange: With the others; of one alone errors pass as they are.
+        on_loss: Called before that.
+    """
     try:
         yield
     except LOST as error:
         if exchange.workers == 1:
             raise
+        on_loss()
         raise LostError(exchange.workers, error) from error
 
 

@@ -45,17 +45,21 @@ class WorkersTest(tf.test.TestCase):
         self.assertEqual(looks.count(True), 1)
 
     def test_only_workers_with_others_are_told_that_one_is_gone(self):
-        error = tf.errors.UnavailableError(None, None, "Socket closed")
+        text = "Graph error\nCollective ops is aborted by: Socket closed\n[[node]]"
+        error, saved = tf.errors.UnavailableError(None, None, text), []
         with (
-            self.assertRaisesRegex(workers.LostError, r"all 2 .*Socket closed"),
-            workers.others(exchange.Exchange(2, 0, 2)),
+            self.assertRaisesRegex(workers.LostError, r"all 2 .*\(Socket closed\)"),
+            workers.others(exchange.Exchange(2, 0, 2), lambda: saved.append(1)),
         ):
             raise error
+        self.assertEqual(saved, [1])
+        # Alone it is something else, within a step of which traces are left.
         with (
             self.assertRaises(tf.errors.UnavailableError),
-            workers.others(exchange.ALONE),
+            workers.others(exchange.ALONE, lambda: saved.append(2)),
         ):
             raise error
+        self.assertEqual(saved, [1])
 
 
 if __name__ == "__main__":
