@@ -27,6 +27,12 @@ CORRUPTIONS = {
     "occlusion": "side of the black square as a fraction of the image",
     "grayscale": "unused",
 }
+CACHES = {
+    "none": "nowhere, each batch reads them anew",
+    "memory": "in memory",
+    "device": "those of training in the memory of the GPU, or of what else trains, "
+    "where the train step crops and mirrors them; the others nowhere",
+}
 
 
 def _check_crop(_, attribute, value: str) -> None:
@@ -179,9 +185,10 @@ class DataConfig:
         False,
         "Train on the last, smaller batch of an epoch too.",
     )
-    cache: bool = settings.setting(
-        False,
-        "Hold the decoded images in memory (height x width x channels bytes each).",
+    cache: str = settings.choice(
+        "none",
+        "Where decoded images are held, height x width x channels bytes each.",
+        CACHES,
         may_change=True,
     )
     random_crop: int = settings.setting(
@@ -234,8 +241,24 @@ class DataConfig:
     seed: int = settings.seed()
 
     def __attrs_post_init__(self):
-        if self.cache and self.shuffle == "blocks":
+        if self.cache != "none" and self.shuffle == "blocks":
             raise ValueError(
                 "'cache' reads from memory, which needs no blocks; received "
                 "'shuffle' blocks with it, so use global or none."
             )
+        if self.cache == "device" and (changing := self.changing()):
+            raise ValueError(
+                f"'cache' device crops and mirrors images, no more; received "
+                f"'{changing[0]}' with it, so use memory, or leave it out."
+            )
+        if self.cache == "device" and self.keep_last_batch:
+            raise ValueError(
+                "'cache' device takes full batches; received 'keep_last_batch' with "
+                "it, so use memory, or leave it out."
+            )
+
+    def changing(self) -> list[str]:
+        """Return the names of the settings by which pixels' values are changed."""
+        names = ("translate", "zoom", "brightness", "contrast", "saturation")
+        changing = [name for name in names if getattr(self, name)]
+        return changing + ["corruption"] * (self.corruption != "none")

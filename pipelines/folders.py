@@ -14,12 +14,21 @@ from collections.abc import Iterator
 from pipelines import asides, files
 
 LOCK = ".lock"
+CACHE_VARIABLE = "VAE_PROD_CACHE"
 _PATTERNS = set("[]*?")
 
 
 def absolute(path: str) -> str:
     """Return a local path from the root down; a remote one stays as it is."""
     return path if files.is_remote(path) else os.path.abspath(path)
+
+
+def user_cache() -> str:
+    """Return the folder for what is made once for this user; it may not be there."""
+    if folder := os.environ.get(CACHE_VARIABLE):
+        return folder
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "vae_prod")
 
 
 def listed(folder: str) -> list[str]:

@@ -1,4 +1,8 @@
-"""What every test starts from: parsed flags, two logical CPU devices, few graphs."""
+"""What every test starts from: parsed flags, two logical CPU devices, few graphs.
+
+On a machine with a GPU, tests run on it as it computes in the first place to be right:
+float32 with all its digits (without TF32), sums in an order that stays.
+"""
 
 import gc
 
@@ -13,6 +17,20 @@ _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     _CPU, [tf.config.LogicalDeviceConfiguration()] * 2
 )
+_GPUS = tf.config.list_physical_devices("GPU")
+for _gpu in _GPUS:
+    tf.config.experimental.set_memory_growth(_gpu, True)
+if _GPUS:
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_op_determinism()
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none."""
+    if not _GPUS:
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a GPU"))
 
 
 def pytest_collection_finish():

@@ -157,9 +157,8 @@ def _setting(
             train_config,
             mixed_precision=case.precision,
             jit_compile="true" if case.jit else "false",
-            steps_per_execution=1,  # So that each call is a step.
         ),
-        "data_config": attrs.evolve(data_config, cache=False),
+        "data_config": attrs.evolve(data_config, cache="none"),
         "data_dir": data_dir,
     }
 

@@ -75,7 +75,7 @@ class Beside:
         return self._gaps.result() if self._attributes else None
 
     def _training(self) -> Iterator[np.ndarray]:
-        config = attrs.evolve(self._run.data, corruption="none", cache=False)
+        config = attrs.evolve(self._run.data, corruption="none", cache="none")
         batches = dataset.eval_batches(
             self._data_dir,
             self._manifest,

@@ -90,8 +90,19 @@ def load(run_dir: str) -> Run:
         Run,
         "the settings of a run",
         "Use the package version that wrote them.",
-        change=lambda values: {n: v for n, v in values.items() if n != "made_by"},
+        change=_as_of_now,
     )
+
+
+def _as_of_now(values: dict) -> dict:
+    """Return the object of a `config.json` as this version writes it."""
+    values = {name: value for name, value in values.items() if name != "made_by"}
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(data.get("cache"), bool):
+        # What earlier versions knew.
+        cache = "memory" if data["cache"] else "none"
+        values["data"] = data | {"cache": cache}
+    return values
 
 
 def prepare(run_dir: str, run: Run, flagfile: str, resume: bool) -> Run:
@@ -178,6 +189,15 @@ def training_data(
             data_dir, manifest, "validation", config, worker=worker
         )
 
+    def places(epoch, step, at_once):
+        return dataset.train_places(
+            manifest, config, start_epoch=epoch, start_step=step, at_once=at_once
+        )
+
+    taken = None
+    if config.cache == "device":
+        cache = dataset.train_on_device(data_dir, manifest, config)
+        taken = run_lib.Taken(places, cache.batch)
     held_out = manifest.splits.get("validation")
     held_out_images = held_out.num_examples if held_out else 0
     counts = [
@@ -190,6 +210,7 @@ def training_data(
         validation_images=held_out_images,
         steps_per_epoch=dataset.steps_per_epoch(manifest, config),
         batch_size=config.batch_size,
+        taken=taken,
     )
 
 
@@ -249,6 +270,11 @@ def _check_parts(run: Run) -> None:
             f"received --batch_size={data.batch_size} and --keep_last_batch="
             f"{str(data.keep_last_batch).lower()}. Take a multiple, without the last, "
             "smaller batch."
+        )
+    if data.cache == "device" and run.train.strategy != "none":
+        raise files.UserError(
+            "Expected --strategy=none with --cache=device, the images being on one "
+            f"device, received {run.train.strategy}. Take --cache=memory or none."
         )
     if parts > 1 and run.train.strategy == "mirrored":
         raise files.UserError(

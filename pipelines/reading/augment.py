@@ -46,11 +46,6 @@ class Draws:
         return 2 * self.rows[:, first:last] - 1
 
 
-def changes_pixels(config: config_lib.DataConfig) -> bool:
-    """Say whether `augment` does anything."""
-    return bool(config.translate or config.zoom or _recolours(config))
-
-
 def augment(
     images: tf.Tensor, draws: Draws, config: config_lib.DataConfig
 ) -> tf.Tensor:

@@ -44,14 +44,28 @@ class Maker:
             read: Reads them, cropped as it is told.
         """
         config = self.config
-        seed = counter_rng.stream_seed(config.seed, counter_rng.AUGMENTATION, epoch)
-        draws = augment.Draws.make(seed, first, num)
-        mirrored = draws.mirrored() if config.flip else tf.zeros(num[None], tf.bool)
-        corners = draws.corners(self.stored_shape, self._window)
-        example = read(self._crop(corners, mirrored))
+        draws = self._draws(epoch, first, num)
+        example = read(self._training_crop(draws))
         example["image"] = augment.augment(example["image"], draws, config)
         seed = counter_rng.stream_seed(config.seed, counter_rng.CORRUPTION, epoch)
         return self._finished(example, seed, first)
+
+    def training_crop(
+        self, epoch: tf.Tensor, first: tf.Tensor, num: tf.Tensor
+    ) -> crop_lib.Crop:
+        """Return how `training` has the images of a batch cropped and mirrored."""
+        return self._training_crop(self._draws(epoch, first, num))
+
+    def _draws(self, epoch, first, num) -> augment.Draws:
+        stream = counter_rng.AUGMENTATION
+        seed = counter_rng.stream_seed(self.config.seed, stream, epoch)
+        return augment.Draws.make(seed, first, num)
+
+    def _training_crop(self, draws: augment.Draws) -> crop_lib.Crop:
+        mirrored = draws.mirrored()
+        if not self.config.flip:
+            mirrored = tf.zeros_like(mirrored)
+        return self._crop(draws.corners(self.stored_shape, self._window), mirrored)
 
     def evaluation(self, first: tf.Tensor, num: tf.Tensor, read: Read) -> Example:
         """Make a batch of examples as they are, or their central windows."""
@@ -66,8 +80,7 @@ class Maker:
 
     def _crop(self, corners: tf.Tensor, mirrored: tf.Tensor) -> crop_lib.Crop:
         # What changes pixels works on bytes; scaling then comes last.
-        later = self.config.corruption != "none" or augment.changes_pixels(self.config)
-        dtype = tf.uint8 if later else self.dtype
+        dtype = tf.uint8 if self.config.changing() else self.dtype
         return crop_lib.Crop(self._window, corners, mirrored, dtype)
 
     def _finished(self, example: Example, seed: tf.Tensor, first: tf.Tensor) -> Example:

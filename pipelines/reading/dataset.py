@@ -21,7 +21,13 @@ import tensorflow as tf
 from pipelines import config as config_lib
 from pipelines import files, shards
 from pipelines.reading import batch as batch_lib
-from pipelines.reading import block_shuffle, counter_rng, global_shuffle, readers
+from pipelines.reading import (
+    block_shuffle,
+    counter_rng,
+    device_cache,
+    global_shuffle,
+    readers,
+)
 
 TRAIN_SPLIT = "train"
 
@@ -88,7 +94,7 @@ def train_batches(
     order and freshly augmented; without `keep_last_batch` the rest that doesn't fill
     a batch is left out, another one each epoch. Memory is the record index (24 bytes
     an example) and a few batches, with `shuffle=blocks` two shuffle buffers, unless
-    `config.cache` is set.
+    `config.cache` says "memory".
 
     Args:
         data_dir: Directory of the shards; any path TensorFlow can read.
@@ -115,19 +121,53 @@ def train_batches(
         )
     _check_shared(config, replica[1])
     stored = readers.open_split(data_dir, manifest, TRAIN_SPLIT, config, fields)
-    training = _Training(
-        maker=batch_lib.Maker(manifest.record.image_shape, config, dtype),
-        num_examples=stored.num_examples,
-        steps=steps,
-        index=replica[0],
-        share=config.batch_size // replica[1],
-    )
+    training = _training(manifest, config, replica, dtype)
     if config.shuffle == "blocks":
         blocks = block_shuffle.Blocks.cut(stored, manifest.split(TRAIN_SPLIT))
         batches = training.streamed(stored, blocks, start_epoch, start_step)
     else:
-        reader = readers.in_memory(stored, manifest) if config.cache else stored
+        reader = _reader(stored, manifest, config)
         batches = training.picked(reader, start_epoch, start_step)
+    return _endless(batches)
+
+
+def train_on_device(
+    data_dir: str, manifest: shards.Manifest, config: config_lib.DataConfig
+) -> device_cache.DeviceCache:
+    """Load the training images onto the device that trains; see `train_places`.
+
+    Raises:
+        UserError: A missing or damaged file, or too little memory.
+    """
+    stored = readers.open_split(data_dir, manifest, TRAIN_SPLIT, config, ())
+    return device_cache.load(stored, manifest, image_shape(manifest, config)[:2])
+
+
+def train_places(
+    manifest: shards.Manifest,
+    config: config_lib.DataConfig,
+    *,
+    start_epoch: int = 0,
+    start_step: int = 0,
+    at_once: int = 1,
+) -> tf.data.Dataset:
+    """Say where the images of `train_batches` are, for `device_cache` to take them.
+
+    Args:
+        manifest: What is read.
+        config: How to read it.
+        start_epoch: Epoch to begin in.
+        start_step: Batches of that epoch to leave out.
+        at_once: Batches in an element, but those that are left at an epoch's end.
+
+    Returns:
+        An endless dataset of `device_cache.places` of several batches, stacked.
+    """
+    training = _training(manifest, config)
+    return _endless(training.placed(start_epoch, start_step, at_once))
+
+
+def _endless(batches: tf.data.Dataset) -> tf.data.Dataset:
     endless = tf.data.experimental.INFINITE_CARDINALITY
     batches = batches.apply(tf.data.experimental.assert_cardinality(endless))
     return batches.prefetch(_PREFETCH).with_options(_options())
@@ -169,7 +209,7 @@ def eval_batches(
         UserError: A split or field the data set hasn't, or a missing or damaged file.
     """
     stored = readers.open_split(data_dir, manifest, split, config, fields)
-    reader = readers.in_memory(stored, manifest) if config.cache else stored
+    reader = _reader(stored, manifest, config)
     maker = batch_lib.Maker(manifest.record.image_shape, config, dtype)
     total = -(-stored.num_examples // every)
 
@@ -271,16 +311,51 @@ class _Training:
                 positions = tf.range(first, last)
             else:
                 positions = first + tf.range(self.share, dtype=tf.int64)
-            numbers = positions
-            if config.shuffle == "global":
-                seed = counter_rng.stream_seed(config.seed, counter_rng.ORDER, epoch)
-                numbers = global_shuffle.permuted(positions, self.num_examples, seed)
-            read = _reading(reader, numbers)
-            return self.maker.training(epoch, first, tf.size(numbers), read)
+            read = _reading(reader, self._numbers(epoch, positions))
+            return self.maker.training(epoch, first, tf.size(positions), read)
 
         start = start_epoch * self.steps + start_step
         numbers = tf.data.Dataset.range(start, tf.int64.max)
         return _mapped(numbers, batch, reader.parallel_batches)
+
+    def _numbers(self, epoch: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        """Return which examples stand at positions of an epoch, int64 [B]."""
+        config = self.maker.config
+        if config.shuffle == "none":
+            return positions
+        seed = counter_rng.stream_seed(config.seed, counter_rng.ORDER, epoch)
+        return global_shuffle.permuted(positions, self.num_examples, seed)
+
+    def placed(
+        self, start_epoch: int, start_step: int, at_once: int
+    ) -> tf.data.Dataset:
+        """Say each example's place, and how its image is cropped, of several batches.
+
+        There are fewer at an epoch's end.
+        """
+
+        def firsts(epoch: tf.Tensor) -> tf.data.Dataset:
+            begin = tf.where(epoch == start_epoch, start_step, 0)
+            begin = tf.cast(begin, tf.int64)
+            steps = tf.data.Dataset.range(begin, self.steps, at_once)
+            return tf.data.Dataset.zip(
+                tf.data.Dataset.from_tensors(epoch).repeat(), steps
+            )
+
+        def batches(epoch: tf.Tensor, step: tf.Tensor) -> batch_lib.Example:
+            count = tf.minimum(self.steps - step, at_once)
+            first, num = step * self.share, count * self.share
+            positions = first + tf.range(num)
+            crop = self.maker.training_crop(epoch, first, tf.cast(num, tf.int32))
+            places = device_cache.places(self._numbers(epoch, positions), crop)
+            shapes = {name: place.shape[1:] for name, place in places.items()}
+            return {
+                name: tf.reshape(place, [-1, self.share, *shapes[name]])
+                for name, place in places.items()
+            }
+
+        epochs = tf.data.Dataset.range(start_epoch, tf.int64.max)
+        return _mapped(epochs.flat_map(firsts), batches, tf.data.AUTOTUNE)
 
     def streamed(
         self,
@@ -317,6 +392,21 @@ class _Training:
             return _mapped(batches.enumerate(), batch, stored.parallel_batches)
 
         return tf.data.Dataset.range(start_epoch, tf.int64.max).flat_map(epoch_batches)
+
+
+def _training(manifest, config, replica=(0, 1), dtype=tf.uint8) -> _Training:
+    return _Training(
+        maker=batch_lib.Maker(manifest.record.image_shape, config, dtype),
+        num_examples=manifest.split(TRAIN_SPLIT).num_examples,
+        steps=steps_per_epoch(manifest, config),
+        index=replica[0],
+        share=config.batch_size // replica[1],
+    )
+
+
+def _reader(stored: readers.Stored, manifest, config) -> readers.Reader:
+    in_memory = config.cache == "memory"
+    return readers.in_memory(stored, manifest) if in_memory else stored
 
 
 def _reading(reader: readers.Reader, numbers: tf.Tensor) -> batch_lib.Read:

@@ -24,7 +24,7 @@ Example = dict[str, tf.Tensor]
 # Splits decoded into memory on request, by data set, split and fields: every epoch
 # and every pass of this process shares them.
 _tables: dict[tuple[str, ...], Example] = {}
-_TABLE_BATCH = 256
+_PART = 256
 
 
 class Reader(Protocol):
@@ -206,17 +206,23 @@ def in_memory(stored: Stored, manifest: shards.Manifest) -> Cached:
     return Cached(_tables[key])
 
 
-def _decode_all(stored: Stored) -> Example:
-    """Decode all examples, in file order, into one batch of variables."""
+def parts(stored: Stored) -> tf.data.Dataset:
+    """Decode a split in file order, some hundred examples at a time."""
     total = stored.num_examples
 
     def read(first: tf.Tensor) -> Example:
-        numbers = tf.range(first, tf.minimum(first + _TABLE_BATCH, total))
+        numbers = tf.range(first, tf.minimum(first + _PART, total))
         crop = crop_lib.Crop.whole(stored.spec.image_shape, tf.size(numbers))
         return stored.read(numbers, crop)
 
-    batches = tf.data.Dataset.range(0, total, _TABLE_BATCH).map(read)
-    table = batches.unbatch().batch(total).get_single_element()
+    firsts = tf.data.Dataset.range(0, total, _PART)
+    return firsts.map(read, num_parallel_calls=stored.parallel_batches)
+
+
+def _decode_all(stored: Stored) -> Example:
+    """Decode all examples, in file order, into one batch of variables."""
+    whole = parts(stored).unbatch().batch(stored.num_examples)
+    table = whole.get_single_element()
     # Pipelines share a variable by reference; each would copy a tensor it captures.
     with tf.device("CPU"):
         return {

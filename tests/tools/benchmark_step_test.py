@@ -74,7 +74,7 @@ class StepTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("convolutions", {one.group for one in found.operations})
 
     def test_held_batches_are_always_the_same(self):
-        batches = step_cases.make_batches(self._setting())
+        batches = iter(step_cases.make_batches(self._setting()))
         first, second = next(batches)["image"], next(batches)["image"]
         self.assertEqual((first.dtype, first.shape), (tf.uint8, [4, 8, 8, 3]))
         self.assertAllEqual(first, second)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipelines import asides, files, folders
 from tests.pipelines import shard_fixtures
+from tests.vae_prod import run_record
 from tests.vae_prod.serving import tiny_exports
 from tools import encode, export, flags, generate, models, runs, study, train, tune
 from tools import program as program_lib
@@ -85,6 +86,26 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         code, printed, err = run_program(train, *self._argv(run_dir, *argv))
         self.assertEqual(code, 0, err)
         self.assertIn("note:   in 2 steps fact reaches 0% (--fact_warmup", printed)
+
+    @parameterized.parameters("memory", "device")
+    def test_a_cache_changes_nothing(self, cache):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        code, _, err = run_program(train, *self._argv(run_dir, f"--cache={cache}"))
+        self.assertEqual(code, 0, err)
+        run_record.assert_same(self, self.run_dir, run_dir)
+
+    def test_what_does_not_go_with_a_cache_on_the_device(self):
+        for argument, sentence in (
+            ("--keep_last_batch", "device takes full batches"),
+            ("--zoom=0.1", "crops and mirrors images, no more; received 'zoom'"),
+            ("--strategy=mirrored", "--strategy=none with --cache=device"),
+            ("--shuffle=blocks", "reads from memory, which needs no blocks"),
+        ):
+            run_dir = os.path.join(self.create_tempdir().full_path, "run")
+            argv = self._argv(run_dir, "--cache=device", argument)
+            code, _, err = run_program(train, *argv)
+            self.assertGreater(code, 0)
+            self.assertIn(sentence, err)
 
     def test_compiled_steps_are_kept(self):
         out = self.create_tempdir().full_path

@@ -37,7 +37,8 @@ def images(num: int = 4, shape=(8, 8, 3), seed: int = 0) -> np.ndarray:
 def batches(num_batches: int = 2, batch_size: int = 4, shape=(8, 8, 3)):
     """Return a dataset of different batches."""
     data = images(num_batches * batch_size, shape)
-    return tf.data.Dataset.from_tensor_slices({"image": data}).batch(batch_size)
+    dataset = tf.data.Dataset.from_tensor_slices({"image": data})
+    return dataset.batch(batch_size, drop_remainder=True)
 
 
 def model(

@@ -31,7 +31,7 @@ def prepare_reading(
 
     batch_size = data_config.batch_size
     in_order = data_config_lib.DataConfig(batch_size=batch_size, shuffle="none")
-    as_trained = attrs.evolve(data_config, cache=False)
+    as_trained = attrs.evolve(data_config, cache="none")
 
     def rate(pipeline: str, config=in_order) -> float:
         times = (_WARMUP_SECONDS, _READ_SECONDS)
@@ -67,10 +67,10 @@ def prepare_step(**setting) -> measuring.Work:
         read = step_cases.Setting(**setting)
         in_memory = attrs.evolve(read, data_dir="")
         step = step_cases.Step(in_memory)
-        sources = [step_cases.make_batches(one) for one in (in_memory, read)]
+        sources = [step.batches(one) for one in (in_memory, read)]
         first_seconds = step.seconds(sources[0])
         seconds = [step.seconds(batches) for batches in sources]  # Warmed up.
-        steps = max(1, int(_STEP_SECONDS / min(seconds)))
+        steps = step.at_once * max(1, int(_STEP_SECONDS / min(seconds)))
         # By turns, and the fastest counts: what else the machine does only disturbs.
         rounds = [
             [step.rate(batches, steps) for batches in sources]

@@ -139,7 +139,7 @@ def _faster_reading(reading: Reading) -> list[str]:
         advice.append("Install g++ or clang++: the input op reads faster.")
     if reading.encoding != "raw":
         advice.append("Convert with --encoding=raw: nothing is left to decode.")
-    advice.append("With enough memory, --cache decodes each image only once.")
+    advice.append("With enough memory, --cache=memory decodes each image only once.")
     return advice
 
 

@@ -1,8 +1,9 @@
 """The train steps that tools.benchmark_step and tools.doctor measure, and how.
 
-A step is measured as `fit` takes it: Keras' own train function, which draws a batch
-from an iterator. What is measured beside it is a large matrix multiplication, the most
-arithmetic that the same device does in a second.
+A step is measured as `fit` takes it: by the model's train function, which draws batches
+from an iterator and, compiled for a GPU, takes several steps in a call. What is
+measured beside it is a large matrix multiplication, the most arithmetic that the same
+device does in a second.
 """
 
 import time
@@ -17,9 +18,10 @@ from pipelines import shards
 from pipelines.reading import dataset
 from tools.benchmarks import measuring, step_trace, stock_vae
 from vae_prod import config as config_lib
-from vae_prod.training import building, devices
+from vae_prod.training import building, devices, execution
 
-_BUILDERS = {"stock": stock_vae.build, "ours": building.build}
+# Of the epoch that is measured; it never ends within a call.
+_STEPS_PER_EPOCH = 1 << 20
 _SEED = 1
 # How long a size of matrices is multiplied, and what it takes to try no larger one.
 _MATMUL_SECONDS = 1.0
@@ -39,8 +41,8 @@ class Setting:
         data_config: How batches are read, and how large they are.
         data_dir: A converted data set; empty: one random batch, held in memory.
         warmup_steps: Steps after the first before anything counts.
-        steps: Steps that count.
-        trace_steps: Steps that are traced after them.
+        steps: Steps that count, or some more, where a call takes several.
+        trace_steps: Steps, or calls of several, that are traced after them.
     """
 
     model: str
@@ -59,7 +61,7 @@ class Figures:
 
     Attributes:
         images_per_second: After the warm-up.
-        first_seconds: The first step: tracing, compilation where it is compiled, and
+        first_seconds: The first call: tracing, compilation where it is compiled, and
             the computation itself.
         memory_mb: Peak memory beyond that of the process before the model was built;
             on a GPU that of the device.
@@ -81,28 +83,45 @@ class Step:
         setting: Says which.
 
     Attributes:
+        at_once: Steps of a call.
         batch_size: Images of a step.
         total_loss: Mean of the loss over all steps so far.
     """
 
     def __init__(self, setting: Setting):
         self.batch_size = setting.data_config.batch_size
-        build = _BUILDERS[setting.model]
-        self._model = build(setting.model_config, setting.train_config)
+        configs = setting.model_config, setting.train_config
+        if setting.model == "stock":
+            self._model = stock_vae.build(*configs)
+        else:
+            self._model = building.build(*configs, _STEPS_PER_EPOCH)
+            optimizer = self._model.optimizer
+            optimizer.build(self._model.trainable_variables)
+            execution.use_train_function(self._model, _STEPS_PER_EPOCH)
         self._model.make_train_function()
+        self.at_once = self._model.steps_per_execution
         self.total_loss = 0.0
 
-    def seconds(self, batches: Batches, steps: int = 1) -> float:
-        """Take steps; return how long they took, until the last loss is known."""
+    def batches(self, setting: Setting) -> Batches:
+        """Return an endless iterator of batches: from memory, or from a data set."""
+        dataset = make_batches(setting)
+        if setting.model == "ours":
+            dataset = execution.ahead(self._model, dataset)
+        return iter(dataset)
+
+    def seconds(self, batches: Batches, calls: int = 1) -> float:
+        """Call it; return how long that took, until the last loss is known."""
         begun = time.perf_counter()
-        for _ in range(steps):
+        for _ in range(calls):
             metrics = self._model.train_function(batches)
         self.total_loss = float(metrics["total_loss"])
         return time.perf_counter() - begun
 
     def rate(self, batches: Batches, steps: int) -> float:
-        """Take steps; return images per second."""
-        return steps * self.batch_size / self.seconds(batches, steps)
+        """Take at least so many steps; return images per second."""
+        calls = -(-steps // self.at_once)
+        images = calls * self.at_once * self.batch_size
+        return images / self.seconds(batches, calls)
 
 
 def measure(setting: Setting, before_mb: float) -> Figures:
@@ -113,14 +132,17 @@ def measure(setting: Setting, before_mb: float) -> Figures:
         before_mb: Memory of the process before.
     """
     devices.set_up(setting.train_config)
-    step, batches = Step(setting), make_batches(setting)
+    step = Step(setting)
+    batches = step.batches(setting)
     first_seconds = step.seconds(batches)
     for _ in range(setting.warmup_steps):
         step.seconds(batches)
     rate = step.rate(batches, setting.steps)
     memory_mb = _peak_mb(before_mb)  # Before the trace, which takes memory of its own.
     loss = step.total_loss
-    traced = step_trace.trace(lambda: step.seconds(batches), setting.trace_steps)
+    traced = step_trace.trace(
+        lambda: step.seconds(batches), setting.trace_steps, step.at_once
+    )
     return Figures(rate, first_seconds, memory_mb, loss, tuple(traced))
 
 
@@ -130,15 +152,15 @@ def _peak_mb(before_mb: float) -> float:
     return max(measuring.peak_mb() - before_mb, 0.0)
 
 
-def make_batches(setting: Setting) -> Batches:
-    """Return an endless iterator of batches: from memory, or from a data set."""
+def make_batches(setting: Setting) -> tf.data.Dataset:
+    """Return an endless dataset of batches: from memory, or from a data set."""
     config = setting.data_config
     if setting.data_dir:
         manifest = shards.load_manifest(setting.data_dir)
-        return iter(dataset.train_batches(setting.data_dir, manifest, config))
+        return dataset.train_batches(setting.data_dir, manifest, config)
     shape = (config.batch_size, *setting.model_config.image_shape)
     images = np.random.default_rng(_SEED).integers(0, 256, shape, np.uint8)
-    return iter(tf.data.Dataset.from_tensors({"image": images}).repeat())
+    return tf.data.Dataset.from_tensors({"image": images}).repeat()
 
 
 def matmul_flops_per_second(precision: str, sizes: Sequence[int]) -> float:

@@ -69,7 +69,9 @@ class Operation:
     milliseconds: float
 
 
-def trace(run_step: Callable[[], None], steps: int) -> list[Operation]:
+def trace(
+    call: Callable[[], None], calls: int, steps_of_a_call: int = 1
+) -> list[Operation]:
     """Trace some steps; return their operations, the longest first."""
     options = tf.profiler.experimental.ProfilerOptions(
         host_tracer_level=2, python_tracer_level=0
@@ -77,15 +79,15 @@ def trace(run_step: Callable[[], None], steps: int) -> list[Operation]:
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder, options)
         try:
-            for _ in range(steps):
-                run_step()
+            for _ in range(calls):
+                call()
         finally:
             tf.profiler.experimental.stop()
         (name,) = glob.glob("plugins/profile/*/*.xplane.pb", root_dir=folder)
         path = os.path.join(folder, name)
         with open(path, "rb") as file:
             space = xplane_pb2.XSpace.FromString(file.read())
-    return operations(space, steps)
+    return operations(space, calls * steps_of_a_call)
 
 
 def operations(space: xplane_pb2.XSpace, steps: int) -> list[Operation]:

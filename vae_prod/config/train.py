@@ -68,10 +68,10 @@ class TrainConfig:
         validators.in_(("auto", "true", "false")),
     )
     steps_per_execution: int = settings.setting(
-        1,
+        0,
         "Steps that TensorFlow takes in one call; logs, checkpoints and stop requests "
-        "wait for its end.",
-        settings.positive,
+        "wait for its end. 0: 1 or, compiled for a GPU, up to 32.",
+        settings.not_negative,
         may_change=True,
     )
     max_bad_steps: int = settings.setting(
@@ -82,9 +82,9 @@ class TrainConfig:
         may_change=True,
     )
     compile_cache: str = settings.setting(
-        "",
+        "auto",
         "Folder in which XLA keeps what it compiled, so that a later run, or a resumed "
-        "one, begins sooner; empty: none.",
+        "one, begins sooner; auto: with a GPU one in the user's cache; none: none.",
         may_change=True,
     )
     strategy: str = settings.setting(

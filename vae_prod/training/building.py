@@ -43,7 +43,6 @@ def build(
         config.ema,
         config.gradient_clip_norm,
     )
-    model.compile(
-        optimizer, jit_compile=jit, steps_per_execution=config.steps_per_execution
-    )
+    at_once = devices.resolve_steps_per_execution(config, steps_per_epoch)
+    model.compile(optimizer, jit_compile=jit, steps_per_execution=at_once)
     return model

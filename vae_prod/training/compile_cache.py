@@ -5,7 +5,11 @@ Free of TensorFlow, which reads where the cache is when it first looks for devic
 
 import os
 
-from pipelines import files, trust
+from pipelines import files, folders, trust
+
+AUTO, NONE = "auto", "none"
+# What NVIDIA's driver makes, as seen from a machine or a container.
+_OF_A_GPU = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
 
 
 def use(folder: str) -> None:
@@ -14,12 +18,16 @@ def use(folder: str) -> None:
     What is kept is code that runs: on this machine the folder is this user's alone.
 
     Args:
-        folder: The folder, which is made; empty: no cache.
+        folder: The folder, which is made; "auto": with a GPU, where the compiler takes
+            long, one in the user's cache, else none; "none": no cache.
 
     Raises:
         UserError: Another user owns the folder or may write to it.
     """
-    if folder:
+    if folder == AUTO:
+        with_gpu = any(map(os.path.exists, _OF_A_GPU))
+        folder = os.path.join(folders.user_cache(), "xla") if with_gpu else NONE
+    if folder and folder != NONE:
         if not files.is_remote(folder):
             trust.make_private(folder, "Mend --compile_cache.")
         cache = f"--tf_xla_persistent_cache_directory={folder}"

@@ -47,6 +47,7 @@ class Data:
         steps_per_epoch: Training batches in an epoch.
         batch_size: Images in a (global) batch.
         description: Where the images come from and how many there are, for people.
+        taken: What the train steps take their batches from in place of `train`.
     """
 
     train: Callable[..., tf.data.Dataset]
@@ -55,6 +56,21 @@ class Data:
     batch_size: int
     validation_images: int = 0
     description: str = ""
+    taken: "Taken | None" = None
+
+
+@attrs.frozen
+class Taken:
+    """Training images that are on the device, from where a step takes its batch.
+
+    Attributes:
+        places: Makes the endless dataset that begins at a (0-based epoch, step within
+            it) and says in an element, for so many steps, where theirs are.
+        batch: Takes the batch of a step, as `Data.train` gives it.
+    """
+
+    places: Callable[[int, int, int], tf.data.Dataset]
+    batch: execution.Take
 
 
 def describe(model: vae_lib.VAE, config: config_lib.TrainConfig, data: Data) -> str:
@@ -162,7 +178,8 @@ def _fit_watched(model, config, data: Data, saved, watchers, stop_requested) -> 
         stop_requested = workers.Stopping(stop_requested)
         execution.use_worker_functions(model, data.steps_per_epoch, stop_requested)
     else:
-        execution.use_train_function(model, data.steps_per_epoch)
+        take = data.taken.batch if data.taken else None
+        execution.use_train_function(model, data.steps_per_epoch, take)
     checkpointing = checkpointing_lib.Checkpointing(
         saved,
         config.checkpoint_every_steps,
@@ -209,8 +226,13 @@ def _fit_from(model, config, data: Data, watchers, epoch: int, step: int) -> Non
         if first >= last or model.stop_training:
             continue
         steps = data.steps_per_epoch - done
+        if data.taken:
+            places = data.taken.places(first, done, model.steps_per_execution)
+            batches = execution.ahead(model, places, calls=True)
+        else:
+            batches = execution.ahead(model, data.train(first, done, worker))
         model.fit(
-            data.train(first, done, worker),
+            batches,
             initial_epoch=first,
             epochs=last,
             steps_per_epoch=steps,

@@ -18,9 +18,8 @@ import subprocess
 
 import tensorflow as tf
 
-from pipelines import files, trust
+from pipelines import files, folders, trust
 
-CACHE_VARIABLE = "VAE_PROD_CACHE"
 _HERE = pathlib.Path(__file__).parent
 _UNIT = "kernels.cc"
 _HEADERS = ("ops.h", "example.h", "record.h", "image.h")
@@ -33,10 +32,7 @@ _MAX_REASON = 300
 
 def cache_dir() -> pathlib.Path:
     """Return the folder of built libraries."""
-    if folder := os.environ.get(CACHE_VARIABLE):
-        return pathlib.Path(folder)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return pathlib.Path(base) / "vae_prod"
+    return pathlib.Path(folders.user_cache())
 
 
 def compile_flags() -> list[str]:
@@ -85,7 +81,9 @@ def build() -> pathlib.Path:
             not this user's alone.
     """
     path = library_path()
-    remedy = f"Set {CACHE_VARIABLE} to a folder of this user that can be written."
+    remedy = (
+        f"Set {folders.CACHE_VARIABLE} to a folder of this user that can be written."
+    )
     trust.make_private(str(path.parent), remedy)
     if is_sound(path):
         return path

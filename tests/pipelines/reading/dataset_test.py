@@ -1,5 +1,6 @@
 import itertools
 import os
+from unittest import mock
 
 import attrs
 import numpy as np
@@ -8,7 +9,7 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import files, shards
-from pipelines.reading import bad_records, dataset
+from pipelines.reading import bad_records, dataset, device_cache
 from pipelines.reading.native import loader
 from tests.pipelines import shard_fixtures
 
@@ -19,6 +20,12 @@ _AUGMENTED = {
     "brightness": 0.2,
     "corruption": "noise",
 }
+
+
+def _rows(stacked):
+    """Take stacked tensors apart."""
+    count = len(next(iter(stacked.values())))
+    return [{name: v[i] for name, v in stacked.items()} for i in range(count)]
 
 
 class DatasetTest(tf.test.TestCase, parameterized.TestCase):
@@ -191,13 +198,52 @@ class DatasetTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_cache_changes_nothing(self):
         plain = self._config(**_AUGMENTED)
-        cached = attrs.evolve(plain, cache=True)
+        cached = attrs.evolve(plain, cache="memory")
         self._assert_same(self._train(8, plain), self._train(8, cached))
         self._assert_same(
             self._train(4, plain, start_epoch=1, start_step=2),
             self._train(4, cached, start_epoch=1, start_step=2),
         )
         self._assert_same(self._eval(config=plain), self._eval(config=cached))
+
+    @parameterized.parameters(
+        {},
+        {"flip": True},
+        {"flip": True, "random_crop": 4, "shuffle": "none"},
+    )
+    def test_batches_taken_on_the_device_are_those_that_are_read(self, **settings):
+        config = self._config(cache="device", **settings)
+        cache = dataset.train_on_device(self.data_dir, self.manifest, config)
+        for start in ((0, 0), (1, 2)):
+            where = {"start_epoch": start[0], "start_step": start[1]}
+            read = self._train(8, config, **where)
+            places = dataset.train_places(self.manifest, config, at_once=3, **where)
+            take = tf.function(cache.batch, jit_compile=True)
+            # Of the four batches of an epoch three, then one.
+            rows = [row for several in places.take(4) for row in _rows(several)]
+            for batch, row in zip(read, rows, strict=False):
+                self.assertAllEqual(take(row)["image"], batch["image"])
+            sizes = [len(several["number"]) for several in places.take(4)]
+            self.assertEqual(sizes, [3, 1, 3, 1] if start == (0, 0) else [2, 3, 1, 3])
+
+    def test_splits_are_loaded_onto_the_device_once(self):
+        config = self._config(cache="device")
+        first, second = (
+            dataset.train_on_device(self.data_dir, self.manifest, config)
+            for _ in range(2)
+        )
+        self.assertIs(first.images, second.images)
+
+    def test_the_device_may_have_too_little_memory(self):
+        full = tf.errors.ResourceExhaustedError(None, None, "OOM")
+        with (
+            mock.patch.object(device_cache, "_splits", {}),
+            mock.patch.object(tf, "concat", side_effect=full),
+            self.assertRaisesRegex(
+                files.UserError, "twice the 0.0 GB .*--cache=memory"
+            ),
+        ):
+            dataset.train_on_device(self.data_dir, self.manifest, self._config())
 
     def test_without_shuffling_shards_keep_their_order(self):
         batches = self._train(4, self._config(shuffle="none"))

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import tensorflow as tf
 from absl.testing import parameterized
@@ -35,6 +36,31 @@ tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
     def test_auto_is_on_for_accelerators_alone(self):
         config = config_lib.TrainConfig(jit_compile="auto")
         self.assertEqual(devices.resolve_jit(config), devices.has_accelerator())
+
+    @parameterized.parameters(
+        (1000, 25),  # The largest divisor.
+        (997, 32),  # None but 1, so the last call of an epoch takes fewer.
+        (7, 7),
+        (1, 1),
+    )
+    def test_steps_of_a_call_on_an_accelerator(self, steps_per_epoch, expected):
+        config = config_lib.TrainConfig()
+        with mock.patch.object(devices, "accelerator", return_value="GPU:0"):
+            found = devices.resolve_steps_per_execution(config, steps_per_epoch)
+        self.assertEqual(found, expected)
+
+    @parameterized.parameters(
+        ({}, "", 1),
+        ({"strategy": "mirrored"}, "GPU:0", 1),
+        ({"jit_compile": "false"}, "GPU:0", 1),
+        ({"steps_per_execution": 3}, "GPU:0", 3),
+        ({"steps_per_execution": 3}, "", 3),
+    )
+    def test_steps_of_a_call_otherwise(self, settings, accelerator, expected):
+        config = config_lib.TrainConfig(**settings)
+        with mock.patch.object(devices, "accelerator", return_value=accelerator):
+            found = devices.resolve_steps_per_execution(config, 1000)
+        self.assertEqual(found, expected)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
+from unittest import mock
+
 import keras
+import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod.training import execution, step_counting
+from vae_prod.training import devices, execution, step_counting
+
+# Stands for an accelerator: tests/conftest.py makes two devices of the CPU.
+_OTHER = "CPU:1"
 
 _STEPS = 5
 
@@ -23,7 +29,7 @@ class _Seen(step_counting.StepCallback):
 
 
 class _Case(tf.test.TestCase, parameterized.TestCase):
-    def _fit(self, at_once, strategy="none", jit=False, epochs=2):
+    def _fit(self, at_once, strategy="none", jit=False, epochs=2, take=None, data=None):
         """Train on endless data; return the model, its history and what was seen."""
         used = tf.distribute.get_strategy()
         if strategy == "mirrored":
@@ -36,13 +42,13 @@ class _Case(tf.test.TestCase, parameterized.TestCase):
                 steps_per_execution=at_once,
             )
             model.optimizer.build(model.trainable_variables)
-        execution.use_train_function(model, _STEPS)
+        execution.use_train_function(model, _STEPS, take)
         seen = _Seen()
         watchers = execution.CallbackList(
             [seen], add_history=True, model=model, epochs=epochs, steps=_STEPS
         )
         history = model.fit(
-            tiny.batches(7).repeat(),
+            data or execution.ahead(model, tiny.batches(7).repeat()),
             validation_data=tiny.batches(3),
             epochs=epochs,
             steps_per_epoch=_STEPS,
@@ -69,6 +75,55 @@ class StepsTest(_Case):
         for step, logs in zip(seen.steps, seen.logs, strict=True):
             for name, value in single.logs[step - 1].items():
                 self.assertAllEqual(logs[name], value)
+
+    @parameterized.parameters(2, _STEPS)
+    def test_xla_loops_over_them_for_an_accelerator(self, at_once):
+        one, expected, _ = self._fit(1, jit=True)
+        looped = execution._Steps._loop
+        with (
+            mock.patch.object(devices, "accelerator", return_value=_OTHER),
+            mock.patch.object(
+                execution._Steps, "_loop", autospec=True, side_effect=looped
+            ) as loop,
+        ):
+            several, history, _ = self._fit(at_once, jit=True)
+        loop.assert_called()
+        self.assertLen(loop.call_args.args[1], at_once)
+        # Another program, whose sums may be in another order.
+        for name, values in expected.items():
+            self.assertAllClose(history[name], values, rtol=1e-5)
+        for plain, weight in zip(one.weights, several.weights, strict=True):
+            self.assertAllClose(plain, weight, rtol=1e-4, atol=1e-5)
+
+    @parameterized.parameters((1, ""), (2, ""), (2, _OTHER))
+    def test_take_their_batches(self, at_once, accelerator):
+        images = tf.constant(tiny.images(4 * 7))
+
+        def take(places):
+            return {"image": tf.gather(images, places["number"])}
+
+        def numbers(step):
+            # Of as many batches, at an epoch's end of fewer.
+            count = min(at_once, _STEPS - step % _STEPS)
+            first = 4 * (step % 7)
+            return first + np.arange(4 * count).reshape(count, 4) % 28, count
+
+        def places():
+            step = 0
+            while True:
+                batch, count = numbers(step)
+                yield {"number": batch % 28}
+                step += count
+
+        spec = {"number": tf.TensorSpec([None, 4], tf.int64)}
+        data = tf.data.Dataset.from_generator(places, output_signature=spec)
+        _, expected, _ = self._fit(1, jit=bool(accelerator))
+        with mock.patch.object(devices, "accelerator", return_value=accelerator):
+            _, history, _ = self._fit(
+                at_once, jit=bool(accelerator), take=take, data=data
+            )
+        for name, values in expected.items():
+            self.assertAllClose(history[name], values, rtol=1e-5)
 
     def test_steps_are_counted_over_an_uneven_epoch(self):
         _, _, seen = self._fit(2)

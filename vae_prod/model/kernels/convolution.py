@@ -3,6 +3,63 @@
 import keras
 import tensorflow as tf
 
+from vae_prod.model.kernels import blocks, target
+
+# With as many channels, maps suit a GPU's tensor cores as they are.
+_ENOUGH_CHANNELS = 8
+
+
+def _by_blocks(channels: int, stride: int) -> bool:
+    """Say whether blocks of pixels are to stand for channels, see `blocks`."""
+    few = channels < _ENOUGH_CHANNELS and stride > 1
+    return few and target.compiled() and target.on_gpu()
+
+
+def convolution(
+    maps: tf.Tensor, kernel: tf.Tensor, stride: int, bias: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Convolve ("same") and add a bias.
+
+    Args:
+        maps: [B, H, W, in].
+        kernel: [K, K, in, out], in the precision of the maps.
+        stride: Of the kernel.
+        bias: [out], of any precision; None: none.
+
+    Returns:
+        [B, ceil(H / stride), ceil(W / stride), out].
+    """
+    divides = all(size % stride == 0 for size in maps.shape[1:3])
+    if divides and _by_blocks(maps.shape[3], stride):
+        maps = blocks.convolution(maps, kernel, stride)
+    else:
+        maps = tf.nn.conv2d(maps, kernel, stride, "SAME")
+    return maps if bias is None else tf.nn.bias_add(maps, tf.cast(bias, maps.dtype))
+
+
+def transposed_convolution(
+    maps: tf.Tensor, kernel: tf.Tensor, stride: int, bias: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Apply the transpose of a convolution ("same") and add a bias.
+
+    Args:
+        maps: [B, H, W, in].
+        kernel: [K, K, out, in], in the precision of the maps.
+        stride: Of the convolution.
+        bias: [out], of any precision; None: none.
+
+    Returns:
+        [B, stride H, stride W, out].
+    """
+    if bias is not None:
+        bias = tf.cast(bias, maps.dtype)
+    if _by_blocks(kernel.shape[2], stride):
+        return blocks.transposed_convolution(maps, kernel, stride, bias)
+    batch, height, width, _ = tf.unstack(tf.shape(maps))
+    full = [batch, stride * height, stride * width, kernel.shape[2]]
+    maps = tf.nn.conv2d_transpose(maps, kernel, full, stride, "SAME")
+    return maps if bias is None else tf.nn.bias_add(maps, bias)
+
 
 def _window_sums(values: tf.Tensor, factor: int) -> tf.Tensor:
     """Sum the windows of `factor` x `factor` neighbours in the first two dimensions."""
@@ -42,7 +99,9 @@ def upsampling_kernel(kernel: tf.Tensor, factor: int) -> tf.Tensor:
     return spread(tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2]))
 
 
-def upsampled_convolution(maps: tf.Tensor, kernel: tf.Tensor, factor: int) -> tf.Tensor:
+def upsampled_convolution(
+    maps: tf.Tensor, kernel: tf.Tensor, factor: int, bias: tf.Tensor | None = None
+) -> tf.Tensor:
     """Enlarge maps by nearest neighbour and convolve them, without the enlarged maps.
 
     With a 3x3 kernel and factor 2 it takes 4 multiplications for each weight and
@@ -53,6 +112,7 @@ def upsampled_convolution(maps: tf.Tensor, kernel: tf.Tensor, factor: int) -> tf
         kernel: float32 [K, K, in, out], as for the enlarged maps. Its sums are made
             before it is brought to the precision of the maps.
         factor: Of the upsampling.
+        bias: [out], of any precision; None: none.
 
     Returns:
         [B, factor H, factor W, out], in the precision of the maps.
@@ -60,9 +120,7 @@ def upsampled_convolution(maps: tf.Tensor, kernel: tf.Tensor, factor: int) -> tf
     if kernel.shape[0] % 2 == 0:  # "Same" pads an even kernel less in front.
         kernel = tf.pad(kernel, [[1, 0], [1, 0], [0, 0], [0, 0]])
     kernel = tf.cast(upsampling_kernel(kernel, factor), maps.dtype)
-    batch, height, width, _ = tf.unstack(tf.shape(maps))
-    full = [batch, factor * height, factor * width, kernel.shape[2]]
-    return tf.nn.conv2d_transpose(maps, kernel, full, factor, "SAME")
+    return transposed_convolution(maps, kernel, factor, bias)
 
 
 class _Convolution:
@@ -87,11 +145,11 @@ class _Convolution:
         """Add a weight that Keras doesn't cast."""
         return super().add_weight(*args, **kwargs, autocast=False)
 
-    def finish(self, maps):
-        """Return maps with the bias added or, where it is wanted apart, beside them."""
+    def apply(self, function, maps, kernel, stride: int):
+        """Return a function's maps with the bias or, where wanted apart, beside it."""
         if self.bias_apart:
-            return maps, self.bias.value
-        return tf.nn.bias_add(maps, tf.cast(self.bias.value, maps.dtype))
+            return function(maps, kernel, stride), self.bias.value
+        return function(maps, kernel, stride, self.bias.value)
 
     def compute_output_spec(self, inputs):
         """Say what `call` returns."""
@@ -133,11 +191,11 @@ class Conv2D(_Convolution, keras.layers.Conv2D):
 
     def call(self, inputs):
         """Convolve [B, H, W, in]; return maps, or maps and bias [filters]."""
+        kernel = self.kernel.value
         if self.upsampling > 1:
-            kernel = self.kernel.value
-            return self.finish(upsampled_convolution(inputs, kernel, self.upsampling))
-        kernel = tf.cast(self.kernel.value, inputs.dtype)
-        return self.finish(tf.nn.conv2d(inputs, kernel, self.strides, "SAME"))
+            return self.apply(upsampled_convolution, inputs, kernel, self.upsampling)
+        kernel = tf.cast(kernel, inputs.dtype)
+        return self.apply(convolution, inputs, kernel, self.strides[0])
 
     def compute_output_shape(self, input_shape):
         """Return the shape of the maps."""
@@ -165,9 +223,4 @@ class Conv2DTranspose(_Convolution, keras.layers.Conv2DTranspose):
     def call(self, inputs):
         """Convolve [B, H, W, in]; return maps, or maps and bias [filters]."""
         kernel = tf.cast(self.kernel.value, inputs.dtype)
-        batch, height, width, _ = tf.unstack(tf.shape(inputs))
-        rows, columns = self.strides
-        full = [batch, rows * height, columns * width, self.filters]
-        return self.finish(
-            tf.nn.conv2d_transpose(inputs, kernel, full, self.strides, "SAME")
-        )
+        return self.apply(transposed_convolution, inputs, kernel, self.strides[0])

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from vae_prod.model.kernels import target
+
 
 def fused(function: Callable) -> Callable:
     """Compile a function of tensors, mostly elementwise, into one loop.
@@ -22,7 +24,6 @@ def fused(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def call(*arguments):
-        on_cpu = not tf.config.list_logical_devices("GPU")
-        return (compiled if on_cpu else function)(*arguments)
+        return (function if target.on_gpu() else compiled)(*arguments)
 
     return call

@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
-from vae_prod.model.kernels import fusing
+from vae_prod.model.kernels import fusing, target
 
 
 def _leaky_relu(x: tf.Tensor, slope: float) -> tf.Tensor:
@@ -71,20 +70,14 @@ def batch_norm(
         Maps like `x`, and mean and variance of x + bias, float32 [C]. No gradient
         flows through these two.
     """
-    compute = _composed_batch_norm if _compiled_for_cpu() else _fused_batch_norm
+    for_cpu = target.compiled() and not target.on_gpu()
+    compute = _composed_batch_norm if for_cpu else _fused_batch_norm
 
     @tf.custom_gradient
     def normalize(*tensors):
         return compute(*tensors, epsilon, slope)
 
     return normalize(x, scale, offset, bias)
-
-
-def _compiled_for_cpu() -> bool:
-    """Say whether what is traced now will be compiled by XLA, and for a CPU."""
-    on_cpu = not tf.config.list_logical_devices("GPU")
-    graph = tf.compat.v1.get_default_graph()
-    return on_cpu and control_flow_util.GraphOrParentsInXlaContext(graph)
 
 
 def _fused_batch_norm(

@@ -11,7 +11,7 @@ from unittest import mock
 import tensorflow as tf
 from absl.testing import parameterized
 
-from pipelines import files
+from pipelines import files, folders
 from pipelines.reading.native import build
 from tests.pipelines.reading.native import build_fixtures
 
@@ -21,7 +21,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         super().setUp()
         self.folder = pathlib.Path(self.create_tempdir().full_path)
         self.cache = self.folder / "cache"
-        self._set(**{build.CACHE_VARIABLE: str(self.cache)})
+        self._set(**{folders.CACHE_VARIABLE: str(self.cache)})
 
     def _set(self, **variables):
         self.enter_context(mock.patch.dict(os.environ, variables))
@@ -40,7 +40,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_the_cache_is_the_users(self):
         self.assertEqual(build.cache_dir(), self.cache)
-        self._set(**{build.CACHE_VARIABLE: "", "XDG_CACHE_HOME": "/xdg"})
+        self._set(**{folders.CACHE_VARIABLE: "", "XDG_CACHE_HOME": "/xdg"})
         self.assertEqual(build.cache_dir(), pathlib.Path("/xdg/vae_prod"))
         self._set(XDG_CACHE_HOME="", HOME="/home/me")
         self.assertEqual(build.cache_dir(), pathlib.Path("/home/me/.cache/vae_prod"))
@@ -97,7 +97,8 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         """
         package = build._HERE.parents[1]
         (self.folder / "pipelines/reading/native").mkdir(parents=True)
-        for name in ("files.py", "trust.py", "reading/native/build.py"):
+        modules = ("files.py", "trust.py", "folders.py", "asides.py")
+        for name in (*modules, "reading/native/build.py"):
             shutil.copy(package / name, self.folder / "pipelines" / name)
         command = [sys.executable, "-c", textwrap.dedent(code)]
         running = [
@@ -158,7 +159,7 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         self.cache.mkdir()
         self.cache.chmod(mode)
         with self.assertRaisesRegex(
-            files.UserError, rf"alone .*{mode:04o}.*Set {build.CACHE_VARIABLE} to"
+            files.UserError, rf"alone .*{mode:04o}.*Set {folders.CACHE_VARIABLE} to"
         ):
             build.build()
         self.assertEmpty(list(self.cache.iterdir()))
@@ -212,8 +213,10 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_cache_that_cant_be_written(self):
         in_the_way = self.folder / "file"
         in_the_way.write_text("")
-        self._set(**{build.CACHE_VARIABLE: str(in_the_way / "cache")})
-        with self.assertRaisesRegex(files.UserError, f"Set {build.CACHE_VARIABLE} to"):
+        self._set(**{folders.CACHE_VARIABLE: str(in_the_way / "cache")})
+        with self.assertRaisesRegex(
+            files.UserError, f"Set {folders.CACHE_VARIABLE} to"
+        ):
             build.build()
 
     def test_a_read_only_cache(self):

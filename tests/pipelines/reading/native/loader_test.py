@@ -4,7 +4,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from pipelines import files
+from pipelines import files, folders
 from pipelines.reading import native
 from pipelines.reading.native import build, loader, op, twin
 from tests.pipelines.reading.native import build_fixtures
@@ -24,7 +24,7 @@ class LoaderTest(tf.test.TestCase):
         loader._say.cache_clear()
 
     def _set(self, **variables):
-        variables = {build.CACHE_VARIABLE: self.cache, **variables}
+        variables = {folders.CACHE_VARIABLE: self.cache, **variables}
         self.enter_context(mock.patch.dict(os.environ, variables))
 
     def test_the_op_is_loaded_once(self):

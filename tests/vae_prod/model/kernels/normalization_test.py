@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod.model.kernels import normalization
+from vae_prod.model.kernels import normalization, target
 
 # Of values of the size of 1: a few roundings of float32; one rounding of 8 or 11 bits,
 # and what it does to the sums that follow.
@@ -93,7 +93,7 @@ class BatchNormalizationTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(False, True)
     def test_is_composed_where_xla_would_take_the_kernels_apart(self, jit):
-        if tf.config.list_logical_devices("GPU"):
+        if target.on_gpu():
             self.skipTest("on CPUs only")
         layer = _ours(normalization.BatchNormalization, 0.3, "float32")
 
@@ -116,7 +116,10 @@ class BatchNormalizationTest(tf.test.TestCase, parameterized.TestCase):
         tf.function(lambda x: layer(x, training=True), jit_compile=jit)(x)
         wide = x.numpy().astype(np.float64)
         self.assertAllClose(layer.moving_mean, wide.mean((0, 1, 2)), rtol=1e-6)
-        self.assertAllClose(layer.moving_variance, wide.var((0, 1, 2)), rtol=1e-3)
+        # XLA on a GPU takes the mean square less the squared mean, of 40,000 each.
+        loses_digits = jit and target.on_gpu()
+        tolerance = 2e-2 if loses_digits else 1e-3
+        self.assertAllClose(layer.moving_variance, wide.var((0, 1, 2)), rtol=tolerance)
 
     @parameterized.parameters((True, False), (True, True), (False, False))
     def test_bias_acts_as_if_added_before(self, training, jit):
