@@ -7,6 +7,7 @@ A folder holds `vae.weights.h5`, the same for the encoder and the decoder alone,
 import io
 import json
 import os
+import shutil
 
 import h5py
 import keras
@@ -56,15 +57,17 @@ class SavedWeights(keras.callbacks.Callback):
         with adam.averaged(self.model):
             self.plain.set_weights(self.model.get_weights())
         loss = logs.get(f"val_{_MONITORED}", logs[_MONITORED])
-        self._save("last", epoch, loss)
+        self._save(epoch, loss)
         if self.early_stopping.update(loss, epoch + 1):
-            self._save("best", epoch, loss)
+            with files.new_folder(os.path.join(self.directory, "best")) as folder:
+                last = os.path.join(self.directory, "last")
+                shutil.copytree(last, folder, dirs_exist_ok=True)
         if self.early_stopping.has_stalled(self.patience):
             self.model.stop_training = True
 
-    def _save(self, kind: str, epoch: int, loss: float) -> None:
+    def _save(self, epoch: int, loss: float) -> None:
         parts = (self.plain, self.plain.encoder, self.plain.decoder)
-        with files.new_folder(os.path.join(self.directory, kind)) as folder:
+        with files.new_folder(os.path.join(self.directory, "last")) as folder:
             for name, part in zip(_PARTS, parts, strict=True):
                 save(part, os.path.join(folder, f"{name}.weights.h5"))
             with open(os.path.join(folder, "epoch.json"), "w") as file:
