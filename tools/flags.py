@@ -20,7 +20,7 @@ _PLACES = {
     "tfds_data_dir": ANY,
     **dict.fromkeys(("run_dir", "search_dir", "export_dir", "init_from"), LOCAL),
     **dict.fromkeys(
-        ("source", "out", "logs", "compare", "images", "compile_cache"), LOCAL
+        ("source", "out", "logs", "compare", "images", "compile_cache", "root"), LOCAL
     ),
     **dict.fromkeys(("judge", "recognise", "features"), LOCAL),
 }

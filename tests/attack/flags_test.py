@@ -45,6 +45,7 @@ _NEEDED = {
     "study": ("--study=denoise", "--data_dir={}"),
     "export": ("--run_dir={}",),
     "verify_export": ("--export_dir={}",),
+    "write_docs": ("--root={}",),
     "serve_client": ("--server=http://127.0.0.1:1", "--action=generate", "--out={}/s"),
 }
 

@@ -1,6 +1,6 @@
-"""What the README says of serving works as it stands there.
+"""What docs/serving.md says works as it stands there.
 
-The blocks of its section are taken in order: configuration files are written under the
+Its blocks are taken in order: configuration files are written under the
 name in their first line, commands are run by bash, and Python is run as it is, all in a
 folder with the exports in run/export and a photo in face.jpg. Three things are put in
 the place of others: the address where the server answers for localhost:8500 and
@@ -11,7 +11,6 @@ localhost:8501, the absolute path of run/export for /models/vae, and a stand-in
 import json
 import os
 import pathlib
-import re
 import shlex
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
+from tests import pages
 from tests.tools import model_server, serving_fixtures
 from vae_prod.serving import functions
 
@@ -44,13 +44,7 @@ from vae_prod.serving import functions
 # which tensorflow-serving-api leaves out.
 _NUMBERS = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches")
 _SERVER = "tensorflow_model_server"
-
-
-def _blocks() -> list[tuple[str, str]]:
-    """Return the language and text of each block of the README's section."""
-    readme = (serving_fixtures.ROOT / "README.md").read_text()
-    (section,) = re.findall(r"^## Serving\n(.*?)^## ", readme, re.M | re.S)
-    return re.findall(r"^```(\w+)\n(.*?)^```$", section, re.M | re.S)
+_PAGE = "docs/serving.md"
 
 
 def _batching_parameters():
@@ -102,12 +96,12 @@ class ServingDocsTest(tf.test.TestCase):
         cls._write_commands()
         cls.stable = tf.saved_model.load(str(cls.exports / "1"))
         cls.printed, cls.server = [], None
-        for language, text in _blocks():
-            cls._take(language, text)
+        for block in pages.blocks(_PAGE):
+            cls._take(block.language, block.text)
 
     @classmethod
     def _write_commands(cls) -> None:
-        """Write what the commands of the README start, into a folder of their own."""
+        """Write what the commands of the page start, into a folder of their own."""
         start = " ".join(serving_fixtures.command('"$@"'))
         commands = {
             _SERVER: start,
@@ -146,7 +140,7 @@ class ServingDocsTest(tf.test.TestCase):
             text = text.replace("localhost:8501", cls.server.rest)
             if language == "python":
                 cls.names = {}
-                exec(compile(text, "README.md", "exec"), cls.names)
+                exec(compile(text, _PAGE, "exec"), cls.names)
                 return
             bash = ["bash", "-euo", "pipefail", "-c", text]
             done = subprocess.run(bash, capture_output=True, check=False, **there)

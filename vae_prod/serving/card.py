@@ -66,8 +66,8 @@ def text(facts: Facts, description: description_lib.Description) -> str:
         "request, rows of a wrong shape, no row or more than "
         f"{description.max_batch}, numbers that are NaN, infinite or outside their "
         "range, unknown names. The process goes on. Where a server batches requests of "
-        "several clients, those in the same batch fail with it: see the README on how "
-        "to serve what clients send unchecked.",
+        "several clients, those in the same batch fail with it: see docs/serving.md on "
+        "how to serve what clients send unchecked.",
         "## Intended use and limits",
         *_limits(facts, description),
         "## To check this copy",
