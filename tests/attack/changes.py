@@ -103,7 +103,14 @@ def _hook(event: str, arguments: tuple) -> None:
     if not _current:
         return
     if event in _EVENTS or (event == "open" and arguments[2] & _WRITES):
-        _current[-1].take(event, arguments[0])
+        _current[-1].take(event, _path(event, *arguments[:2]))
+
+
+def _path(event: str, path, folder):
+    """Return where a change is: what is removed may be named within an open folder."""
+    if event in ("os.remove", "os.rmdir") and folder >= 0:
+        return os.path.join(f"/proc/self/fd/{folder}", os.fsdecode(path))
+    return path
 
 
 @contextlib.contextmanager
