@@ -88,6 +88,15 @@ def _killed_in(owner: type, method: str, step: int):
 class _RunCase(tf.test.TestCase, parameterized.TestCase):
     """Runs tiny trainings in run directories."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Uninterrupted runs and their models, by settings, for all tests of the class.
+        cls.finished = {}
+        cls.addClassCleanup(cls.finished.clear)
+        cls.root = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.root)
+
     def setUp(self):
         super().setUp()
         self.run_dir = self.create_tempdir().full_path
@@ -117,20 +126,32 @@ class _RunCase(tf.test.TestCase, parameterized.TestCase):
             configuration=configuration,
         )
 
+    def _finished(self, **settings):
+        """Return directory and model of a finished run, which no test may change."""
+        key = repr(sorted(settings.items()))
+        if key not in self.finished:
+            run_dir = os.path.join(self.root, str(len(self.finished)))
+            self.finished[key] = run_dir, self._run(run_dir=run_dir, **settings)
+        return self.finished[key]
+
+    def _go_on_from(self, **settings):
+        """Make this test's run directory a copy of a finished one."""
+        shutil.copytree(self._finished(**settings)[0], self.run_dir, dirs_exist_ok=True)
+
     def _history(self, run_dir=None):
         return run_record.history(run_dir or self.run_dir)
 
 
 class RunTest(_RunCase):
     def test_leaves_what_a_run_directory_holds(self):
-        model = self._run(images_every_epochs=1)
-        self.assertEqual([row["epoch"] for row in self._history()], ["1", "2"])
+        run_dir, model = self._finished(images_every_epochs=1)
+        self.assertEqual([row["epoch"] for row in self._history(run_dir)], ["1", "2"])
         for kind in ("best", "last"):
             for part in ("vae", "encoder", "decoder"):
                 name = f"weights/{kind}/{part}.weights.h5"
-                self.assertTrue(os.path.isfile(os.path.join(self.run_dir, name)), name)
+                self.assertTrue(os.path.isfile(os.path.join(run_dir, name)), name)
         copy = tiny.model(filters=(4,))
-        weights.load(copy, os.path.join(self.run_dir, "weights/last/vae.weights.h5"))
+        weights.load(copy, os.path.join(run_dir, "weights/last/vae.weights.h5"))
         for one, two in zip(model.weights, copy.weights, strict=True):
             self.assertAllEqual(one, two)
 
@@ -138,8 +159,7 @@ class RunTest(_RunCase):
         ("within", 4, signal.SIGTERM), ("at_the_end_of", _STEPS - 1, signal.SIGHUP)
     )
     def test_stopped_an_epoch_goes_on_as_if_it_had_not(self, stop_at, stop_by):
-        straight = self.create_tempdir().full_path
-        self._run(run_dir=straight)
+        straight, _ = self._finished()
         # The tests may run under nohup, which has it ignored.
         before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         self.addCleanup(signal.signal, signal.SIGHUP, before)
@@ -157,14 +177,13 @@ class RunTest(_RunCase):
             self.assertFalse(stop_requested())
 
     def test_more_epochs_continue_a_finished_run(self):
-        straight = self.create_tempdir().full_path
-        self._run(run_dir=straight, epochs=3)
-        self._run(epochs=2)
+        straight, _ = self._finished(epochs=3)
+        self._go_on_from()
         self._run(epochs=3)
         self.assertEqual(self._history(straight), self._history())
 
     def test_history_of_lost_steps_is_rewritten(self):
-        self._run(epochs=3)
+        self._go_on_from(epochs=3)
         path = os.path.join(self.run_dir, "history.csv")
         before = self._history()
         shutil.rmtree(os.path.join(self.run_dir, f"checkpoints/step-{3 * _STEPS}"))
@@ -182,10 +201,9 @@ class RunTest(_RunCase):
         self.assertEqual(again.step.numpy(), done)
 
     def test_init_from_takes_weights_only(self):
-        first = self._run()
-        other = self.create_tempdir().full_path
-        path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
-        second = self._run(run_dir=other, init_from=path, learning_rate=1e-30)
+        run_dir, first = self._finished()
+        path = os.path.join(run_dir, "weights/last/vae.weights.h5")
+        second = self._run(init_from=path, learning_rate=1e-30)
         self.assertEqual(second.step.numpy(), 2 * _STEPS)
         for one, two in zip(
             first.trainable_weights, second.trainable_weights, strict=True
@@ -193,11 +211,9 @@ class RunTest(_RunCase):
             self.assertAllClose(one, two, atol=1e-6)
 
     def test_averages_begin_at_the_weights_given(self):
-        self._run()
-        path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
+        path = os.path.join(self._finished()[0], "weights/last/vae.weights.h5")
         settings = {"learning_rate": 1e-30, "ema": 0.9, "epochs": 1}
-        other = self.create_tempdir().full_path
-        model = self._run(run_dir=other, init_from=path, **settings)
+        model = self._run(init_from=path, **settings)
         pairs = zip(model.trainable_variables, model.optimizer.averages, strict=True)
         for weight, average in pairs:
             self.assertAllClose(weight, average, atol=1e-6)
@@ -219,8 +235,7 @@ class RunTest(_RunCase):
         self.assertAllClose(values["total_loss"], float(row["val_total_loss"]))
 
     def test_weights_of_another_architecture_are_refused(self):
-        self._run()
-        path = os.path.join(self.run_dir, "weights/last/vae.weights.h5")
+        path = os.path.join(self._finished()[0], "weights/last/vae.weights.h5")
         for changes in (
             {"z_dim": 5},
             {"mode": "ae"},
@@ -234,9 +249,8 @@ class RunTest(_RunCase):
             weights.load(tiny.model(), path + ".missing")
 
     def test_goes_on_from_the_one_before_a_damaged_checkpoint(self):
-        straight = self.create_tempdir().full_path
-        self._run(run_dir=straight, epochs=3)
-        self._run()
+        straight, _ = self._finished(epochs=3)
+        self._go_on_from()
         newest = os.path.join(self.run_dir, "checkpoints", f"step-{2 * _STEPS}")
         for name in os.listdir(newest):
             if ".data-" in name:
@@ -245,7 +259,7 @@ class RunTest(_RunCase):
         run_record.assert_same(self, straight, self.run_dir)
 
     def test_never_begins_anew_over_a_history(self):
-        self._run()
+        self._go_on_from()
         before = self._history()
         shutil.rmtree(os.path.join(self.run_dir, "checkpoints"))
         with self.assertRaisesRegex(files.UserError, "a checkpoint in .* 2 epochs"):
@@ -253,8 +267,7 @@ class RunTest(_RunCase):
         self.assertEqual(self._history(), before)
 
     def test_recomputed_validation_leaves_training_alone(self):
-        plain = self.create_tempdir().full_path
-        expected = self._run(run_dir=plain)
+        _, expected = self._finished()
         model = self._run(recompute_batch_norm=2)
         for one, two in zip(expected.weights, model.weights, strict=True):
             self.assertAllEqual(one, two)
@@ -263,10 +276,10 @@ class RunTest(_RunCase):
         self.assertNotEqual(row["val_recomputed_total_loss"], row["val_total_loss"])
 
     def test_tensorboard_shows_the_run(self):
-        self._run(images_every_epochs=1)
+        run_dir, _ = self._finished(images_every_epochs=1)
         seen = {}
         for part in ("train", "validation"):
-            log = os.path.join(self.run_dir, "tensorboard", part)
+            log = os.path.join(run_dir, "tensorboard", part)
             accumulator = event_accumulator.EventAccumulator(log)
             accumulator.Reload()
             seen[part] = set(accumulator.Tags()["tensors"])
@@ -382,23 +395,10 @@ class ResumeTest(_RunCase):
     tests/tools/resume_test.py kills real processes.
     """
 
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        # Uninterrupted runs and their models, by settings, for all tests.
-        cls.straight = {}
-        cls.root = tempfile.mkdtemp()
-        cls.addClassCleanup(shutil.rmtree, cls.root)
-
     def _check(self, kill, model=None, **changes):
         """Compare with a run killed within `kill` and resumed; return the latter."""
         settings = {"checkpoint_every_steps": 2, "images_every_epochs": 2, **changes}
-        key = repr((model, settings))
-        if key not in self.straight:
-            run_dir = os.path.join(self.root, str(len(self.straight)))
-            expected = self._run(run_dir=run_dir, model=model, **settings)
-            self.straight[key] = run_dir, expected
-        run_dir, expected = self.straight[key]
+        run_dir, expected = self._finished(model=model, **settings)
         with kill, self.assertRaises(_Killed):
             self._run(model=model, **settings)
         resumed = self._run(model=model, **settings)
