@@ -1,7 +1,7 @@
 """Every row of the model side's tables, walked through all that is done with a model.
 
-A row that is added is trained a step, evaluated, opened as a codec, exported, opened
-again, and accepted or refused by the search as its table says.
+A row that is added is trained until its loss falls, evaluated, opened as a codec,
+exported, opened again, and accepted or refused by the search as its table says.
 """
 
 import os
@@ -25,6 +25,7 @@ _TABLES = {
     "reconstruction": tuple(config_lib.LIKELIHOODS),
     "decoder": tuple(config_lib.DECODERS),
     "fact_schedule": tuple(config_lib.FACT_SCHEDULES),
+    "learning_rate_schedule": tuple(config_lib.LEARNING_RATE_SCHEDULES),
 }
 # Walks in which each row of each table comes at least once.
 _WALKS = tuple(
@@ -39,15 +40,23 @@ class ModelRowsTest(tf.test.TestCase, parameterized.TestCase):
             self.assertEqual({walk[setting] for walk in _WALKS}, set(names))
 
     @parameterized.parameters(*_WALKS)
-    def test_is_trained_evaluated_exported_and_opened(self, **walk):
+    def test_is_trained_evaluated_exported_and_opened(
+        self, learning_rate_schedule, **walk
+    ):
         config = tiny.config(**walk)
-        model = building.build(config, config_lib.TrainConfig(jit_compile="false"))
-        before = [weight.numpy() for weight in model.trainable_weights]
-        history = model.fit(tiny.batches(1), verbose=0).history
+        train = config_lib.TrainConfig(
+            jit_compile="false",
+            epochs=2,
+            learning_rate=1e-2,
+            learning_rate_schedule=learning_rate_schedule,
+        )
+        model = building.build(config, train, steps_per_epoch=30)
+        data = tiny.batches(1).repeat()
+        history = model.fit(data, epochs=2, steps_per_epoch=30, verbose=0).history
         self.assertTrue(np.all(np.isfinite(list(history.values()))))
         self.assertEqual("elbo" in history, config.has_elbo)
-        moved = zip(before, model.trainable_weights, strict=True)
-        self.assertTrue(any(np.any(old != new.numpy()) for old, new in moved))
+        first, second = history["total_loss"]
+        self.assertLess(second, first)
 
         figures = quality.evaluate_quality(
             subject_lib.Subject.from_model(model),
@@ -71,13 +80,6 @@ class ModelRowsTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_every_decoder_is_built(self):
         self.assertEqual(list(networks.DECODERS), list(config_lib.DECODERS))
-
-    @parameterized.parameters(*config_lib.LEARNING_RATE_SCHEDULES)
-    def test_every_schedule_trains(self, name):
-        train = config_lib.TrainConfig(learning_rate_schedule=name, epochs=2)
-        model = building.build(tiny.config(), train, steps_per_epoch=2)
-        model.fit(tiny.batches(2), verbose=0)
-        self.assertAllEqual(model.optimizer.iterations, 2)
 
 
 class SearchTest(tf.test.TestCase, parameterized.TestCase):

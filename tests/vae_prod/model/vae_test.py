@@ -7,7 +7,6 @@ from absl.testing import parameterized
 from tensorflow.python.eager import context
 
 from tests.vae_prod import tiny
-from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 
 _DECODERS = (
@@ -38,7 +37,6 @@ class TrainingTest(tf.test.TestCase, parameterized.TestCase):
         *((d, tiny.POLICIES[2], False) for d in _DECODERS[:2]),
         (_DECODERS[0], "mixed_bfloat16", True),
         (_DECODERS[1], "mixed_float16", True),
-        (_DECODERS[2], "float32", True),
     )
     def test_every_cell_trains(self, decoder, dtype, jit):
         model = tiny.model(dtype, jit, **decoder)
@@ -48,24 +46,20 @@ class TrainingTest(tf.test.TestCase, parameterized.TestCase):
             self.assertTrue(np.all(np.isfinite(values)), name)
         self.assertEqual(model.step.numpy(), 2)
 
-    @parameterized.parameters(
-        {"reconstruction": "bce", "mode": "ae"},
-        *({"reconstruction": name} for name in config_lib.LIKELIHOODS),
-    )
-    def test_loss_falls(self, **settings):
-        model = tiny.model(**settings)
+    def test_loss_of_an_autoencoder_falls(self):
+        model = tiny.model(mode="ae")
         data = tiny.batches(1).repeat()
-        first = model.fit(data, steps_per_epoch=1, verbose=0).history["total_loss"]
-        model.fit(data, steps_per_epoch=60, verbose=0)
-        last = model.fit(data, steps_per_epoch=1, verbose=0).history["total_loss"]
-        self.assertLess(last[0], first[0])
+        history = model.fit(data, epochs=2, steps_per_epoch=30, verbose=0).history
+        first, second = history["total_loss"]
+        self.assertLess(second, first)
 
     def test_jit_takes_the_same_step(self):
         weights = []
         for jit in (False, True):
-            model = tiny.model(jit=jit)
+            model = tiny.model(jit=jit, **_DECODERS[2])
             # Adam would turn the rounding of a vanishing gradient into a whole step.
             model.compile(keras.optimizers.SGD(1e-4), jit_compile=jit)
+            self.assertEqual(model.jit_compile, jit)
             model.fit(tiny.batches(), verbose=0)
             weights.append(model.get_weights())
         for plain, compiled in zip(*weights, strict=True):
