@@ -1,4 +1,4 @@
-"""Training killed with SIGKILL and resumed, in processes of its own.
+"""Training killed with SIGKILL, in a process of its own, and resumed.
 
 A run is killed at random (seeded) steps and places and resumed until it is through.
 It must leave the bits that an uninterrupted run leaves. `RESUME_KILLS=10` kills each
@@ -24,7 +24,7 @@ from absl.testing import parameterized
 
 from tests.tools import train_test
 from tests.vae_prod import run_record
-from tools import convert_celeba
+from tools import convert_celeba, train
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _KILLS = int(os.environ.get("RESUME_KILLS", "0"))
@@ -61,7 +61,6 @@ _PLACES = (
     "TensorBoard.on_epoch_end",
 )
 _STEPS, _EPOCHS = 4, 3
-_NEVER = 10**6
 _SEED = 3
 # Of float16 the large weight makes gradients overflow, so that steps are skipped.
 _FLOAT16 = ("--mixed_precision=float16", "--reconstruction_weight=10000")
@@ -99,9 +98,8 @@ class ResumeTest(tf.test.TestCase, parameterized.TestCase):
         if code:
             raise AssertionError(err)
 
-    def _train(self, run_dir, settings, step=_NEVER, place=_PLACES[0]) -> int:
-        """Train, or resume, in a process; return its exit code."""
-        argv = (
+    def _argv(self, run_dir, settings) -> tuple[str, ...]:
+        return (
             f"--data_dir={self.data_dir}",
             f"--run_dir={run_dir}",
             "--filters=4,6",
@@ -114,6 +112,16 @@ class ResumeTest(tf.test.TestCase, parameterized.TestCase):
             "--resume",
             *settings,
         )
+
+    def _train(self, run_dir, settings) -> None:
+        """Train, or resume, in this process."""
+        argv = self._argv(run_dir, settings)
+        code, _, err = train_test.run_program(train, *argv)
+        self.assertEqual(code, 0, err)
+
+    def _kill(self, run_dir, settings, step, place) -> int:
+        """Train, or resume, in a process that is to be killed; return its exit code."""
+        argv = self._argv(run_dir, settings)
         child = subprocess.run(
             [sys.executable, "-c", _CHILD, str(step), place, *argv],
             cwd=_ROOT,
@@ -131,14 +139,14 @@ class ResumeTest(tf.test.TestCase, parameterized.TestCase):
             os.path.join(self.create_tempdir().full_path, name)
             for name in ("straight", "killed")
         )
-        self.assertEqual(self._train(straight, settings), 0)
+        self._train(straight, settings)
         draw = random.Random(f"{variant} {_SEED}")
         killed = 0
         for _ in range(_KILLS or 1):
             step = draw.randint(_STEPS - 1, _STEPS * _EPOCHS)
-            killed += self._train(run_dir, settings, step, draw.choice(_PLACES)) != 0
+            killed += self._kill(run_dir, settings, step, draw.choice(_PLACES)) != 0
         self.assertGreater(killed, 0)
-        self.assertEqual(self._train(run_dir, settings), 0)
+        self._train(run_dir, settings)
         run_record.assert_same(self, straight, run_dir)
 
 
