@@ -1,12 +1,16 @@
 import json
 import os
+import shutil
+import tempfile
 from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tests.tools import convert_celeba_test
+from tests.pipelines import shard_fixtures
+from tests.tools import convert_celeba_test, evaluate_test
+from tests.tools.benchmarks import in_process
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
 from tools import benchmark_export, program
@@ -30,12 +34,17 @@ def _text(results, *argv):
 
 
 class MeasureTest(tf.test.TestCase):
-    def test_every_format_answers_as_keras_does(self):
-        folder = self.create_tempdir().full_path
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
         with tiny_exports.little("generate"):
-            export_cases.write(tiny.model(), folder, benchmark_export.FORMATS)
+            export_cases.write(tiny.model(), cls.folder, benchmark_export.FORMATS)
+
+    def test_every_format_answers_as_keras_does(self):
         for name in benchmark_export.FORMATS:
-            setting = export_cases.Setting(name, folder, 3, calls=2, batches=1)
+            setting = export_cases.Setting(name, self.folder, 3, calls=2, batches=1)
             with self.subTest(name):
                 found = export_cases.measure(setting)
                 self.assertCountEqual(
@@ -51,13 +60,9 @@ class MeasureTest(tf.test.TestCase):
                 self.assertAllEqual(generated.shape, (3, 8, 8, 3))
 
     def test_generates_the_same_images(self):
-        folder = self.create_tempdir().full_path
-        model = tiny.model()
-        with tiny_exports.little("generate"):
-            export_cases.write(model, folder, ["saved_model"])
         seeds = np.array([5, 6])
         own, exported = (
-            export_cases._open(export_cases.Setting(name, folder, 2, 1, 1))
+            export_cases._open(export_cases.Setting(name, self.folder, 2, 1, 1))
             for name in ("keras", "saved_model")
         )
         self.assertAllClose(own.generate(seeds), exported.generate(seeds), atol=1e-5)
@@ -115,6 +120,23 @@ class BenchmarkExportTest(parameterized.TestCase, tf.test.TestCase):
         (found,) = values["formats"]["onnx"]["rounds"]
         self.assertGreater(found["images_per_second"], 0)
         self.assertEqual(values["settings"]["batch_size"], 3)
+
+    def test_measures_the_weights_that_are_asked_for(self):
+        root = self.create_tempdir().full_path
+        manifest, _ = shard_fixtures.write(root, {"train": (9,)}, shape=(8, 8, 3))
+        run_dir = os.path.join(root, "run")
+        evaluate_test.write_run(run_dir, root, manifest.digest())
+        measured = []
+        for flag in ("--weights=best", "--weights=last", "--recompute_batch_norm=1"):
+            with mock.patch.object(export_cases, "write") as write:
+                in_process.planned(benchmark_export, f"--run_dir={run_dir}", flag)
+            model = write.call_args.args[0]
+            measured.append([weight.numpy() for weight in model.weights])
+        best, last, recomputed = measured
+        self.assertAllClose(1.5 * best[0], last[0])
+        self.assertAllEqual(best[0], recomputed[0])
+        pairs = zip(best, recomputed, strict=True)
+        self.assertTrue(any(np.any(one != two) for one, two in pairs))
 
     @parameterized.parameters(
         ("--formats=jax", "must be out of keras, saved_model"),

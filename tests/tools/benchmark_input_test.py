@@ -2,6 +2,7 @@ import json
 import os
 from unittest import mock
 
+import attrs
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -11,6 +12,7 @@ from pipelines import shards, sources
 from pipelines.convert import conversion, plan
 from pipelines.reading.native import loader
 from tests.tools import convert_celeba_test
+from tests.tools.benchmarks import in_process
 from tools import benchmark_input
 from tools.benchmarks import input_cases, input_report
 
@@ -132,14 +134,15 @@ class BenchmarkInputTest(parameterized.TestCase, tf.test.TestCase):
     def test_table_and_figures(self):
         data_dir = _convert(self.folder, "raw")
         pipeline = "op" if loader.available() else "twin"
-        code, out, _ = _run(
-            benchmark_input,
-            f"--data_dir={data_dir}",
-            f"--cases=stock,{pipeline}",
-            f"--out={self.out}",
-            "--threads=1",
-            *_BRIEF,
-        )
+        with in_process.benchmarks():
+            code, out, _ = _run(
+                benchmark_input,
+                f"--data_dir={data_dir}",
+                f"--cases=stock,{pipeline}",
+                f"--out={self.out}",
+                "--threads=1",
+                *_BRIEF,
+            )
         self.assertEqual(code, 0)
         header, stock, ours = out.splitlines()[:3]
         self.assertStartsWith(header, "case ")
@@ -162,6 +165,21 @@ class BenchmarkInputTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(code, 0)
         self.assertIn(": records only", out)
         self.assertNotIn("goal", out)
+
+    def test_stock_pipelines_shuffle_in_the_buffer_that_is_given(self):
+        argv = (f"--data_dir={_convert(self.folder, 'raw')}", "--cases=stock", *_BRIEF)
+        batches = []
+        for size in (1, 20):
+            flag = f"--shuffle_buffer={size}"
+            (setting,) = in_process.planned(benchmark_input, *argv, flag).values()
+            setting = input_cases.Setting(**{**setting, "batch_size": 8})
+            (images,) = input_cases.make(setting).take(1).as_numpy_iterator()
+            # Whether an image is mirrored is of chance; its brightness isn't.
+            batches.append(images["image"].mean((1, 2, 3)))
+        in_order = attrs.evolve(setting, augment=False, shuffle_buffer=1)
+        (images,) = input_cases.make(in_order).take(1).as_numpy_iterator()
+        self.assertAllClose(batches[0], images["image"].mean((1, 2, 3)))
+        self.assertNotAllClose(batches[1], batches[0])
 
     @parameterized.parameters(
         ("--cases=op,fast", "must be out of records"),

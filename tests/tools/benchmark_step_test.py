@@ -7,9 +7,10 @@ from absl.testing import parameterized
 
 from pipelines import config as data_config_lib
 from tests.tools import benchmark_input_test, convert_celeba_test
+from tests.tools.benchmarks import in_process
 from tests.vae_prod import tiny
 from tools import benchmark_step, program
-from tools.benchmarks import step_cases, step_report, step_trace
+from tools.benchmarks import step_cases, step_flops, step_report, step_trace
 from vae_prod import config as config_lib
 
 _run = convert_celeba_test.run
@@ -134,15 +135,16 @@ class ReportTest(tf.test.TestCase):
 class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
     def test_tables_and_figures(self):
         path = os.path.join(self.create_tempdir().full_path, "out.json")
-        code, out, _ = _run(
-            benchmark_step,
-            "--decoders=upsampling",
-            "--precisions=float32",
-            "--modes=graph",
-            f"--out={path}",
-            "--top=2",
-            *_TINY,
-        )
+        with in_process.benchmarks():
+            code, out, _ = _run(
+                benchmark_step,
+                "--decoders=upsampling",
+                "--precisions=float32",
+                "--modes=graph",
+                f"--out={path}",
+                "--top=2",
+                *_TINY,
+            )
         self.assertEqual(code, 0)
         header, stock, ours = out.splitlines()[:3]
         self.assertStartsWith(header, "case ")
@@ -163,6 +165,21 @@ class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLen(values["matmul_flops_per_second"]["float32"], 1)
         self.assertGreater(values["flops_per_image"]["upsampling"], 0)
         self.assertIn("keras", values["machine"]["packages"])
+
+    @parameterized.parameters("--kernel_sizes=5", "--strides=1")
+    def test_shapes_of_the_model_are_measured(self, flag):
+        argv = ("--precisions=float32", "--modes=graph", *_TINY)
+        plain, given = (
+            [
+                step_flops.per_image(setting["model_config"])
+                for setting in in_process.planned(benchmark_step, *argv, *more).values()
+                if "model_config" in setting
+            ]
+            for more in ((), (flag,))
+        )
+        self.assertNotEmpty(plain)
+        for one, two in zip(plain, given, strict=True):
+            self.assertGreater(two, one)
 
     @parameterized.parameters(
         ("--decoders=linear", "must be out of conv2d_transpose, upsampling"),

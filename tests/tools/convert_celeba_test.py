@@ -14,11 +14,12 @@ from absl.testing import parameterized
 from PIL import Image
 
 from pipelines import config as config_lib
+from pipelines import convert as convert_lib
 from pipelines import protocols, shards
-from pipelines.convert import journal
+from pipelines.convert import conversion, journal
 from pipelines.reading import dataset
 from tests.pipelines import fixtures
-from tests.pipelines.sources import layouts_fixtures
+from tests.pipelines.sources import kinds_test, layouts_fixtures
 from tools import convert_celeba, verify_shards
 from tools import program as program_lib
 
@@ -218,6 +219,56 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn(fragment, err)
         self.assertEqual(err.count("\n"), 1)
         self.assertFalse(os.path.exists(self.out))
+
+    def test_channels_and_where_data_sets_of_tfds_lie(self):
+        folder = os.path.join(self.folder, "prepared")
+        argv = (f"--source={kinds_test._tfds(folder)}", "--dry_run")
+        code, _, err = self._run(*argv)
+        self.assertEqual(code, 1)
+        self.assertIn("a TFDS data set, received", err)
+        argv += (f"--tfds_data_dir={folder}",)
+        for more, channels in (((), 1), (("--channels=3",), 3)):
+            code, out, err = self._run(*argv, *more)
+            self.assertEqual(code, 0, err)
+            self.assertIn(f"images: 16 x 16 x {channels}, jpeg", out)
+
+    def test_the_seed_divides_images(self):
+        root = fixtures.write_celeba(os.path.join(self.folder, "source"))
+        divided = []
+        for seed in (1, 2):
+            out = os.path.join(self.folder, str(seed))
+            split = ("--split_by=key", "--split_ratios=0.5,0.25,0.25")
+            argv = (*self._quiet(root), *split, f"--seed={seed}", f"--out={out}")
+            code, _, err = run(convert_celeba, *argv)
+            self.assertEqual(code, 0, err)
+            config = config_lib.DataConfig(batch_size=10)
+            (batch,) = dataset.eval_batches(
+                out, shards.load_manifest(out), "train", config, fields=("key",)
+            )
+            divided.append(set(batch["key"].numpy()))
+        self.assertNotEqual(*divided)
+
+    def test_beam_gets_its_options(self):
+        given = []
+
+        def convert(planned, open_source, out, options):
+            given.append(options)
+            return conversion.convert(planned, out, 1)
+
+        on_beam = mock.Mock(convert=convert)
+        for more in ("", "--runner=FlinkRunner --parallelism=3"):
+            out = os.path.join(self.folder, f"out_{len(given)}")
+            argv = ("--source=digits", "--limit=5", "--workers=7", f"--out={out}")
+            argv += ("--runner=beam", f"--beam_options={more}")
+            with (
+                mock.patch.dict(sys.modules, {"pipelines.convert.on_beam": on_beam}),
+                mock.patch.object(convert_lib, "on_beam", on_beam, create=True),
+            ):
+                code, _, err = self._run(*argv)
+            self.assertEqual(code, 0, err)
+            self.assertTrue(os.path.exists(os.path.join(out, "manifest.json")))
+        self.assertIn("--direct_num_workers=7", given[0])
+        self.assertEqual(given[1], ["--runner=FlinkRunner", "--parallelism=3"])
 
     def test_output_is_required(self):
         code, _, err = run(convert_celeba, "--source=digits")

@@ -1,6 +1,5 @@
 import json
 import os
-import pickle
 from unittest import mock
 
 import tensorflow as tf
@@ -9,6 +8,7 @@ from absl.testing import parameterized
 from pipelines import files
 from pipelines.reading.native import loader
 from tests.tools import benchmark_input_test, convert_celeba_test
+from tests.tools.benchmarks import in_process
 from tools import doctor
 from tools.benchmarks import doctor_cases, doctor_machine, doctor_report, measuring
 
@@ -158,11 +158,9 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
         self.failing = ()
 
     def _measured_here(self, case):
-        case = pickle.loads(pickle.dumps(case))  # As for a process of its own.
         if case.name in self.failing:
             raise files.UserError("its process ended abruptly")
-        result = case.prepare(**case.arguments)()
-        return measuring.Run(result, 0.0, 0.0, 0.0, 0.0)
+        return in_process.run(case)
 
     def test_examines(self):
         path = os.path.join(self.folder, "out.json")
@@ -196,12 +194,18 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("use: --mixed_precision=float32", out)
 
     def test_everything(self):
-        values = mock.Mock(all=True, decoder="upsampling")
-        cases = doctor._step_cases(values, mock.Mock(deterministic=False), False)
-        self.assertLen(set(cases), 2 * 3 * 2)
-        self.assertEqual(cases[0], _case())
-        cases = doctor._step_cases(values, mock.Mock(deterministic=True), False)
-        self.assertFalse(any(case.jit for case in cases))
+        found = []
+        for argv in ((), ("--all",), ("--all", "--deterministic")):
+            enough = files.UserError("enough")
+            with mock.patch.object(doctor, "_measure", side_effect=enough) as measure:
+                _run(doctor, "--decoder=upsampling", "--cpu_only", *_TINY, *argv)
+            found.append(list(measure.call_args.args[-1]))
+        plain, everything, deterministic = found
+        self.assertEqual(plain, [_case(), _case("bfloat16")])
+        self.assertLen(set(everything), 2 * 3 * 2)
+        self.assertEqual(everything[0], _case())
+        self.assertLen(set(deterministic), 2 * 3)
+        self.assertFalse(any(case.jit for case in deterministic))
 
     def test_nothing_runs(self):
         steps = {_case(): doctor_report.StepRates(failed="no memory")}

@@ -26,6 +26,27 @@ def _load(path: str) -> dict:
         return json.load(file)
 
 
+def write_run(run_dir, data_dir, digest, shape=(8, 8, 3)):
+    """Write a run without training it; its last weights are not its best."""
+    keras.utils.set_random_seed(3)
+    model = vae_lib.VAE(tiny.config(image_shape=shape))
+    run = runs.Run(
+        model.config,
+        config_lib.TrainConfig(),
+        data_config_lib.DataConfig(batch_size=4),
+        data_dir,
+        digest,
+    )
+    os.makedirs(run_dir)
+    runs.write(run_dir, run, "")
+    for which in ("best", "last"):
+        folder = os.path.join(run_dir, "weights", which)
+        os.makedirs(folder)
+        model.save_weights(os.path.join(folder, "vae.weights.h5"))
+        for weight in model.trainable_variables:
+            weight.assign(1.5 * weight)
+
+
 class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -38,28 +59,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         os.makedirs(cls.data_dir)
         sizes = {"train": (24,), "validation": (), "test": (5, 4)}
         manifest, _ = shard_fixtures.write(cls.data_dir, sizes, shape=(8, 8, 3))
-        cls._write_run(cls.run_dir, cls.data_dir, manifest.digest())
-
-    @classmethod
-    def _write_run(cls, run_dir, data_dir, digest, shape=(8, 8, 3)):
-        """Write a run without training it; its last weights are not its best."""
-        keras.utils.set_random_seed(3)
-        model = vae_lib.VAE(tiny.config(image_shape=shape))
-        run = runs.Run(
-            model.config,
-            config_lib.TrainConfig(),
-            data_config_lib.DataConfig(batch_size=4),
-            data_dir,
-            digest,
-        )
-        os.makedirs(run_dir)
-        runs.write(run_dir, run, "")
-        for which in ("best", "last"):
-            folder = os.path.join(run_dir, "weights", which)
-            os.makedirs(folder)
-            model.save_weights(os.path.join(folder, "vae.weights.h5"))
-            for weight in model.trainable_variables:
-                weight.assign(1.5 * weight)
+        write_run(cls.run_dir, cls.data_dir, manifest.digest())
 
     def _evaluate(self, *argv, code=0):
         got, out, err = train_test.run_program(evaluate, *argv)
@@ -194,13 +194,9 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIsNone(written["attribute_gaps"])
 
     def test_features_of_samples(self):
-        module = tf.Module()
-        spec = tf.TensorSpec([None, None, None, 3], tf.float32, "image")
-        module.means = tf.function(
-            lambda image: tf.reduce_mean(image, [1, 2]), input_signature=[spec]
+        extractor = self._extractor(
+            "means", lambda image: tf.reduce_mean(image, [1, 2])
         )
-        extractor = os.path.join(self.create_tempdir().full_path, "means")
-        tf.saved_model.save(module, extractor, signatures=module.means)
         argv = (f"--run_dir={self.run_dir}", f"--features={extractor}")
         argv += ("--copies_images=0",)
         written = _load(self._to_file(*argv, "--feature_images=8"))
@@ -211,6 +207,27 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertGreater(written["figures"]["means/fid"]["value"], 0.0)
         _, err = self._evaluate(f"{argv[0]}", f"{argv[1]},{extractor}", code=2)
         self.assertIn("extractors of different names", err)
+
+    def _extractor(self, name, features):
+        """Save a function of float images [B, H, W, 3]; return its folder."""
+        module = tf.Module()
+        spec = tf.TensorSpec([None, None, None, 3], tf.float32, "image")
+        module.features = tf.function(features, input_signature=[spec])
+        path = os.path.join(self.create_tempdir().full_path, name)
+        tf.saved_model.save(module, path, signatures=module.features)
+        return path
+
+    def test_who_judges_and_who_recognises(self):
+        judge = self._extractor("corner", lambda image: image[:, 0, 0])
+        sure = self._extractor("sure", lambda image: tf.ones_like(image[:, 0, 0, :1]))
+        argv = (f"--judge={judge}", f"--recognise={sure}", "--copies_images=0")
+        written = _load(self._to_file(f"--run_dir={self.run_dir}", *argv))
+        figures = written["figures"]
+        judged = figures["sample_frechet"]
+        self.assertGreater(judged["value"], 0.0)
+        protocol = written["protocols"][judged["protocol"]]
+        self.assertEqual(protocol["extractor_kind"], "saved_model")
+        self.assertEqual(figures["samples_recognised"]["value"], 1.0)
 
     @parameterized.parameters(
         ((), 1, "Expected one of --run_dir and --export_dir, received neither"),
@@ -259,7 +276,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         sizes = {"train": (9,), "test": (9,)}
         manifest, _ = shard_fixtures.write(data_dir, sizes, shape=shape)
         run_dir = os.path.join(data_dir, "run")
-        self._write_run(run_dir, data_dir, manifest.digest(), shape)
+        write_run(run_dir, data_dir, manifest.digest(), shape)
         _, err = self._evaluate(f"--run_dir={run_dir}", code=1)
         self.assertIn("Expected images of at least 7x7", err)
         self.assertLen(err.strip().splitlines(), 1)

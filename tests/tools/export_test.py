@@ -1,8 +1,10 @@
 """From a run with all that can be served to an export, and this one tried out."""
 
+import functools
 import json
 import os
 import shutil
+from unittest import mock
 
 import keras
 import numpy as np
@@ -89,13 +91,43 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
             raise AssertionError(err)
         cls.version = os.path.join(cls.run_dir, "export", "1")
 
-    def _copy(self) -> str:
-        """Return an export of few signatures, to be damaged, and quick to try out."""
-        out = self.create_tempdir().full_path
+    @classmethod
+    @functools.cache
+    def _little(cls) -> str:
+        """Return an export of few signatures, for all tests."""
+        out = os.path.join(os.path.dirname(cls.run_dir), "little")
+        limits = ("--max_batch=4", "--max_pixels=2000", "--max_request_pixels=4000")
         with tiny_exports.little():
-            code, _, err = _run(export, f"--run_dir={self.run_dir}", f"--out={out}")
-        self.assertEqual(code, 0, err)
+            argv = (f"--run_dir={cls.run_dir}", f"--out={out}", *limits)
+            code, _, err = _run(export, *argv)
+        if code:
+            raise AssertionError(err)
         return os.path.join(out, "1")
+
+    def test_pictures_have_limits(self):
+        encode = tf.saved_model.load(self._little()).signatures["encode_jpeg"]
+
+        def ask(*sides):
+            pixels = [tf.zeros([side, side, 3], tf.uint8) for side in sides]
+            files = [tf.io.encode_jpeg(picture).numpy() for picture in pixels]
+            return encode(image_bytes=tf.constant(files))["z_mean"]
+
+        self.assertAllEqual(ask(31, 31, 31, 31).shape, [4, 3])
+        for sides, told in (((8, 45), r"2000 pixels.*\[1\]"), ((44,) * 3, "4000")):
+            with self.assertRaisesRegex(tf.errors.InvalidArgumentError, told):
+                ask(*sides)
+        for flag, value in (("max_pixels", 10), ("max_request_pixels", 1000)):
+            out = f"--out={self.create_tempdir().full_path}"
+            argv = (f"--run_dir={self.run_dir}", out, f"--{flag}={value}")
+            code, _, err = _run(export, *argv)
+            self.assertEqual(code, 1)
+            self.assertRegex(err, f"Expected --max_pixels of at least .* {value}")
+
+    def _copy(self) -> str:
+        """Return a copy of it, to be damaged, and quick to try out."""
+        path = os.path.join(self.create_tempdir().full_path, "1")
+        shutil.copytree(self._little(), path)
+        return path
 
     def _verify(self, version, *argv):
         return _run(verify_export, f"--export_dir={version}", "--seconds=0", *argv)
@@ -136,6 +168,17 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         # A level: kernels round by the size of a batch.
         self.assertAllClose(served.astype(np.int32), drawn, rtol=0, atol=1)
 
+    def test_pictures_of_an_export_are_those_of_its_run(self):
+        pictures = []
+        for source in (f"--run_dir={self.run_dir}", f"--export_dir={self.version}"):
+            out = self.create_tempdir().full_path
+            argv = (source, f"--out={out}", "--kinds=prior")
+            code, _, err = _run(generate, *argv)
+            self.assertEqual(code, 0, err)
+            with Image.open(os.path.join(out, "prior.png")) as file:
+                pictures.append(np.asarray(file))
+        self.assertAllClose(*pictures, atol=1)
+
     def test_a_stranger_finds_nothing_wrong(self):
         path = os.path.join(self.create_tempdir().full_path, "found.json")
         code, out, err = self._verify(self.version, f"--out={path}", "--images=4")
@@ -159,10 +202,21 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         golden = replay.read(path)
         golden["decode"][1]["image"][0, 0, 0, 0] += 0.01
         record.save(path, golden)
-        code, out, err = self._verify(version)
+        play, played = verify_export._play, []
+
+        def playing(*job):
+            played.append(play(*job))
+            return played[-1]
+
+        with mock.patch.object(verify_export, "_play", playing):
+            code, out, err = self._verify(version)
         self.assertEqual(code, 1)
         self.assertIn("golden.npz isn't what was exported", out)
         self.assertIn("WRONG: decode differs by 0.01 (golden)", out)
+        with mock.patch.object(verify_export, "_play", return_value=played[0]):
+            _, out, _ = self._verify(version, "--tolerance=0.02")
+        self.assertIn("golden.npz isn't what was exported", out)
+        self.assertNotIn("decode differs", out)
         self.assertIn("Expected", err)
         self.assertLen(err.strip().splitlines(), 1)
 
@@ -173,20 +227,19 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("to load and answer in a process of its own", err)
 
-    def test_another_models_export(self):
-        code, _, err = self._verify(
-            self.version, f"--run_dir={self.run_dir}", "--weights=last"
-        )
+    @parameterized.parameters("--weights=last", "--recompute_batch_norm=1")
+    def test_another_models_export(self, flag):
+        argv = (self.version, f"--run_dir={self.run_dir}", flag)
+        code, _, err = self._verify(*argv)
         self.assertEqual(code, 1)
         self.assertIn("Expected the weights of", err)
 
     def test_keeps_so_many_and_leaves_out_what_is_others(self):
-        out = self.create_tempdir().full_path
+        out = os.path.dirname(self._copy())
         argv = [f"--run_dir={self.run_dir}", f"--out={out}", "--weights=last"]
         with tiny_exports.little():
-            for _ in range(2):
-                code, printed, err = _run(export, *argv, "--keep=1")
-                self.assertEqual(code, 0, err)
+            code, printed, err = _run(export, *argv, "--keep=1")
+        self.assertEqual(code, 0, err)
         self.assertEqual(versions.listed(out), [2])
         self.assertIn(f"removed: {os.path.join(out, '1')}", printed)
         for name in ("samplers/gaussian", "attributes/train", "evaluation/validation"):

@@ -83,13 +83,14 @@ class FitSamplerTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(encoding.made["split"], "train")
 
     @parameterized.parameters(
-        ("gaussian",), ("mixture", "--components=2", "--covariance=diag")
+        ("gaussian", 20, "--points=15"),  # Which takes all of them.
+        ("mixture", 15, "--points=15", "--components=2", "--covariance=diag"),
     )
-    def test_draws_from_what_was_fitted(self, kind, *argv):
+    def test_draws_from_what_was_fitted(self, kind, count, *argv):
         run_dir = f"--run_dir={self.run_dir}"
         code, out, err = _run(fit_sampler, run_dir, f"--kind={kind}", *argv)
         self.assertEqual(code, 0, err)
-        for text in ("fitted to 20 images", "of train: ", "of validation: "):
+        for text in (f"fitted to {count} images", "of train: ", "of validation: "):
             self.assertIn(text, out)
         fitted = densities.load(densities.folder(self.run_dir, kind), "")
         self.assertEqual(fitted.made["weights"], "best")

@@ -54,36 +54,6 @@ _SHOWN = {
     "corruption": ("batch", "noise", ()),
     "corruption_level": ("batch", "0.9", ("--corruption=noise",)),
 }
-# Flags that only libraries' tests try.
-_OPEN = {
-    "convert_celeba": {
-        *("beam_options", "channels", "runner", "seed", "tfds_data_dir"),
-    },
-    "train": {
-        *("step_timeout", "gpu_memory_limit_mb", "deterministic", "max_bad_records"),
-        *("checkpoint_every_minutes", "keep_checkpoints"),
-    },
-    "tune": {
-        *("judge", "reconstruction_distance_weight", "executions_per_trial"),
-        *("hyperband_iterations", "search_learning_rate", "search_blocks"),
-        *("search_encoder_dense", "search_reconstruction", "distance_images"),
-        "importance_samples",
-    },
-    "generate": {"splits"},
-    "fit_sampler": {"points"},
-    "evaluate": {"judge", "recognise"},
-    "study": {"strengths", "tsne_points", "weights"},
-    "export": {"max_request_pixels"},
-    "verify_export": {"recompute_batch_norm", "tolerance"},
-    "benchmark_input": {"shuffle_buffer"},
-    "benchmark_convert": {
-        *("crop", "channels", "resample", "encoding", "shards", "limit"),
-        *("split_ratios", "split_by", "max_bad_images", "seed", "protocol"),
-    },
-    "benchmark_step": {"kernel_sizes", "strides"},
-    "benchmark_export": {"weights", "recompute_batch_norm"},
-    "doctor": {"all"},
-}
 
 
 def _flags(program):
@@ -159,7 +129,7 @@ class FlagsShownTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*tools.PROGRAMS)
     def test_every_flag_is_tried_through_its_program(self, program):
         shown = _given(program) | (set(_SHOWN) if program == "train" else set())
-        self.assertEqual(_own_flags(program) - shown, _OPEN.get(program, set()))
+        self.assertEmpty(_own_flags(program) - shown)
 
 
 if __name__ == "__main__":

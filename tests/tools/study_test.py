@@ -41,6 +41,8 @@ _SMALL_PICTURES = (
     "--components=2",
     "--measured_images=8",
     "--repeats=1",
+    "--strengths=-2,4",
+    "--tsne_points=9",
 )
 _MODES = ("vae", "ae")
 # The runs that a study trains, by name.
@@ -187,6 +189,8 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(losses["total_loss"], 170.5)
         title = catalogue.STUDIES[name].title.format(run="vae")
         self.assertIn(f"<h1>{title}</h1>", page)
+        if name == "attributes":
+            self.assertIn("then with -2, 4 times the vector added", page)
         if name == "report":
             self.assertGreater(figures["copies"]["samples"], 0)
             self.assertIn('<section id="copies">', page)
@@ -196,7 +200,8 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         with mock.patch("vae_prod.latent.statistics.tsne", _placed):
             code, _, err, out = self._study("latent_space", *argv)
         self.assertEqual(code, 0, err)
-        found, _ = self._check_outcome(out)
+        found, page = self._check_outcome(out)
+        self.assertIn("9 points, picked at random", page)
         self.assertEqual(found["images"], 60)
         self.assertEqual(list(found["clusters"]), ["2", "4"])
         made = os.listdir(os.path.join(out, "tensorboard"))
@@ -342,6 +347,17 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         shutil.rmtree(os.path.join(path, "weights"))
         err = self._refused("--study=report", *argv)
         self.assertIn("it has not finished an epoch", err)
+
+    def test_looks_at_the_weights_that_are_asked_for(self):
+        path = os.path.join(self.create_tempdir().full_path, "best")
+        shutil.copytree(self._run("vae"), path)
+        shutil.move(f"{path}/weights/last", f"{path}/weights/best")
+        argv = (f"--run_dir={path}", "--recompute_batch_norm=0")
+        err = self._refused("--study=generation", *argv)
+        self.assertIn("weights/last, found none", err)
+        code, _, err, out = self._study("generation", *argv, "--weights=best")
+        self.assertEqual(code, 0, err)
+        self.assertIn("best weights", self._check_outcome(out)[1])
 
     def test_published_figures_stand_beside_like_models_only(self):
         opened = self._lab("out").open(self._run("vae"))

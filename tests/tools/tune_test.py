@@ -13,6 +13,7 @@ import tempfile
 import time
 from unittest import mock
 
+import keras_tuner
 import numpy as np
 import psutil
 import pytest
@@ -24,8 +25,10 @@ from pipelines import files, folders
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tools import train, tune
-from vae_prod.training import history
-from vae_prod.tuning import chief_token, trials
+from tools.search import roles
+from vae_prod.evaluation import quality
+from vae_prod.training import building, history
+from vae_prod.tuning import chief_token, oracles, trials
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _TINY = (
@@ -284,6 +287,73 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         code, _, err = self._tune(search_dir, f"--data_dir={data}")
         self.assertEqual(code, 1)
         self.assertIn("validation", err)
+
+
+class ShownTest(tf.test.TestCase, parameterized.TestCase):
+    """What flags change of a search that only begins, or measures one trial."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.data_dir = os.path.join(cls().create_tempdir().full_path, "data")
+        _write_data(cls.data_dir)
+
+    def _begin(self, *argv, search_alone=None):
+        """Return the search that begins with these flags."""
+        search_dir = os.path.join(self.create_tempdir().full_path, "search")
+        argv = (f"--data_dir={self.data_dir}", f"--search_dir={search_dir}", *argv)
+        with mock.patch.object(roles, "search_alone", wraps=search_alone) as begun:
+            code, _, err = train_test.run_program(tune, *_TINY, *argv)
+        begun.assert_called_once()
+        if search_alone:
+            self.assertEqual(code, 0, err)
+        return begun.call_args.args[0]
+
+    def test_what_is_searched(self):
+        search = self._begin(
+            "--search_learning_rate=1e-4,1e-2",
+            "--search_blocks=plain,residual",
+            "--search_encoder_dense=0,16",
+            "--search_reconstruction=bce,mse",
+            "--hyperband_iterations=3",
+        )
+        hyperparameters = keras_tuner.HyperParameters()
+        search.space.declare_hyperparameters(hyperparameters)
+        found = {each.name: each for each in hyperparameters.space}
+        rate = found["learning_rate"]
+        self.assertEqual((rate.min_value, rate.max_value), (1e-4, 1e-2))
+        self.assertEqual(found["blocks"].values, ["plain", "residual"])
+        self.assertEqual(found["encoder_dense"].values, [0, 16])
+        self.assertEqual(found["reconstruction"].values, ["bce", "mse"])
+        plain = self._begin().config
+        trials_of = oracles.num_trials
+        self.assertEqual(trials_of(search.config), 3 * trials_of(plain))
+
+    def test_how_a_trial_is_measured(self):
+        def build(run_dir, run, *_, **__):
+            os.makedirs(run_dir)
+            built.append(run.train.seed)
+            return building.build(run.model, run.train)
+
+        built, real = [], quality.evaluate_quality
+        with (
+            mock.patch("tools.runs.train", build),
+            mock.patch.object(quality, "evaluate_quality", wraps=real) as evaluated,
+        ):
+            search = self._begin(
+                *("--tuner=random", "--max_trials=1", "--max_epochs=1"),
+                *("--executions_per_trial=2", "--reconstruction_distance_weight=3"),
+                *("--judge=gradients", "--distance_images=7", "--importance_samples=2"),
+                search_alone=roles.search_alone,
+            )
+        self.assertLen(set(built), 2)
+        *_, judge, _, distance_images, _ = evaluated.call_args.args
+        self.assertEqual((judge.name, distance_images), ("gradients", 7))
+        (row,) = trials.rows(search.directory)
+        found = row.figures
+        weighted = found["sample_frechet"] + 3 * found["reconstruction_frechet"]
+        self.assertAllClose(found["frechet"], weighted, rtol=1e-5)
+        self.assertTrue(np.isfinite(found["importance_bound"]))
 
 
 class FailingTest(tf.test.TestCase):
