@@ -1,14 +1,15 @@
-"""What an evaluation takes beside its figures: copies and gaps between attributes."""
+"""What an evaluation asks of a data set, and takes beside its figures."""
 
 from collections.abc import Iterator
 
 import attrs
 import numpy as np
 
-from pipelines import duplicates, fingerprints, shards
+from pipelines import duplicates, files, fingerprints, shards
 from pipelines.reading import dataset
 from tools import runs
-from vae_prod.evaluation import attribute_gaps, memorisation
+from vae_prod.evaluation import attribute_gaps, memorisation, wasserstein
+from vae_prod.evaluation.features import distances
 
 # Training images to look for copies among, unless more are asked for.
 COPIES_IMAGES = 20_000
@@ -17,6 +18,29 @@ _MOST_SAMPLES = 1000
 _FINGERPRINTS = memorisation.Fingerprints(
     fingerprints.describe, fingerprints.variants, fingerprints.SAME, duplicates.find
 )
+
+
+def check_images(
+    image_shape: tuple[int, int, int], manifest: shards.Manifest, split: str
+) -> None:
+    """Refuse held-out images that models can't be compared on, before any is trained.
+
+    Args:
+        image_shape: (height, width, channels) of the models' images.
+        manifest: Of the data set.
+        split: The split that figures are taken on.
+
+    Raises:
+        UserError: They are too small or too few.
+    """
+    wasserstein.check_size(image_shape)
+    count = manifest.split(split).num_examples
+    if count < distances.FEWEST:
+        raise files.UserError(
+            f"Expected at least {distances.FEWEST} held-out images to measure models "
+            f"on, the {split} split of {manifest.name} has {count}. Convert with more, "
+            "or give another --data_dir."
+        )
 
 
 class Beside:

@@ -70,7 +70,7 @@ def main(values):
     compile_cache.use(values.compile_cache)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines import folders
-    from tools import runs
+    from tools import evaluating, runs
     from tools.studies import annotations, provenance
     from tools.studies import outcome as outcome_lib
     from vae_prod.training import devices, stopping
@@ -81,6 +81,8 @@ def main(values):
     lab = _lab(values, study_config)
     if study.needs_annotations:
         annotations.require(lab, study.name)
+    if study.is_measured:
+        evaluating.check_images(lab.model.image_shape, lab.manifest, lab.held_out)
     try:
         with (
             folders.alone(lab.out, outcome_lib.MARK, "--out"),

@@ -307,6 +307,27 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("received --z_dim=3", err)
 
+    def test_images_that_cannot_be_compared_are_refused_before_training(self):
+        data_dirs = {}
+        for told, side, count in (("7x7 to compare", 6, 9), ("7 held-out im", 8, 4)):
+            data_dirs[told] = self.create_tempdir().full_path
+            sizes = {"train": (9,), "test": (count,)}
+            shard_fixtures.write(data_dirs[told], sizes, (side, side, 3))
+        for row in catalogue.STUDIES.values():
+            if row.runs == catalogue.GIVEN_RUN:
+                continue
+            name, parts = f"--study={row.name}", vars(row.load())
+            with self.subTest(name):
+                self.assertEqual(
+                    row.is_measured, bool({"quality", "judges"} & {*parts})
+                )
+                for told, data_dir in data_dirs.items() if row.is_measured else ():
+                    argv = (f"--data_dir={data_dir}", *_TINY, "--batch_size=3")
+                    with mock.patch.object(runs, "train") as train:
+                        err = self._refused(name, *argv, "--filters=4")
+                    self.assertIn(told, err)
+                    train.assert_not_called()
+
     def test_grey_images_cannot_be_coloured(self):
         data_dir = self.create_tempdir().full_path
         shard_fixtures.write(data_dir, {"train": (4,), "test": (4,)}, (16, 16, 1))

@@ -19,11 +19,9 @@ import keras_tuner
 import numpy as np
 
 from pipelines import documents, files, folders, npy, shards
-from tools import flags, runs
+from tools import evaluating, flags, runs
 from tools.search import trial_runs
 from vae_prod import config as config_lib
-from vae_prod.evaluation import wasserstein
-from vae_prod.evaluation.features import distances
 from vae_prod.reporting import image_grids
 from vae_prod.tuning import (
     explanation,
@@ -89,14 +87,10 @@ class Search:
             UserError: Naming the flag.
             UserError: There are no held-out images, or they are too small to compare.
         """
-        wasserstein.check_size(self.base.model.image_shape)
-        split = shards.load_manifest(self.base.data_dir).split(trial_runs.HELD_OUT)
-        if split.num_examples < distances.FEWEST:
-            raise files.UserError(
-                f"Expected at least {distances.FEWEST} held-out images to measure "
-                f"trials on, the validation split of --data_dir={self.base.data_dir} "
-                f"has {split.num_examples}. Convert with more."
-            )
+        manifest = shards.load_manifest(self.base.data_dir)
+        evaluating.check_images(
+            self.base.model.image_shape, manifest, trial_runs.HELD_OUT
+        )
         try:
             config_lib.check_space(self.config, self.base.model)
         except ValueError as error:

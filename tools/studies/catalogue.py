@@ -27,6 +27,8 @@ class Study:
         defaults: Flags of training that have other defaults for it.
         settings: Fields of `config.StudyConfig` that it reads and most others don't.
         needs_annotations: Whether the data set must have labels or attributes.
+        is_measured: Whether models are compared by their images: these must be large
+            and many enough, see `tools.evaluating.check_images`.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Study:
     defaults: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     needs_annotations: bool = False
+    is_measured: bool = False
 
     def load(self) -> ModuleType:
         """Import its module, which imports TensorFlow."""
@@ -50,6 +53,7 @@ _ALL = (
         title="Reconstruction",
         description="what comes back of training images and of new ones",
         runs=ONE_RUN,
+        is_measured=True,
     ),
     Study(
         name="generation",
@@ -90,6 +94,7 @@ _ALL = (
         title="Run {run}",
         description="a finished run: settings, curves, pictures and figures",
         runs=GIVEN_RUN,
+        is_measured=True,
     ),
     Study(
         name="decoder_artifacts",
@@ -97,6 +102,7 @@ _ALL = (
         title="Decoder artefacts",
         description="both decoders, same training: checkerboards side by side",
         runs=SEVERAL_RUNS,
+        is_measured=True,
     ),
     Study(
         name="ae_vs_vae",
@@ -104,6 +110,7 @@ _ALL = (
         title="Autoencoder against VAE",
         description="autoencoder, VAE with a tiny KL loss, VAE",
         runs=SEVERAL_RUNS,
+        is_measured=True,
     ),
     Study(
         name="plane",
@@ -122,6 +129,7 @@ _ALL = (
         description="reconstruction against sample quality, over fact",
         runs=SEVERAL_RUNS,
         settings=("facts",),
+        is_measured=True,
     ),
     Study(
         name="measures",
@@ -130,6 +138,7 @@ _ALL = (
         description="which measures of sets of images agree with the eye",
         runs=SEVERAL_RUNS,
         settings=("repeats",),
+        is_measured=True,
     ),
     Study(
         name="denoise",
