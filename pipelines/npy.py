@@ -2,7 +2,7 @@
 
 The form is that of `numpy.lib.format`, version 1.0. What a header claims is compared
 with the bytes there are before any memory is taken, in archives (`.npz`) too, whose
-arrays must be stored as they are.
+arrays must be stored as they are, or come to no more than their reader allows.
 """
 
 import io
@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
 import attrs
@@ -20,6 +21,7 @@ from pipelines import trust
 
 _NO_ARCHIVE = (
     *(zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, struct.error),
+    zlib.error,
 )
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
@@ -92,8 +94,13 @@ def mapped(path: str) -> np.ndarray:
         return np.memmap(*place)
 
 
-def read_archive(path: str) -> dict[str, np.ndarray]:
+def read_archive(path: str, most: int = 0) -> dict[str, np.ndarray]:
     """Return the arrays of an archive as `np.savez` writes it, by name.
+
+    Args:
+        path: The archive.
+        most: Bytes that its arrays may take in all if it is compressed, as
+            `np.savez_compressed` writes it; 0: it must not be.
 
     Raises:
         OSError: It can't be read.
@@ -103,9 +110,12 @@ def read_archive(path: str) -> dict[str, np.ndarray]:
     try:
         with trust.open_regular(path) as file, zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
+                # Stored, it is no larger than the archive; no more is unpacked than
+                # the archive says.
                 if member.compress_type != zipfile.ZIP_STORED:
-                    raise ValueError(f"{member.filename} is compressed")
-                # Stored, it is no larger than the archive.
+                    most -= member.file_size
+                    if most < 0:
+                        raise ValueError(f"{member.filename} is compressed too much")
                 name = member.filename.removesuffix(".npy")
                 arrays[name] = _whole(archive.read(member))
     except _NO_ARCHIVE as error:

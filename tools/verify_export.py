@@ -18,6 +18,8 @@ import tempfile
 
 from tools import flags, program, progress
 
+# Bytes of the recorded requests and answers, unpacked.
+_MOST_RECORDED = 1 << 30
 # The process tries an export out with these out of reach.
 _ALONE = """
 import runpy, sys
@@ -61,8 +63,10 @@ def main(values):
         results.check_writable(values.out)
     described = description.load(values.export_dir)
     findings = {"damage": description.damage(values.export_dir, described)}
+    golden = os.path.join(values.export_dir, "assets.extra/golden.npz")
+    _check_record(golden)
     with tempfile.TemporaryDirectory() as folder:
-        records = {"golden": os.path.join(values.export_dir, "assets.extra/golden.npz")}
+        records = {"golden": golden}
         if run_dir := _run_dir(values):
             records["run"] = os.path.join(folder, "run.npz")
             _record(values, run_dir, described, records["run"])
@@ -91,6 +95,21 @@ def _run_dir(values) -> str:
     holder = os.path.dirname(os.path.dirname(os.path.abspath(values.export_dir)))
     is_run = os.path.isdir(os.path.join(holder, "weights"))
     return holder if is_run else ""
+
+
+def _check_record(path: str) -> None:
+    """Refuse recorded requests that aren't what an export writes, or too large."""
+    from pipelines import files, npy
+
+    try:
+        for name in npy.read_archive(path, _MOST_RECORDED):
+            if len(name.split("/")) != 3:
+                raise ValueError(f"an array named {name!r}")
+    except (OSError, ValueError) as error:
+        raise files.UserError(
+            f"Expected the recorded requests of an export in {path}, they can't be "
+            f"read ({error}). Don't serve it; export again."
+        ) from error
 
 
 def _record(values, run_dir: str, described, path: str) -> None:

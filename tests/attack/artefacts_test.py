@@ -5,6 +5,7 @@ As `parsers_test`: right, or refused in a sentence.
 
 import json
 import os
+from unittest import mock
 
 import attrs
 import keras_tuner
@@ -18,14 +19,14 @@ from tests.attack import attacks, limits
 from tests.vae_prod import tiny
 from tests.vae_prod.evaluation import evaluations
 from tools import program as program_lib
-from tools import runs, train
+from tools import runs, train, verify_export
 from tools.search import search_directory
 from tools.studies import config as studies_config
 from vae_prod import config as config_lib
 from vae_prod.core import artefacts, seals
 from vae_prod.evaluation import comparability, evaluation_file, table
 from vae_prod.latent import arithmetic, densities, encodings
-from vae_prod.serving import description, formats
+from vae_prod.serving import description, formats, record
 from vae_prod.training import history
 from vae_prod.tuning import oracles, trials
 
@@ -166,6 +167,12 @@ def _format(name):
     return make
 
 
+def _recorded(folder):
+    path = os.path.join(folder, record.GOLDEN)
+    record.save(path, {"decode": ({"z": _POINTS}, {"image": _POINTS})})
+    return path, lambda: verify_export._check_record(path)
+
+
 def _search(name):
     """Make a search of three trials that have ended, and read all of it."""
 
@@ -221,6 +228,7 @@ _READERS = {
     "description of an export": _description,
     "settings of another format": _format(formats.CONFIG),
     "facts of another format": _format(formats.VERIFIED),
+    "recorded requests of an export": _recorded,
     "oracle": _search("oracle.json"),
     "trial": _search("trial.json"),
     "result": _search("result.json"),
@@ -263,6 +271,14 @@ class ArtefactsTest(attacks.AttackTest, parameterized.TestCase):
         path = _write_json(os.path.join(self.folder, "a"), attrs.asdict(config()))
         use = lambda _: documents.load(path, config, "settings", "")  # noqa: E731
         self.assertGreater(self.attack(path, use), attacks.COUNT // 4)
+
+    def test_recorded_requests_that_are_too_large_unpacked(self):
+        _, use = _recorded(self.folder)
+        with (
+            mock.patch.object(verify_export, "_MOST_RECORDED", 100),
+            self.assertRaisesRegex(files.UserError, "compressed too much"),
+        ):
+            use()
 
     def test_a_flagfile_that_names_itself(self):
         path = os.path.join(self.folder, "some.flags")

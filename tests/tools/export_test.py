@@ -140,6 +140,8 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         extra = os.path.join(self.version, "assets.extra")
         with open(os.path.join(extra, "evaluation", "validation.json")) as file:
             figures = json.load(file)["figures"]
+        with open(os.path.join(extra, "config.json")) as file:
+            self.assertEqual(json.load(file)["model"]["z_dim"], 3)
         with open(os.path.join(self.version, "MODEL_CARD.md")) as file:
             card = file.read()
         for words in (
