@@ -84,9 +84,13 @@ class _SubpixelConvolution(keras.layers.Layer):
 
     def call(self, inputs):
         """Convolve [B, H, W, in]; return maps, or maps and bias [filters]."""
-        padded = tf.pad(inputs, [[0, 0], self._margin, self._margin, [0, 0]])
-        maps = tf.nn.conv2d(padded, self._kernel, 1, "VALID")
-        return self._layer.finish(tf.nn.depth_to_space(maps, self._factor))
+        return self._layer.apply(self._enlarged, inputs, self._kernel, self._factor)
+
+    def _enlarged(self, maps, kernel, factor, bias=None):
+        padded = tf.pad(maps, [[0, 0], self._margin, self._margin, [0, 0]])
+        maps = tf.nn.conv2d(padded, kernel, 1, "VALID")
+        maps = tf.nn.depth_to_space(maps, factor)
+        return maps if bias is None else tf.nn.bias_add(maps, bias)
 
     def compute_output_spec(self, inputs):
         """Say what `call` returns."""
