@@ -1,6 +1,6 @@
-"""The container files name what is there: files, targets, extras, commands, flags.
+"""The container files and those of clusters name what is there.
 
-Nothing builds an image or runs a container.
+Files, targets, extras, commands, flags. Nothing builds an image or starts a job.
 """
 
 import importlib
@@ -9,9 +9,11 @@ import re
 import tomllib
 
 import tensorflow as tf
+from absl.testing import parameterized
 
 from tests import pages
 from tools import program as program_lib
+from tools import train
 
 
 def _project() -> dict:
@@ -72,6 +74,20 @@ class ContainersTest(tf.test.TestCase):
     def test_python_is_the_one_of_the_pinned_versions(self):
         (version,) = re.findall(r"FROM python:(\d\.\d+)", pages.read("Dockerfile"))
         self.assertIn(f"CPython {version}", pages.read("constraints.txt"))
+
+
+class ClusterTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        ("train.sbatch", r"tools\.train (.*?[^\\])\n"),
+        ("jobset.yaml", r"exec vae-prod-train (.*?)\n +ports:"),
+    )
+    def test_starts_workers_with_flags_of_training(self, name, command):
+        content = pages.read(f"docs/cluster/{name}")
+        (arguments,) = re.findall(command, content, re.DOTALL)
+        arguments = arguments.replace("\\\n", " ").replace("$JOB_COMPLETION_INDEX", "1")
+        values = program_lib.parse(train, arguments.split())
+        self.assertEqual(values.strategy, "multi_worker")
+        self.assertTrue(values.resume)
 
 
 if __name__ == "__main__":
