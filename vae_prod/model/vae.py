@@ -26,9 +26,11 @@ import attrs
 import keras
 import tensorflow as tf
 
+from pipelines import files
 from vae_prod import config as config_lib
+from vae_prod.core import accelerators
+from vae_prod.model import batches, layers, likelihoods, networks, own_networks, steps
 from vae_prod.model import kl as kl_lib
-from vae_prod.model import layers, likelihoods, networks, steps
 from vae_prod.model.kernels import ops
 from vae_prod.optim import adam, guard
 from vae_prod.optim import exchange as exchange_lib
@@ -48,8 +50,8 @@ class VAE(keras.Model):
 
     Called, it reconstructs images; `encoder`, `decoder` and `decode` are its parts.
 
-    Trained on batches of `pipelines`' form: a dict with `image` uint8 [B, H, W, C]
-    and, where the input is corrupted, `target` like it.
+    Trained on images, uint8 or float in [0, 1] [B, H, W, C], in any of the forms of
+    `batches.as_batch`: `model.compile()`, `model.fit(dataset)`.
 
     Metrics, each a mean over images: `total_loss` = `reco_loss` + `kl_loss` in the
     training convention of `likelihoods`; `kl` in nats per image; `elbo` in nats per
@@ -70,16 +72,34 @@ class VAE(keras.Model):
         config: The model.
         seed: Seed of the latent noise.
         dtype: Precision policy of the maps, such as `float32` or `mixed_bfloat16`.
+        encoder: A network in the place of the configuration's, see `own_networks`;
+            its precision is its own.
+        decoder: The same.
+
+    Raises:
+        UserError: A network in the place of the configuration's doesn't fit it.
     """
 
     def __init__(
-        self, config: config_lib.ModelConfig, seed: int = 1, dtype="float32", **kwargs
+        self,
+        config: config_lib.ModelConfig,
+        seed: int = 1,
+        dtype="float32",
+        *,
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
         self.config = config
         self.seed = seed
-        self.encoder = networks.encoder(config, self.dtype_policy)
-        self.decoder = networks.decoder(config, self.dtype_policy)
+        self.own = {"encoder": encoder is not None, "decoder": decoder is not None}
+        if encoder is not None:
+            own_networks.check_encoder(encoder, config)
+        if decoder is not None:
+            own_networks.check_decoder(decoder, config)
+        self.encoder = encoder or networks.encoder(config, self.dtype_policy)
+        self.decoder = decoder or networks.decoder(config, self.dtype_policy)
         self.sampling = layers.Sampling(config.epsilon_limit, name="sampling")
         self.step = self._scalar("step", "int64", 0)
         self.calls = self._scalar("calls", "int64", 0)
@@ -109,6 +129,33 @@ class VAE(keras.Model):
         if self.config.likelihood.has_nats:
             names.append("elbo")
         return [*names, "radius", *(["z_log_var"] if self.config.is_vae else [])]
+
+    def compile(self, optimizer="adam", *, jit_compile="auto", **kwargs) -> None:
+        """Prepare training, as Keras does; the loss is the model's own.
+
+        Args:
+            optimizer: A Keras optimizer or its name.
+            jit_compile: Whether XLA compiles the steps; `auto`: where TensorFlow uses
+                a GPU or TPU.
+            **kwargs: What Keras takes beside, such as `steps_per_execution`.
+
+        Raises:
+            UserError: A loss or metrics are given.
+        """
+        given = [n for n in ("loss", "metrics") if kwargs.get(n) is not None]
+        if given:
+            raise files.UserError(
+                f"Expected compile without {given[0]}: a VAE computes its loss and its "
+                "metrics itself, by its configuration. Leave it out."
+            )
+        if jit_compile == "auto":
+            jit_compile = bool(accelerators.visible())
+        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compile as a saved model was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def build(self, input_shape=None) -> None:
         """Do nothing: encoder and decoder are built with the model."""
@@ -237,11 +284,12 @@ class VAE(keras.Model):
         self.variance.assign(momentum * self.variance + (1.0 - momentum) * optimum)
         return optimum
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def train_step(self, batch: batches.Batch) -> dict[str, tf.Tensor]:
         """Take one optimizer step; return the metrics of the epoch so far.
 
         A step whose numbers aren't finite changes nothing but `step` and the guard.
         """
+        batch = batches.as_batch(batch, self.config.image_shape)
         sums = steps.local_sums(self, batch)
         size = tf.shape(batch["image"])[0] * self.exchange.workers
         return steps.settle(self, sums, self.exchange.over_workers(sums.total), size)
@@ -251,16 +299,17 @@ class VAE(keras.Model):
         with adam.averaged(self):
             return super().evaluate(*args, **kwargs)
 
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def test_step(self, batch: batches.Batch) -> dict[str, tf.Tensor]:
         """Measure one batch with the final fact; return the metrics so far."""
+        batch = batches.as_batch(batch, self.config.image_shape)
         # Noise by position: the number of images seen since the metrics' reset.
         seed = self.noise_seed(steps.VALIDATION, self.means["total_loss"].count)
         losses = self.losses(batch, seed, self.config.fact, training=False)
         return self.update_metrics(losses, tf.shape(batch["image"])[0])
 
-    def predict_step(self, batch) -> tf.Tensor:
+    def predict_step(self, batch: batches.Batch) -> tf.Tensor:
         """Reconstruct one batch."""
-        return self(batch["image"] if isinstance(batch, dict) else batch)
+        return self(batches.as_batch(batch, self.config.image_shape)["image"])
 
     def update_metrics(self, losses, size, bad=False) -> dict[str, tf.Tensor]:
         """Add a batch of so many images; return the metrics so far.
@@ -280,14 +329,24 @@ class VAE(keras.Model):
         return {name: mean.result() for name, mean in self.means.items()}
 
     def with_precision(self, dtype: str) -> "VAE":
-        """Return a copy in another precision, with the same weights."""
-        copy = VAE(self.config, self.seed, dtype)
+        """Return a copy in another precision, with the same weights.
+
+        Networks that aren't the configuration's keep the precision they have.
+        """
+        copies = {n: own_networks.copy(v) for n, v in self._own_networks().items()}
+        copy = VAE(self.config, self.seed, dtype, **copies)
         copy.set_weights(self.get_weights())
         return copy
 
+    def _own_networks(self) -> dict[str, keras.Model]:
+        """Return the networks that aren't the configuration's, by name."""
+        return {name: getattr(self, name) for name, own in self.own.items() if own}
+
     def get_config(self) -> dict:
         """Return what `from_config` rebuilds the model from."""
-        return {
+        own = self._own_networks()
+        serialize = keras.saving.serialize_keras_object
+        return {name: serialize(network) for name, network in own.items()} | {
             "config": attrs.asdict(self.config),
             "seed": self.seed,
             "dtype": self.dtype_policy.name,
@@ -297,6 +356,10 @@ class VAE(keras.Model):
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "VAE":
         """Rebuild a model from its `get_config`."""
-        del custom_objects
         model = config_lib.ModelConfig(**config["config"])
-        return cls(model, config["seed"], config["dtype"], name=config["name"])
+        own = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("encoder", "decoder")
+            if name in config
+        }
+        return cls(model, config["seed"], config["dtype"], name=config["name"], **own)
