@@ -155,11 +155,11 @@ def _data_config(values) -> data_config_lib.DataConfig:
 
 def _that_make_sense(values) -> list[str]:
     """Leave float16 out where it is emulated, unless it is asked for."""
-    from vae_prod.training import devices
+    from vae_prod.core import accelerators
 
     precisions = list(dict.fromkeys(values.precisions))
     asked = values["precisions"].present
-    if "float16" in precisions and not asked and not devices.has_accelerator():
+    if "float16" in precisions and not asked and not accelerators.visible():
         precisions.remove("float16")
         print("float16: left out, CPUs emulate it; --precisions=float16 measures it")
     return precisions

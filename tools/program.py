@@ -9,10 +9,12 @@ import importlib
 import importlib.resources
 import inspect
 import os
+import platform
 import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import metadata
 from types import ModuleType
 
 from absl import flags as absl_flags
@@ -64,6 +66,9 @@ def _run(program: ModuleType, argv: Sequence[str]) -> int:
         if {"--help", "-help", "-h"} & set(argv):
             program.define(values)
             print(help_text(program, values), end="")
+            return 0
+        if "--version" in argv:
+            print(version_text())
             return 0
         values = parse(program, argv)
         program.main(values)
@@ -243,12 +248,19 @@ def help_text(program: ModuleType, values: absl_flags.FlagValues) -> str:
     parts = [text.strip(), ""]
     if hasattr(program, "more_help"):
         parts += [program.more_help(), ""]
-    parts.append("Flags:")
+    parts.append("Flags, beside --help and --version:")
     for name in values:
         flag = values[name]
         parts.append(f"  --{name}={flags.describe_values(flag)}")
         parts.append(absl_flags.text_wrap(flags.describe(flag), 88, "      "))
     return "\n".join(parts) + "\n"
+
+
+def version_text() -> str:
+    """Return the versions of this package and of what its numbers depend on."""
+    packages = ("vae_prod", "tensorflow", "keras")
+    versions = [f"{name} {metadata.version(name)}" for name in packages]
+    return ", ".join([*versions, f"Python {platform.python_version()}"])
 
 
 def import_tensorflow() -> None:

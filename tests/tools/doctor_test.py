@@ -123,7 +123,7 @@ class FindingsTest(parameterized.TestCase, tf.test.TestCase):
         ({"no_native": "Expected a compiler."}, "not to be had.*Expected a compiler"),
         ({"quota_cores": 1.5}, "1.5 of 4 cores: try --cpu_threads=2"),
         ({"free_mb": 1000.0}, "lower --batch_size"),
-        ({"driver": True}, r"pip install 'tensorflow\[and-cuda\]'"),
+        ({"driver": True}, r"pip install 'tensorflow\[and-cuda\]"),
         ({"onednn_off": True}, "unset TF_ENABLE_ONEDNN_OPTS"),
         ({"machine": _MACHINE | {"load_average": 3.0}}, "figures below are too low"),
         (

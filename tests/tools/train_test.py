@@ -22,6 +22,7 @@ from tools import encode, export, flags, generate, models, runs, study, train, t
 from tools import program as program_lib
 from vae_prod.training import cluster
 from vae_prod.training import run as run_lib
+from vae_prod.core import accelerators
 
 _TINY = (
     "--filters=4,6",
@@ -486,6 +487,27 @@ class RecipeTest(tf.test.TestCase, parameterized.TestCase):
     def test_later_flags_win(self):
         values = program_lib.parse(train, ["--recipe=tiny_kl", "--z_dim=7"])
         self.assertEqual((values.fact, values.z_dim), (1e-5, 7))
+
+
+class UnusedGpuTest(tf.test.TestCase, parameterized.TestCase):
+    """An NVIDIA GPU is there, and TensorFlow has no CUDA libraries."""
+
+    @parameterized.parameters(
+        ((), "note: CPU alone, though .*", "Expected .*manifest"),
+        (("--cpu_only",), "", "Expected .*manifest"),
+        (("--require_gpu",), "", "--require_gpu.*pip install"),
+    )
+    def test_is_told_in_a_line(self, argv, told, refused):
+        folder = self.create_tempdir().full_path
+        paths = (f"--data_dir={folder}", f"--run_dir={folder}/run")
+        with (
+            mock.patch.object(accelerators, "has_nvidia", return_value=True),
+            mock.patch.object(accelerators, "visible", return_value=[]),
+        ):
+            code, out, err = run_program(train, *paths, *argv)
+        self.assertEqual(code, 1)
+        self.assertRegex(out, f"^{told}\n?$")
+        self.assertRegex(err, refused)
 
 
 if __name__ == "__main__":

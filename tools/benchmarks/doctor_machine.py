@@ -69,6 +69,8 @@ def examine(cpu_only: bool, native: bool) -> Facts:
     """
     import tensorflow as tf
 
+    from vae_prod.core import accelerators
+
     devices = [] if cpu_only else tf.config.list_physical_devices()
     details = [
         tf.config.experimental.get_device_details(device) | {"type": device.device_type}
@@ -81,7 +83,7 @@ def examine(cpu_only: bool, native: bool) -> Facts:
         quota_cores=this_machine.quota_cores(),
         free_mb=this_machine.free_mb(),
         accelerators=[detail.get("device_name", detail["type"]) for detail in details],
-        driver=this_machine.has_nvidia_driver(),
+        driver=accelerators.has_nvidia(),
         no_native=_why_no_native() if native else "--native=false was given.",
         onednn_off=os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0",
     )
@@ -136,12 +138,10 @@ def findings(facts: Facts) -> list[Finding]:
 def _device(facts: Facts) -> Finding:
     if facts.accelerators:
         return Finding(True, f"device: {', '.join(facts.accelerators)}")
-    if facts.driver:
-        return Finding(
-            False,
-            "device: CPU alone, though an NVIDIA driver is loaded. Install "
-            "TensorFlow with its CUDA libraries: pip install 'tensorflow[and-cuda]'.",
-        )
+    from vae_prod.core import accelerators
+
+    if unused := accelerators.unused(facts.driver, len(facts.accelerators)):
+        return Finding(False, f"device: {unused}")
     text = f"device: {facts.machine['cores']} cores of {facts.machine['cpu']}"
     units = [unit for unit in _BFLOAT16_UNITS if unit in facts.cpu_flags]
     computed = f"computes bfloat16 ({units[0]})" if units else "emulates bfloat16"

@@ -51,8 +51,3 @@ def quota_cores() -> float:
         return 0.0 if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):  # No control groups, or of another version.
         return 0.0
-
-
-def has_nvidia_driver() -> bool:
-    """Say whether an NVIDIA driver is loaded."""
-    return pathlib.Path("/proc/driver/nvidia/version").exists()

@@ -112,6 +112,11 @@ class TrainConfig:
         "Leave the GPUs alone.",
         may_change=True,
     )
+    require_gpu: bool = settings.setting(
+        False,
+        "Fail where TensorFlow can use no GPU, instead of training on the CPU.",
+        may_change=True,
+    )
     cpu_threads: int = settings.setting(
         0,
         "Threads of an operation and between operations; 0: TensorFlow's choice.",

@@ -16,6 +16,11 @@ def visible() -> list[tf.config.PhysicalDevice]:
     return [device for device in devices if device.device_type != "CPU"]
 
 
+def first() -> str:
+    """Return the first GPU or TPU that TensorFlow may use, as `GPU:0`; empty: none."""
+    return next((f"{device.device_type}:0" for device in visible()), "")
+
+
 def has_nvidia() -> bool:
     """Say whether an NVIDIA driver is loaded, whatever TensorFlow sees."""
     return any(pathlib.Path(path).exists() for path in _NVIDIA)

@@ -1,6 +1,7 @@
 """A model built and compiled for training: precision, guard, optimizer, jit."""
 
 from vae_prod import config as config_lib
+from vae_prod.core import accelerators
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam as adam_lib
 from vae_prod.optim import schedules
@@ -31,7 +32,7 @@ def build(
         UserError: The settings can't be computed together on this device.
     """
     jit = devices.resolve_jit(config)
-    on_cpu = not devices.has_accelerator()
+    on_cpu = not accelerators.visible()
     config_lib.check_precision(model_config, config, jit, cpu=on_cpu)
     policy = POLICIES[config.mixed_precision]
     model = vae_lib.VAE(model_config, config.seed, policy)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from pipelines import files
 from vae_prod import config as config_lib
+from vae_prod.core import accelerators
 
 # Of a call, on an accelerator: 0.05 s of the reference model's steps, where a call
 # costs 0.001 s.
@@ -13,9 +14,13 @@ _MOST_STEPS = 32
 def set_up(config: config_lib.TrainConfig) -> None:
     """Apply threads, memory and determinism, before anything runs.
 
+    Prints a line where an NVIDIA GPU is there and TensorFlow doesn't use it.
+
     Raises:
-        UserError: TensorFlow has already been running in this process.
+        UserError: TensorFlow has already been running in this process, or no GPU can
+            be used and one is required.
     """
+    _check_gpu(config)
     try:
         if config.cpu_only:
             tf.config.set_visible_devices([], "GPU")
@@ -36,15 +41,17 @@ def set_up(config: config_lib.TrainConfig) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def accelerator() -> str:
-    """Return the first GPU or TPU that TensorFlow may use, as `GPU:0`; empty: none."""
-    kinds = (device.device_type for device in tf.config.get_visible_devices())
-    return next((f"{kind}:0" for kind in kinds if kind != "CPU"), "")
-
-
-def has_accelerator() -> bool:
-    """Say whether TensorFlow sees a GPU or TPU that it may use."""
-    return bool(accelerator())
+def _check_gpu(config: config_lib.TrainConfig) -> None:
+    seen = [] if config.cpu_only else accelerators.visible()
+    driver = accelerators.has_nvidia()
+    unused = accelerators.unused(driver, len(seen))
+    if config.require_gpu and not seen:
+        why = unused or "CPU alone, no NVIDIA driver is loaded."
+        if config.cpu_only:
+            why = "--cpu_only, which leaves it alone. Give one of the two."
+        raise files.UserError(f"Expected a GPU by --require_gpu, received {why}")
+    if unused and not config.cpu_only:
+        print(f"note: {unused}", flush=True)
 
 
 def resolve_jit(config: config_lib.TrainConfig) -> bool:
@@ -56,7 +63,7 @@ def resolve_jit(config: config_lib.TrainConfig) -> bool:
     if config.deterministic:
         return False
     return config.jit_compile == "true" or (
-        config.jit_compile == "auto" and has_accelerator()
+        config.jit_compile == "auto" and bool(accelerators.visible())
     )
 
 
@@ -72,7 +79,7 @@ def resolve_steps_per_execution(
     if config.steps_per_execution:
         return config.steps_per_execution
     alone = config.strategy == "none"
-    if not (alone and resolve_jit(config) and has_accelerator()):
+    if not (alone and resolve_jit(config) and accelerators.visible()):
         return 1
     most = min(_MOST_STEPS, steps_per_epoch)
     divisors = (n for n in range(most, most // 2, -1) if steps_per_epoch % n == 0)

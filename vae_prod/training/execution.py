@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 import keras
 import tensorflow as tf
 
+from vae_prod.core import accelerators
 from vae_prod.model import steps
 from vae_prod.model import vae as vae_lib
-from vae_prod.training import devices, workers
+from vae_prod.training import workers
 
 Batch = Mapping[str, tf.Tensor]
 Take = Callable[[Batch], Batch]
@@ -156,7 +157,7 @@ def _for_each(step: Callable, rows, count) -> None:
 
 def _on_one_accelerator(model: vae_lib.VAE) -> bool:
     replicas = model.distribute_strategy.num_replicas_in_sync * model.exchange.workers
-    return replicas == 1 and devices.has_accelerator()
+    return replicas == 1 and bool(accelerators.visible())
 
 
 def use_train_function(
@@ -193,7 +194,7 @@ def ahead(
     if not _on_one_accelerator(model):
         return data
     count = 2 * (1 if calls else model.steps_per_execution)
-    device = devices.accelerator()
+    device = accelerators.first()
     return data.apply(tf.data.experimental.prefetch_to_device(device, count))
 
 

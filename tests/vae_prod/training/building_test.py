@@ -3,12 +3,13 @@ import tensorflow as tf
 from pipelines import files
 from tests.vae_prod import tiny
 from vae_prod import config as config_lib
-from vae_prod.training import building, devices
+from vae_prod.core import accelerators
+from vae_prod.training import building
 
 
 class BuildTest(tf.test.TestCase):
     def test_refused_combination_is_refused_before_building(self):
-        if devices.has_accelerator():
+        if accelerators.visible():
             self.skipTest("refused on CPU only")
         model = tiny.config(decoder="upsampling", upsampling="bilinear")
         config = config_lib.TrainConfig(jit_compile="true", mixed_precision="bfloat16")

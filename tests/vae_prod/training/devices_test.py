@@ -6,7 +6,9 @@ from unittest import mock
 import tensorflow as tf
 from absl.testing import parameterized
 
+from pipelines import files
 from vae_prod import config as config_lib
+from vae_prod.core import accelerators
 from vae_prod.training import devices
 
 
@@ -35,7 +37,21 @@ tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
 
     def test_auto_is_on_for_accelerators_alone(self):
         config = config_lib.TrainConfig(jit_compile="auto")
-        self.assertEqual(devices.resolve_jit(config), devices.has_accelerator())
+        self.assertEqual(devices.resolve_jit(config), bool(accelerators.visible()))
+
+    @parameterized.parameters(
+        (True, {}, "though an NVIDIA driver.*pip install"),
+        (False, {}, "no NVIDIA driver"),
+        (False, {"cpu_only": True}, "--cpu_only.*Give one of the two"),
+    )
+    def test_gpu_that_is_required_is_there(self, driver, settings, expected):
+        config = config_lib.TrainConfig(require_gpu=True, **settings)
+        with (
+            mock.patch.object(accelerators, "has_nvidia", return_value=driver),
+            mock.patch.object(accelerators, "visible", return_value=[]),
+            self.assertRaisesRegex(files.UserError, f"--require_gpu.*{expected}"),
+        ):
+            devices.set_up(config)
 
     @parameterized.parameters(
         (1000, 25),  # The largest divisor.
@@ -45,20 +61,20 @@ tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
     )
     def test_steps_of_a_call_on_an_accelerator(self, steps_per_epoch, expected):
         config = config_lib.TrainConfig()
-        with mock.patch.object(devices, "accelerator", return_value="GPU:0"):
+        with mock.patch.object(accelerators, "visible", return_value=["GPU"]):
             found = devices.resolve_steps_per_execution(config, steps_per_epoch)
         self.assertEqual(found, expected)
 
     @parameterized.parameters(
-        ({}, "", 1),
-        ({"strategy": "mirrored"}, "GPU:0", 1),
-        ({"jit_compile": "false"}, "GPU:0", 1),
-        ({"steps_per_execution": 3}, "GPU:0", 3),
-        ({"steps_per_execution": 3}, "", 3),
+        ({}, [], 1),
+        ({"strategy": "mirrored"}, ["GPU"], 1),
+        ({"jit_compile": "false"}, ["GPU"], 1),
+        ({"steps_per_execution": 3}, ["GPU"], 3),
+        ({"steps_per_execution": 3}, [], 3),
     )
-    def test_steps_of_a_call_otherwise(self, settings, accelerator, expected):
+    def test_steps_of_a_call_otherwise(self, settings, seen, expected):
         config = config_lib.TrainConfig(**settings)
-        with mock.patch.object(devices, "accelerator", return_value=accelerator):
+        with mock.patch.object(accelerators, "visible", return_value=seen):
             found = devices.resolve_steps_per_execution(config, 1000)
         self.assertEqual(found, expected)
 

@@ -9,7 +9,8 @@ from pipelines import config as data_config_lib
 from pipelines.reading import dataset
 from tests.pipelines import shard_fixtures
 from tests.vae_prod import tiny
-from vae_prod.training import compile_cache, devices, execution
+from vae_prod.core import accelerators
+from vae_prod.training import compile_cache, execution
 
 pytestmark = pytest.mark.gpu
 
@@ -43,7 +44,7 @@ class GpuTest(tf.test.TestCase):
         self.assertAllEqual(cache.images, images["train"])
 
     def test_is_seen(self):
-        self.assertEqual(devices.accelerator(), "GPU:0")
+        self.assertEqual(accelerators.first(), "GPU:0")
         # Without TensorFlow, too.
         self.assertTrue(any(map(os.path.exists, compile_cache._OF_A_GPU)))
 
