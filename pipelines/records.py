@@ -21,7 +21,7 @@ _STRING = tf.io.FixedLenFeature([], tf.string)
 _INTEGER = tf.io.FixedLenFeature([], tf.int64)
 
 
-# More than `pipelines.convert.images` decodes.
+# More than `pipelines.converting.images` decodes.
 _MAX_IMAGE_BYTES = 1 << 29
 
 

@@ -23,7 +23,7 @@ _ORDER = {
         *("failures", "asides", "files", "folders", "trust", "settings", "crops"),
         *("documents", "npy", "protocols", "config"),
         *("fingerprints", "duplicates", "examples", "records", "shards"),
-        *("verification", "reading", "integrity", "convert", "faces", "sources"),
+        *("verification", "reading", "integrity", "converting", "faces", "sources"),
     ),
     "vae_prod": (
         *("core", "config", "optim", "model", "latent", "reporting", "training"),
@@ -36,7 +36,7 @@ _ORDER = {
 }
 # What no room below the other's may import although the order has it lower.
 _APART = {
-    ("pipelines.convert", "pipelines.reading"),
+    ("pipelines.converting", "pipelines.reading"),
     ("vae_prod.evaluation", "vae_prod.training"),
     ("vae_prod.serving", "vae_prod.training"),
     ("vae_prod.tuning", "vae_prod.serving"),

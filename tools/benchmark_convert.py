@@ -170,8 +170,8 @@ def loop(root, config, num_images, folder, num_workers):
 def conversion(root, config, num_images, folder, num_workers):
     """Prepare this package's conversion."""
     program.import_tensorflow()
-    from pipelines.convert import conversion as conversion_lib
-    from pipelines.convert import plan
+    from pipelines.converting import conversion as conversion_lib
+    from pipelines.converting import plan
 
     planned = plan.make_plan(_open(root, config, num_images), config)
     _ = planned.estimated_bytes  # Kept: converts some images to judge from.
@@ -187,7 +187,7 @@ def conversion(root, config, num_images, folder, num_workers):
 
 def _timed(num_workers, function):
     """Start workers; return what times the function with them, start-up left out."""
-    from pipelines.convert import workers
+    from pipelines.converting import workers
 
     stack = contextlib.ExitStack()
     run = stack.enter_context(workers.start(num_workers))

@@ -62,7 +62,7 @@ def main(values):
     flags.require(values, "source", "out")
     config = flags.build(values, config_lib.ConvertConfig)
     program.import_tensorflow()  # Not before: --help has answered by now.
-    from pipelines.convert import conversion, plan
+    from pipelines.converting import conversion, plan
 
     source = sources.open_source(values.source, config, values.tfds_data_dir)
     for warning in source.warnings:
@@ -102,7 +102,7 @@ def _check_splits(out: str, manifest) -> None:
 
 def _on_beam(values, config, planned, num_workers: int):
     """Convert by a Beam pipeline."""
-    from pipelines.convert import on_beam
+    from pipelines.converting import on_beam
 
     direct = ("--runner=DirectRunner", "--direct_running_mode=multi_processing")
     options = shlex.split(values.beam_options) or [

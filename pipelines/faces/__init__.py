@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines import documents, files, folders
-from pipelines.convert import workers as workers_lib
+from pipelines.converting import workers as workers_lib
 from pipelines.faces import drawing
 from pipelines.faces import traits as traits_lib
 

@@ -12,7 +12,7 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import files
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import (
     array_records,
     digits,

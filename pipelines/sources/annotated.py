@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pipelines.convert import images
-from pipelines.convert import source as source_lib
+from pipelines.converting import images
+from pipelines.converting import source as source_lib
 from pipelines.sources import roles
 
 # More than any set of faces has; of each image, key and annotations are in memory.

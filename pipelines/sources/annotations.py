@@ -11,7 +11,7 @@ import re
 import attrs
 
 from pipelines import files
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import ffhq, layouts, placing, tables, trees
 
 # Role of all columns of a file, by its name in lower case without suffix.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pipelines import files, trust
-from pipelines.convert import images
+from pipelines.converting import images
 from pipelines.sources import annotated, columns, rows
 
 _AT_ONCE = 64

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import annotated, archives, columns, roles
 from pipelines.sources import request as request_lib
 from pipelines.sources import splits as splits_lib

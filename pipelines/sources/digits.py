@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import request as request_lib
 
 

@@ -7,8 +7,8 @@ import attrs
 import numpy as np
 
 from pipelines import faces
-from pipelines.convert import images
-from pipelines.convert import source as source_lib
+from pipelines.converting import images
+from pipelines.converting import source as source_lib
 from pipelines.sources import request as request_lib
 
 NUM_FACES = 4096

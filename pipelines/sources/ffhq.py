@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pipelines import documents, files
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import archives, columns, placing, trees
 
 FILE = "ffhq-dataset-v2.json"

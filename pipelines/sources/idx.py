@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pipelines import trust
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import archives, arrays
 from pipelines.sources import request as request_lib
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import images
-from pipelines.convert import source as source_lib
+from pipelines.converting import images
+from pipelines.converting import source as source_lib
 from pipelines.sources import (
     annotated,
     annotations,

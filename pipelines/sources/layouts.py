@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import attrs
 
 from pipelines import files
-from pipelines.convert import images
+from pipelines.converting import images
 from pipelines.sources import trees
 
 _WILD = "it is of the images in img_celeba, which aren't those here"

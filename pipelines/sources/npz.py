@@ -8,7 +8,7 @@ import re
 from typing import BinaryIO
 
 from pipelines import files, npy
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import archives, arrays, splits
 from pipelines.sources import request as request_lib
 

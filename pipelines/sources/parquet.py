@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipelines import documents, files, trust
-from pipelines.convert import images
-from pipelines.convert import source as source_lib
+from pipelines.converting import images
+from pipelines.converting import source as source_lib
 from pipelines.sources import annotated, columns, roles, rows
 
 _AT_ONCE = 1 << 12

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import images
+from pipelines.converting import images
 from pipelines.sources import columns, trees
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import images
-from pipelines.convert import source as source_lib
+from pipelines.converting import images
+from pipelines.converting import source as source_lib
 
 _LOOKED_AT = 16
 

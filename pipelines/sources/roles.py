@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from pipelines.sources import columns as columns_lib
 from pipelines.sources import splits
 

@@ -16,8 +16,8 @@ import attrs
 import numpy as np
 
 from pipelines import files
-from pipelines.convert import images
-from pipelines.convert import source as source_lib
+from pipelines.converting import images
+from pipelines.converting import source as source_lib
 from pipelines.sources import annotated, annotations, archives, layouts, roles, trees
 from pipelines.sources import columns as columns_lib
 from pipelines.sources import request as request_lib

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines import config as config_lib
 from pipelines import files
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 
 WORDS = {
     **dict.fromkeys(("train", "training"), "train"),

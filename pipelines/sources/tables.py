@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import attrs
 
 from pipelines import files
-from pipelines.convert import images
+from pipelines.converting import images
 from pipelines.sources import archives, columns, placing, trees
 
 SUFFIXES = (".txt", ".csv", ".tsv")

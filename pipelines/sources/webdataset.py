@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 
 from pipelines import documents, files, trust
-from pipelines.convert import images
+from pipelines.converting import images
 from pipelines.sources import rows, trees
 
 _AT_ONCE = 1 << 10

@@ -16,7 +16,7 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import shards, sources
-from pipelines.convert import conversion, journal, metadata, plan
+from pipelines.converting import conversion, journal, metadata, plan
 from tests.attack import attacks, mutations
 from tests.pipelines import fixtures
 from tests.pipelines.sources import layouts_fixtures

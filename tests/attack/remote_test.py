@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import files, shards, sources, verification
-from pipelines.convert import conversion, journal, plan
+from pipelines.converting import conversion, journal, plan
 from tests.pipelines import fixtures
 
 _TRIES = int(os.environ.get("VAE_PROD_REMOTE", "6"))

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from pipelines import config as config_lib
 from pipelines import crops, files
-from pipelines.convert import images
+from pipelines.converting import images
 
 # One example of each form; a test holds the table against it.
 _EXAMPLES = {

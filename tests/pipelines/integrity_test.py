@@ -4,7 +4,7 @@ from PIL import Image
 
 from pipelines import config as config_lib
 from pipelines import integrity, sources
-from pipelines.convert import conversion, plan
+from pipelines.converting import conversion, plan
 from tests.pipelines import fixtures
 
 

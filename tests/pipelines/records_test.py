@@ -3,7 +3,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import records
-from pipelines.convert import images
+from pipelines.converting import images
 from tests.pipelines import fixtures
 
 _ANNOTATIONS = {

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import files, records, shards, sources, verification
-from pipelines.convert import conversion, plan
+from pipelines.converting import conversion, plan
 
 _WHOLE = {}
 

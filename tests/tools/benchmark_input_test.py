@@ -9,7 +9,7 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import shards, sources
-from pipelines.convert import conversion, plan
+from pipelines.converting import conversion, plan
 from pipelines.reading.native import loader
 from tests.tools import convert_celeba_test
 from tests.tools.benchmarks import in_process

@@ -14,9 +14,9 @@ from absl.testing import parameterized
 from PIL import Image
 
 from pipelines import config as config_lib
-from pipelines import convert as convert_lib
+from pipelines import converting as convert_lib
 from pipelines import protocols, shards
-from pipelines.convert import conversion, journal
+from pipelines.converting import conversion, journal
 from pipelines.reading import dataset
 from tests.pipelines import fixtures
 from tests.pipelines.sources import kinds_test, layouts_fixtures
@@ -261,7 +261,7 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
             argv = ("--source=digits", "--limit=5", "--workers=7", f"--out={out}")
             argv += ("--runner=beam", f"--beam_options={more}")
             with (
-                mock.patch.dict(sys.modules, {"pipelines.convert.on_beam": on_beam}),
+                mock.patch.dict(sys.modules, {"pipelines.converting.on_beam": on_beam}),
                 mock.patch.object(convert_lib, "on_beam", on_beam, create=True),
             ):
                 code, _, err = self._run(*argv)
@@ -299,7 +299,7 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_ctrl_c(self):
         with mock.patch(
-            "pipelines.convert.conversion.convert", side_effect=KeyboardInterrupt
+            "pipelines.converting.conversion.convert", side_effect=KeyboardInterrupt
         ):
             code, _, err = self._run("--source=digits", "--limit=5")
         self.assertEqual((code, err), (130, "interrupted\n"))

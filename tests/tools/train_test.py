@@ -20,9 +20,9 @@ from tests.pipelines import shard_fixtures
 from tests.vae_prod import run_record
 from tools import encode, export, flags, generate, models, runs, study, train, tune
 from tools import program as program_lib
+from vae_prod.core import accelerators
 from vae_prod.training import cluster
 from vae_prod.training import run as run_lib
-from vae_prod.core import accelerators
 
 _TINY = (
     "--filters=4,6",

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import shards, sources
-from pipelines.convert import conversion, plan
+from pipelines.converting import conversion, plan
 from pipelines.reading import dataset
 from tools import progress
 from tools.benchmarks import measuring

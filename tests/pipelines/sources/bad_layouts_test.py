@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from pipelines import config as config_lib
 from pipelines import files, sources
-from pipelines.convert import conversion, plan
+from pipelines.converting import conversion, plan
 from tests.pipelines import fixtures
 from tests.pipelines.sources import layouts_fixtures
 

@@ -10,7 +10,7 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import files, records, sources, verification
-from pipelines.convert import conversion, images, plan
+from pipelines.converting import conversion, images, plan
 from pipelines.sources import request as request_lib
 from tests.pipelines import fixtures
 from tests.pipelines.sources import layouts_fixtures

@@ -11,7 +11,7 @@ import tensorflow as tf
 from array_record.python import array_record_module
 from pyarrow import parquet
 
-from pipelines.convert import source as source_lib
+from pipelines.converting import source as source_lib
 from tests.pipelines import fixtures
 
 NUM = 60

@@ -12,7 +12,7 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import records, sources
-from pipelines.convert import conversion, plan
+from pipelines.converting import conversion, plan
 from pipelines.sources import layouts
 from tests.pipelines.sources import layouts_fixtures
 

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import faces, files, sources
-from pipelines.convert import images
+from pipelines.converting import images
 from pipelines.sources import request
 from tests.pipelines import fixtures
 

@@ -19,9 +19,9 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import files, shards, verification
-from pipelines.convert import journal, metadata, workers
-from pipelines.convert import plan as plan_lib
-from pipelines.convert import source as source_lib
+from pipelines.converting import journal, metadata, workers
+from pipelines.converting import plan as plan_lib
+from pipelines.converting import source as source_lib
 
 # Raised whenever the same source and settings give other bytes than before.
 FORM_VERSION = 2

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipelines import config as config_lib
 from pipelines import files
-from pipelines.convert import images
+from pipelines.converting import images
 from tests.pipelines import fixtures
 
 

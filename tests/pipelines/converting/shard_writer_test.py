@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import files, sources
-from pipelines.convert import conversion, journal, plan, shard_writer
+from pipelines.converting import conversion, journal, plan, shard_writer
 from tests.pipelines import fixtures
 
 _CONFIG = config_lib.ConvertConfig(image_size=16, shards=3)

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from pipelines import config as config_lib
 from pipelines import crops, files, trust
-from pipelines.convert import jpeg_draft
+from pipelines.converting import jpeg_draft
 
 # Only formats Pillow decodes by itself: a file named .jpg can't start Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")

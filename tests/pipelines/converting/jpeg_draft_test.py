@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipelines import config as config_lib
 from pipelines import faces
-from pipelines.convert import images, jpeg_draft
+from pipelines.converting import images, jpeg_draft
 
 
 def _jpeg(pixels, **options):

@@ -10,8 +10,8 @@ from absl.testing import parameterized
 
 from pipelines import config as config_lib
 from pipelines import files
-from pipelines.convert import source as source_lib
-from pipelines.convert import workers
+from pipelines.converting import source as source_lib
+from pipelines.converting import workers
 
 _TASK = workers.Task(config_lib.ConvertConfig(image_size=8, encoding="raw"), (8, 8, 1))
 
@@ -83,7 +83,7 @@ class WorkersTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual((_TASK.chunk_size, large.chunk_size), (32, 2))
 
     def test_workers_do_without_tensorflow(self):
-        code = "import pipelines.convert.workers, pipelines.sources, sys; "
+        code = "import pipelines.converting.workers, pipelines.sources, sys; "
         code += "sys.exit('tensorflow' in sys.modules)"
         subprocess.run([sys.executable, "-c", code], check=True)
 

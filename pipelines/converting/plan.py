@@ -8,8 +8,8 @@ import numpy as np
 
 from pipelines import config as config_lib
 from pipelines import crops, files, records, shards
-from pipelines.convert import images, workers
-from pipelines.convert import source as source_lib
+from pipelines.converting import images, workers
+from pipelines.converting import source as source_lib
 
 IMAGES_PER_SHARD = 1024
 

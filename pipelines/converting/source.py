@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from pipelines import crops
-from pipelines.convert import images
+from pipelines.converting import images
 
 SPLITS = ("train", "validation", "test")
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipelines import config as config_lib
 from pipelines import files, sources
-from pipelines.convert import conversion, plan
+from pipelines.converting import conversion, plan
 from tests.pipelines import fixtures
 from tests.tools.convert_celeba_test import run
 from tools import convert_celeba
@@ -26,7 +26,7 @@ class OnBeamTest(tf.test.TestCase):
 
     @unittest.skipUnless(_HAS_BEAM, "Apache Beam, an environment of its own")
     def test_the_direct_runner_gives_the_same_bytes(self):
-        from pipelines.convert import on_beam
+        from pipelines.converting import on_beam
 
         folder = self.create_tempdir().full_path
         root = fixtures.write_celeba(os.path.join(folder, "source"))

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import faces
-from pipelines.convert import source
+from pipelines.converting import source
 
 
 class FaceTest(tf.test.TestCase):

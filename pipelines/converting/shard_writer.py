@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from pipelines import files
-from pipelines.convert import conversion, journal, workers
-from pipelines.convert import plan as plan_lib
-from pipelines.convert import source as source_lib
+from pipelines.converting import conversion, journal, workers
+from pipelines.converting import plan as plan_lib
+from pipelines.converting import source as source_lib
 
 
 @attrs.define

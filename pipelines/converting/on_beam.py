@@ -11,9 +11,9 @@ write: a shared folder, or a file system of TensorFlow's such as `gs://`.
 from collections.abc import Callable, Sequence
 
 from pipelines import files, shards
-from pipelines.convert import conversion, shard_writer
-from pipelines.convert import plan as plan_lib
-from pipelines.convert import source as source_lib
+from pipelines.converting import conversion, shard_writer
+from pipelines.converting import plan as plan_lib
+from pipelines.converting import source as source_lib
 
 try:
     import apache_beam as beam

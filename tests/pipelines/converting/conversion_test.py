@@ -15,8 +15,8 @@ from PIL import Image
 from pipelines import config as config_lib
 from pipelines import faces, records, shards, sources
 from pipelines import files as files_lib
-from pipelines.convert import conversion, images, journal, plan
-from pipelines.convert import source as source_lib
+from pipelines.converting import conversion, images, journal, plan
+from pipelines.converting import source as source_lib
 from tests.pipelines import fixtures
 
 

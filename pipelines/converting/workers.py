@@ -20,8 +20,8 @@ import attrs
 
 from pipelines import config as config_lib
 from pipelines import crops, examples, files
-from pipelines.convert import images
-from pipelines.convert import source as source_lib
+from pipelines.converting import images
+from pipelines.converting import source as source_lib
 
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 8 << 20
