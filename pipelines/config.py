@@ -8,7 +8,7 @@ programs generate their flags from the fields. Nothing here imports TensorFlow, 
 import attrs
 from attrs import validators
 
-from pipelines import crops, protocols, settings
+from pipelines import crops, documents, protocols, settings
 
 RESAMPLING_FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 ENCODINGS = ("jpeg", "png", "raw")
@@ -262,3 +262,15 @@ class DataConfig:
         names = ("translate", "zoom", "brightness", "contrast", "saturation")
         changing = [name for name in names if getattr(self, name)]
         return changing + ["corruption"] * (self.corruption != "none")
+
+
+def read_data_config(values: dict) -> DataConfig:
+    """Return what a JSON object says, of earlier versions, too.
+
+    Raises:
+        ValueError: It says something else.
+    """
+    if isinstance(values.get("cache"), bool):
+        # What earlier versions knew.
+        values = values | {"cache": "memory" if values["cache"] else "none"}
+    return documents.build(DataConfig, values, "data")

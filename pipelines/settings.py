@@ -89,3 +89,23 @@ def seed():
 def later_seed(seed: int, number: int) -> int:
     """Return the seed that comes so many places after; 0 follows the last."""
     return (seed + number) % (LARGEST_SEED + 1)
+
+
+def flagfile(*configs: attrs.AttrsInstance, **more: str) -> str:
+    """Return configs, and flags beside them, as the text of a flagfile."""
+    values: dict[str, object] = dict(more)
+    for config in configs:
+        names = (f.name for f in attrs.fields(type(config)) if "help" in f.metadata)
+        values |= {name: getattr(config, name) for name in names}
+    lines = [_flag(name, values[name]) for name in sorted(values)]
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def _flag(name: str, value: object) -> str:
+    """Return a setting as a flag; nothing of an empty one."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no{name}"
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
+        return f"--{name}={value}"
+    return "" if value == "" else f"--{name}={value}"

@@ -30,7 +30,7 @@ def main(values):
     """Encode what the flags say."""
     program.import_tensorflow()
     from pipelines import folders
-    from pipelines.reading import dataset
+    from pipelines.reading import data_set, dataset
     from tools import models, runs
     from vae_prod.latent import encodings
 
@@ -57,7 +57,7 @@ def main(values):
     count = manifest.split(values.split).num_examples
     with (
         folders.replacing(out, encodings.KEYS, "--out"),
-        runs.reading(data_dir),
+        data_set.reading(data_dir),
         progress.Progress() as show,
     ):
         encodings.encode_to_disk(trained.codec, batches, count, out, show, made)

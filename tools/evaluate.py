@@ -91,6 +91,7 @@ def _evaluate(values) -> None:
     program.import_tensorflow()
     import attrs
 
+    from pipelines.reading import data_set
     from tools import evaluating, runs
     from vae_prod.evaluation import evaluation_file, measurements, sections
     from vae_prod.evaluation import table as table_lib
@@ -115,7 +116,7 @@ def _evaluate(values) -> None:
         values.distance_images,
         values.copies_images,
     )
-    with runs.reading(data_dir), progress.Progress() as show:
+    with data_set.reading(data_dir), progress.Progress() as show:
         measured = measurements.evaluate(
             subject,
             beside.batches(),

@@ -7,9 +7,9 @@ import numpy as np
 
 from pipelines import duplicates, files, fingerprints, shards
 from pipelines.reading import dataset
-from tools import runs
 from vae_prod.evaluation import attribute_gaps, memorisation, wasserstein
 from vae_prod.evaluation.features import distances
+from vae_prod.training import run_directory
 
 # Training images to look for copies among, unless more are asked for.
 COPIES_IMAGES = 20_000
@@ -61,7 +61,7 @@ class Beside:
 
     def __init__(
         self,
-        run: runs.Run,
+        run: run_directory.Run,
         data_dir: str,
         manifest: shards.Manifest,
         split: str,
@@ -112,7 +112,7 @@ class Beside:
 
 
 def _every(
-    run: runs.Run, manifest: shards.Manifest, split: str, limit: int
+    run: run_directory.Run, manifest: shards.Manifest, split: str, limit: int
 ) -> tuple[int, str]:
     """Return which training images to take, and why not all; 0: none."""
     if not limit:

@@ -292,16 +292,3 @@ def to_flagfile(values: flags.FlagValues, without: Sequence[str] = ()) -> str:
     kept = [values[name] for name in sorted(values) if name not in without]
     lines = [flag.serialize() for flag in kept if flag.value not in (None, "")]
     return "".join(f"{line}\n" for line in lines if line)
-
-
-def from_configs(*configs: attrs.AttrsInstance, **more: str) -> str:
-    """Return configs, and flags beside them, as the text of a flagfile."""
-    values = flags.FlagValues()
-    for name, value in more.items():
-        add(values, name, "", "")
-        values[name].value = value
-    define(values, *map(type, configs))
-    for config in configs:
-        for field in filter(is_flag, attrs.fields(type(config))):
-            values[field.name].value = getattr(config, field.name)
-    return to_flagfile(values)

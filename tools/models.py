@@ -6,18 +6,18 @@ import attrs
 import numpy as np
 
 from pipelines import files as files_lib
-from pipelines.reading import dataset
+from pipelines.reading import data_set, dataset
 from tools import flags, runs
 from vae_prod.evaluation import judge as judge_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description, opening
-from vae_prod.training import batch_norm, weights
+from vae_prod.training import batch_norm, run_directory, weights
 
 
 def load_model(
     run_dir: str, which: str = "best", recompute_batch_norm: int = 0
-) -> tuple[runs.Run, vae_lib.VAE]:
+) -> tuple[run_directory.Run, vae_lib.VAE]:
     """Load a run's trained model, in float32.
 
     Args:
@@ -32,7 +32,7 @@ def load_model(
     """
     run = runs.load(run_dir)
     model = vae_lib.VAE(run.model, run.train.seed)
-    weights.load(model, runs.weights_path(run_dir, which))
+    weights.load(model, run_directory.weights_path(run_dir, which))
     if recompute_batch_norm:
         data_dir, manifest = runs.open_data(run)
         batches = dataset.train_batches(data_dir, manifest, run.data)
@@ -61,7 +61,7 @@ class Trained:
     """
 
     out: str
-    run: runs.Run
+    run: run_directory.Run
     codec: codec_lib.Codec
 
 
@@ -86,7 +86,11 @@ def open_trained(values: flags.flags.FlagValues) -> Trained:
 
 
 def choose_judge(
-    run: runs.Run, data_dir: str, split: str, judge: str, recogniser: str = "none"
+    run: run_directory.Run,
+    data_dir: str,
+    split: str,
+    judge: str,
+    recogniser: str = "none",
 ) -> judge_lib.Choice:
     """Decide who judges a model's images, and print why; see `evaluation.judge`.
 
@@ -106,7 +110,7 @@ def choose_judge(
 
 
 def choose_images(
-    run: runs.Run, data_dir: str, split: str, count: int, seed: int
+    run: run_directory.Run, data_dir: str, split: str, count: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Pick images of a split at random, always the same for the same seed.
 
@@ -117,5 +121,5 @@ def choose_images(
     data_dir, manifest = runs.open_data(run, data_dir)
     total = manifest.split(split).num_examples
     picked = np.random.default_rng(seed).permutation(total)[:count]
-    with runs.reading(data_dir):
+    with data_set.reading(data_dir):
         return dataset.examples(data_dir, manifest, split, picked, run.data)

@@ -70,7 +70,8 @@ def main(values):
     compile_cache.use(values.compile_cache)
     program.import_tensorflow()  # Not before: --help has answered by now.
     from pipelines import folders
-    from tools import evaluating, runs
+    from pipelines.reading import data_set
+    from tools import evaluating
     from tools.studies import annotations, provenance
     from tools.studies import outcome as outcome_lib
     from vae_prod.training import devices, stopping
@@ -86,7 +87,7 @@ def main(values):
     try:
         with (
             folders.alone(lab.out, outcome_lib.MARK, "--out"),
-            runs.reading(lab.data_dir),
+            data_set.reading(lab.data_dir),
         ):
             outcome_lib.begin(study.name, lab.out)
             outcome = provenance.with_provenance(study.load().study(lab), lab, command)

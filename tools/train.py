@@ -69,7 +69,7 @@ def main(values):
     from pipelines import folders, shards
     from pipelines.reading import dataset
     from tools import runs
-    from vae_prod.training import devices, stopping
+    from vae_prod.training import devices, run_directory, stopping
 
     devices.set_up(train_config)
     exchange = _meet(values, train_config)
@@ -77,13 +77,14 @@ def main(values):
     shape = dataset.image_shape(manifest, data_config)
     model_config = flags.build(values, config_lib.ModelConfig, image_shape=shape)
     flagfile = flags.to_flagfile(values, without=_NOT_KEPT)
-    run = runs.Run(
+    run = run_directory.Run(
         model_config,
         train_config,
         data_config,
         folders.absolute(values.data_dir),
         manifest.digest(),
-        values.init_from and os.path.abspath(runs.weights_path(values.init_from)),
+        values.init_from
+        and os.path.abspath(run_directory.weights_path(values.init_from)),
     )
     try:
         with _run_dir(values, exchange) as run_dir:

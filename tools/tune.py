@@ -72,9 +72,9 @@ def main(values):
     program.import_tensorflow()
     from pipelines import files, folders, shards
     from pipelines.reading import dataset
-    from tools import models, runs
+    from tools import models
     from tools.search import roles, search_directory, trial_runs
-    from vae_prod.training import devices
+    from vae_prod.training import devices, run_directory
 
     # A chief leaves the accelerators to its workers.
     cpu_only = train_config.cpu_only or role == "chief"
@@ -85,7 +85,7 @@ def main(values):
     if sequences := search_config.filter_sequences():
         # --filters says nothing here, and may not fit the image.
         fixed["filters"] = next(iter(sequences.values()))
-    base = runs.Run(
+    base = run_directory.Run(
         flags.build(values, config_lib.ModelConfig, **fixed),
         train_config,
         data_config,

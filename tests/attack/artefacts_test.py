@@ -27,7 +27,7 @@ from vae_prod.core import artefacts, seals
 from vae_prod.evaluation import comparability, evaluation_file, table
 from vae_prod.latent import arithmetic, densities, encodings
 from vae_prod.serving import description, formats, record
-from vae_prod.training import history
+from vae_prod.training import history, run_directory
 from vae_prod.tuning import oracles, trials
 
 _CONFIGS = (
@@ -46,11 +46,11 @@ def _write_json(path, values):
 
 def _run():
     train_config, data = config_lib.TrainConfig(), data_config_lib.DataConfig()
-    return runs.Run(tiny.config(), train_config, data, "/data", "0" * 64)
+    return run_directory.Run(tiny.config(), train_config, data, "/data", "0" * 64)
 
 
 def _run_settings(folder):
-    runs.write(folder, _run(), "")
+    run_directory.write(folder, _run(), "")
     return os.path.join(folder, "config.json"), lambda: runs.load(folder).digest()
 
 
@@ -155,7 +155,7 @@ def _description(folder):
 
 def _format(name):
     def make(folder):
-        runs.write(folder, _run(), "")
+        run_directory.write(folder, _run(), "")
         facts = {formats.DIGEST: "0" * 64, formats.VARIANCE: None, "more": {}}
         _write_json(os.path.join(folder, formats.VERIFIED), facts)
 

@@ -19,12 +19,12 @@ from tools import (
     export,
     fit_attributes,
     generate,
-    runs,
     study,
 )
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description
+from vae_prod.training import run_directory
 
 _NAMES = ("Größe", "smile%open", "a:b", "😀", "x.y", "..", "9lives", "a[1]*?")
 
@@ -58,7 +58,9 @@ def _write_run(run_dir, data_dir):
     digest = shards.load_manifest(data_dir).digest()
     weights = os.path.join(run_dir, "weights", "best")
     os.makedirs(weights)
-    runs.write(run_dir, runs.Run(model.config, train, data, data_dir, digest), "")
+    run_directory.write(
+        run_dir, run_directory.Run(model.config, train, data, data_dir, digest), ""
+    )
     model.save_weights(os.path.join(weights, "vae.weights.h5"))
     with open(os.path.join(run_dir, "history.csv"), "w") as file:
         file.write("epoch,total_loss\n1,2.0\n")

@@ -13,10 +13,11 @@ from tests.pipelines import shard_fixtures
 from tests.tools import train_test
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from tools import evaluate, export, runs
+from tools import evaluate, export
 from vae_prod import config as config_lib
 from vae_prod.evaluation import table
 from vae_prod.model import vae as vae_lib
+from vae_prod.training import run_directory
 
 _ROUNDING = 1e-4  # Of the same sums in another order.
 
@@ -30,7 +31,7 @@ def write_run(run_dir, data_dir, digest, shape=(8, 8, 3)):
     """Write a run without training it; its last weights are not its best."""
     keras.utils.set_random_seed(3)
     model = vae_lib.VAE(tiny.config(image_shape=shape))
-    run = runs.Run(
+    run = run_directory.Run(
         model.config,
         config_lib.TrainConfig(),
         data_config_lib.DataConfig(batch_size=4),
@@ -38,7 +39,7 @@ def write_run(run_dir, data_dir, digest, shape=(8, 8, 3)):
         digest,
     )
     os.makedirs(run_dir)
-    runs.write(run_dir, run, "")
+    run_directory.write(run_dir, run, "")
     for which in ("best", "last"):
         folder = os.path.join(run_dir, "weights", which)
         os.makedirs(folder)

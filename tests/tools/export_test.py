@@ -24,7 +24,6 @@ from tools import (
     fit_attributes,
     fit_sampler,
     generate,
-    runs,
     verify_export,
 )
 from vae_prod import config as config_lib
@@ -33,6 +32,7 @@ from vae_prod.latent import sampling
 from vae_prod.model import vae as vae_lib
 from vae_prod.reporting import image_grids
 from vae_prod.serving import description, record, replay, versions
+from vae_prod.training import run_directory
 
 _run = train_test.run_program
 # A limit that shows wherever it is taken for one of the prior.
@@ -53,7 +53,9 @@ def _make_run(root: str) -> str:
         model.save_weights(os.path.join(folder, "vae.weights.h5"))
     settings = config_lib.TrainConfig(), data_config_lib.DataConfig(batch_size=8)
     digest = manifest.digest()
-    runs.write(run_dir, runs.Run(_CONFIG, *settings, data_dir, digest), "")
+    run_directory.write(
+        run_dir, run_directory.Run(_CONFIG, *settings, data_dir, digest), ""
+    )
     with open(os.path.join(run_dir, "history.csv"), "w") as file:
         file.write("epoch\n1\n2\n")
     own = f"--run_dir={run_dir}"

@@ -14,11 +14,12 @@ from PIL import Image
 from pipelines import config as data_config_lib
 from tests.pipelines import shard_fixtures
 from tests.vae_prod import tiny
-from tools import encode, fit_sampler, generate, runs
+from tools import encode, fit_sampler, generate
 from tools import program as program_lib
 from vae_prod import config as config_lib
 from vae_prod.latent import densities, encodings
 from vae_prod.model import vae as vae_lib
+from vae_prod.training import run_directory
 
 
 def _run(program, *argv) -> tuple[int, str, str]:
@@ -53,14 +54,14 @@ class FitSamplerTest(tf.test.TestCase, parameterized.TestCase):
         config = tiny.config(mode="ae")
         for which in ("best", "last"):
             _save_weights(cls.run_dir, which, config)
-        run = runs.Run(
+        run = run_directory.Run(
             config,
             config_lib.TrainConfig(),
             data_config_lib.DataConfig(batch_size=8),
             data_dir,
             manifest.digest(),
         )
-        runs.write(cls.run_dir, run, "")
+        run_directory.write(cls.run_dir, run, "")
         for split in sizes:
             code, _, err = _run(encode, f"--run_dir={cls.run_dir}", f"--split={split}")
             if code:

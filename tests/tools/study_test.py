@@ -22,6 +22,7 @@ from tools.studies import config as studies_config
 from tools.studies import lab as lab_lib
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
+from vae_prod.training import run_directory
 
 _TINY = (
     "--filters=4,6",
@@ -90,7 +91,7 @@ def _write_run(run_dir, data_dir, mode):
     config = config_lib.ModelConfig(
         image_shape=(16, 16, 3), filters=(4, 6), z_dim=2, mode=mode
     )
-    run = runs.Run(
+    run = run_directory.Run(
         config,
         config_lib.TrainConfig(epochs=1),
         data_config_lib.DataConfig(batch_size=20),
@@ -100,7 +101,7 @@ def _write_run(run_dir, data_dir, mode):
     folder = os.path.join(run_dir, "weights", "last")
     os.makedirs(folder)
     vae_lib.VAE(config).save_weights(os.path.join(folder, "vae.weights.h5"))
-    runs.write(run_dir, run, "")
+    run_directory.write(run_dir, run, "")
     with open(os.path.join(run_dir, "history.csv"), "w") as file:
         file.write("epoch,total_loss,reco_loss,kl_loss,val_total_loss\n")
         file.write("1,170.5,168.25,2.25,171.5\n")

@@ -9,6 +9,7 @@ from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description as description_lib
 from vae_prod.serving import record as record_lib
+from vae_prod.training import run_directory
 
 _HELD_OUT = ("test", "validation", dataset.TRAIN_SPLIT)
 _SEED = 1
@@ -16,7 +17,7 @@ _SEED = 1
 
 def record(
     path: str,
-    run: runs.Run,
+    run: run_directory.Run,
     model: vae_lib.VAE,
     described: description_lib.Description,
     data_dir: str,
@@ -64,7 +65,7 @@ def record(
     record_lib.save(path, answers)
 
 
-def _images(run: runs.Run, data_dir: str, count: int) -> np.ndarray:
+def _images(run: run_directory.Run, data_dir: str, count: int) -> np.ndarray:
     """Return held-out images, float32 [count, H, W, C] in [0, 1]."""
     _, manifest = runs.open_data(run, data_dir)
     split = next(s for s in _HELD_OUT if s in manifest.splits)

@@ -9,7 +9,7 @@ import attrs
 from pipelines import crops, folders, shards
 from pipelines import files as files_lib
 from pipelines.reading import dataset
-from tools import flags, models, runs
+from tools import flags, models
 from vae_prod.evaluation import evaluation_file
 from vae_prod.latent import arithmetic as arithmetic_lib
 from vae_prod.latent import densities
@@ -17,7 +17,7 @@ from vae_prod.latent import samplers as samplers_lib
 from vae_prod.model import codec
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import card, description, functions, pictures
-from vae_prod.training import history
+from vae_prod.training import history, run_directory
 
 # Folder of `attributes.folder`, by tools.fit_attributes.
 ATTRIBUTES = "train"
@@ -41,7 +41,7 @@ class Contents:
 
 
 def gather(
-    values: flags.flags.FlagValues, run: runs.Run, model: vae_lib.VAE
+    values: flags.flags.FlagValues, run: run_directory.Run, model: vae_lib.VAE
 ) -> Contents:
     """Collect what a run has that belongs to these weights.
 
@@ -82,7 +82,9 @@ def gather(
     return Contents(extras, files, functools.partial(card.text, facts), left_out)
 
 
-def preparation(manifest: shards.Manifest, run: runs.Run) -> pictures.Preparation:
+def preparation(
+    manifest: shards.Manifest, run: run_directory.Run
+) -> pictures.Preparation:
     """Return how pictures become the images of a run.
 
     Those of requests have no annotations: where training images were cropped by them,
@@ -98,7 +100,7 @@ def preparation(manifest: shards.Manifest, run: runs.Run) -> pictures.Preparatio
     )
 
 
-def _manifest(data_dir: str, run: runs.Run) -> shards.Manifest:
+def _manifest(data_dir: str, run: run_directory.Run) -> shards.Manifest:
     manifest = shards.load_manifest(data_dir)
     if manifest.digest() != run.data_digest:
         raise files_lib.UserError(
@@ -152,7 +154,7 @@ def _evaluations(
     return evaluations
 
 
-def _data(manifest: shards.Manifest, run: runs.Run) -> dict[str, str]:
+def _data(manifest: shards.Manifest, run: run_directory.Run) -> dict[str, str]:
     made, read = manifest.settings, run.data
     counts = (
         f"{name} {split.num_examples:,}" for name, split in manifest.splits.items()

@@ -10,7 +10,7 @@ from importlib import metadata
 import attrs
 
 from pipelines import files, folders
-from tools import models, runs
+from tools import models
 from tools.benchmarks import results
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
@@ -23,6 +23,7 @@ from vae_prod.serving import (
     tflite_format,
     versions,
 )
+from vae_prod.training import run_directory
 
 FORMATS = {"tflite": tflite_format, "onnx": onnx_format}
 
@@ -43,7 +44,7 @@ _HEADER = (
 
 def write(
     run_dir: str,
-    run: runs.Run,
+    run: run_directory.Run,
     model: vae_lib.VAE,
     kind: str,
     *,

@@ -18,11 +18,13 @@ import attrs
 import keras_tuner
 import numpy as np
 
+from pipelines import config as data_config_lib
 from pipelines import documents, files, folders, npy, shards
-from tools import evaluating, flags, runs
+from tools import evaluating, flags
 from tools.search import trial_runs
 from vae_prod import config as config_lib
 from vae_prod.reporting import image_grids
+from vae_prod.training import run_directory
 from vae_prod.tuning import (
     explanation,
     front_chart,
@@ -52,7 +54,7 @@ class Search:
 
     directory: str
     config: config_lib.SearchConfig
-    base: runs.Run
+    base: run_directory.Run
 
     @property
     def space(self) -> search_space.SearchSpace:
@@ -129,8 +131,8 @@ class Search:
 
     def _check_unchanged(self, path: str) -> None:
         old = read_settings(path, self.config.judge)
-        runs.check_same(self.directory, old.search, self.config)
-        runs.check_unchanged(self.directory, old.base, self.base)
+        run_directory.check_same(self.directory, old.search, self.config)
+        run_directory.check_unchanged(self.directory, old.base, self.base)
 
     def conclude(self) -> str:
         """Write leaderboard, plots and the best trial's flags; return the reasons."""
@@ -181,7 +183,7 @@ class Search:
             f"# Trial {row.trial} of {self.directory}, {self.objective.name} "
             f"{row.figures[self.objective.name]:.6g} after {row.epochs} epochs.\n"
         )
-        text = flags.from_configs(*trial_runs.configs(run), data_dir=run.data_dir)
+        text = run.flagfile()
         files.write(self.best_flags, head + text)
 
 
@@ -190,7 +192,7 @@ class _Settings:
     """What `search.json` holds."""
 
     search: config_lib.SearchConfig
-    base: runs.Run
+    base: run_directory.Run
 
 
 def read_settings(path: str, judge: str) -> _Settings:
@@ -204,16 +206,18 @@ def read_settings(path: str, judge: str) -> _Settings:
         UserError: They can't be read.
     """
 
-    def with_judge(values: dict) -> dict:
+    def change(values: dict) -> dict:
         search = documents.build(dict, values.get("search"), "search")
-        return values | {"search": {"judge": judge, **search}}
+        base = documents.build(dict, values.get("base"), "base")
+        base = run_directory.with_data(base, data_config_lib.read_data_config)
+        return values | {"search": {"judge": judge, **search}, "base": base}
 
     return documents.load(
         path,
         _Settings,
         "the settings of a search",
         "Use the package version that wrote them.",
-        change=with_judge,
+        change=change,
     )
 
 

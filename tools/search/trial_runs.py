@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import files, shards
-from pipelines.reading import dataset
-from tools import flags, runs
+from pipelines.reading import data_set, dataset
+from tools import runs
 from vae_prod import config as config_lib
 from vae_prod.evaluation import quality as quality_lib
 from vae_prod.evaluation import resampling
@@ -19,7 +19,7 @@ from vae_prod.model import codec, likelihoods
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam
 from vae_prod.reporting import image_grids
-from vae_prod.training import batch_norm, graphs
+from vae_prod.training import batch_norm, graphs, run_directory
 from vae_prod.tuning import search_space, trials
 
 HELD_OUT = "validation"
@@ -35,7 +35,7 @@ class TrialRuns:
         base: The run that every trial is, but for what is searched.
     """
 
-    def __init__(self, space: search_space.SearchSpace, base: runs.Run):
+    def __init__(self, space: search_space.SearchSpace, base: run_directory.Run):
         self.space = space
         self.base = base
         self.manifest = shards.load_manifest(base.data_dir)
@@ -57,7 +57,7 @@ class TrialRuns:
                 plan.values, plan.epochs, execution
             )
             run = attrs.evolve(self.base, model=model_config, train=train_config)
-            text = flags.from_configs(*configs(run), data_dir=run.data_dir)
+            text = run.flagfile()
             run_dir = plan.run_dir(execution)
             print(f"\ntrial {plan.trial}: {run_dir}", flush=True)
             model = runs.train(run_dir, run, text, resume=True)
@@ -66,9 +66,9 @@ class TrialRuns:
                 self._draw(model, plan.directory)
         return _mean(figures, self.base.train.seed)
 
-    def _evaluate(self, model: vae_lib.VAE, run: runs.Run) -> trials.Figures:
+    def _evaluate(self, model: vae_lib.VAE, run: run_directory.Run) -> trials.Figures:
         search, seed = self.space.search, self.base.train.seed
-        with adam.averaged(model), runs.reading(run.data_dir):
+        with adam.averaged(model), data_set.reading(run.data_dir):
             if search.measure_batch_norm and run.model.uses_batch_norm:
                 batches = dataset.train_batches(run.data_dir, self.manifest, run.data)
                 batch_norm.recompute(model, batches.take(search.measure_batch_norm))
@@ -94,11 +94,6 @@ class TrialRuns:
         )
         with files.open_new(os.path.join(directory, "samples.npy")) as file:
             np.save(file, images)
-
-
-def configs(run: runs.Run) -> tuple[attrs.AttrsInstance, ...]:
-    """Return the configs of a run."""
-    return run.model, run.train, run.data
 
 
 def figures_of(

@@ -10,13 +10,13 @@ import numpy as np
 from pipelines import config as data_config_lib
 from pipelines import files, shards
 from pipelines.reading import dataset
-from tools import flags, models, runs
+from tools import models, runs
 from tools.studies import config as studies_config
 from vae_prod import config as config_lib
 from vae_prod.evaluation.features import extractor, extractors
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
-from vae_prod.training import history
+from vae_prod.training import history, run_directory
 
 _HISTORY = "history.csv"
 # Where held-out images are taken from: the first of these that there is.
@@ -37,7 +37,7 @@ class Opened:
     """
 
     run_dir: str
-    run: runs.Run
+    run: run_directory.Run
     model: vae_lib.VAE
     codec: codec_lib.Codec
     data_name: str
@@ -108,14 +108,12 @@ class Lab:
             keras.utils.clear_session()
             # The same first weights, whichever runs came before in this process.
             keras.utils.set_random_seed(run.train.seed)
-            text = flags.from_configs(
-                run.model, run.train, run.data, data_dir=run.data_dir
-            )
+            text = run.flagfile()
             runs.train(directory, run, text, resume=True)
             directories[name] = directory
         return directories
 
-    def _planned(self, **changes) -> runs.Run:
+    def _planned(self, **changes) -> run_directory.Run:
         configs = {"model": self.model, "train": self.train, "data": self.data}
         known = {name for config in configs.values() for name in attrs.asdict(config)}
         if unknown := set(changes) - known:
@@ -125,7 +123,7 @@ class Lab:
             chosen = {name: v for name, v in changes.items() if name in fields}
             configs[part] = attrs.evolve(config, **chosen)
         digest = self.manifest.digest()
-        return runs.Run(data_dir=self.data_dir, data_digest=digest, **configs)
+        return run_directory.Run(data_dir=self.data_dir, data_digest=digest, **configs)
 
     def train_and_open(self, plans: Mapping[str, Mapping]) -> dict[str, Opened]:
         """Train a run for each plan, see `train_runs`, and open them all."""
@@ -166,7 +164,7 @@ class Lab:
         codec = codec_lib.from_model(model)
         return Opened(run_dir, run, model, codec, *self._trained_on(run))
 
-    def _trained_on(self, run: runs.Run) -> tuple[str, str]:
+    def _trained_on(self, run: run_directory.Run) -> tuple[str, str]:
         if run.data_digest != self.manifest.digest():
             return "", f"the data set that was in {run.data_dir}"
         name = self.manifest.name

@@ -4,7 +4,7 @@ from importlib import metadata
 
 import attrs
 
-from tools import flags
+from pipelines import settings
 from tools.studies import lab as lab_lib
 from tools.studies import outcome as outcome_lib
 from vae_prod.reporting import report
@@ -75,8 +75,8 @@ def _changed(opened: lab_lib.Opened) -> list[str]:
     """Return a run's flags that differ from the defaults."""
     configs = (opened.run.model, opened.run.train, opened.run.data)
     defaults = (type(config)() for config in configs)
-    usual = set(flags.from_configs(*defaults).splitlines())
-    return [f for f in flags.from_configs(*configs).splitlines() if f not in usual]
+    usual = set(settings.flagfile(*defaults).splitlines())
+    return [f for f in settings.flagfile(*configs).splitlines() if f not in usual]
 
 
 def _command(command: str) -> list[report.Part]:

@@ -17,12 +17,12 @@ from pipelines import files
 from tests.pipelines import shard_fixtures
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from tools import runs
 from tools.exporting import other_formats
 from vae_prod import config as config_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import formats, onnx_format
+from vae_prod.training import run_directory
 
 
 class PortableTest(tf.test.TestCase, parameterized.TestCase):
@@ -38,7 +38,7 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
         cls.images = images["test"]
         keras.utils.set_random_seed(3)
         cls.model = vae_lib.VAE(tiny.config())
-        cls.settings = runs.Run(
+        cls.settings = run_directory.Run(
             cls.model.config,
             config_lib.TrainConfig(),
             data_config_lib.DataConfig(batch_size=4),
@@ -46,7 +46,7 @@ class PortableTest(tf.test.TestCase, parameterized.TestCase):
             manifest.digest(),
         )
         os.makedirs(cls.run_dir)
-        runs.write(cls.run_dir, cls.settings, "")
+        run_directory.write(cls.run_dir, cls.settings, "")
         cls.export_dir = os.path.join(cls.run_dir, "export")
         # A newer version of other weights, and one that is damaged.
         tiny_exports.export_little(cls.model, cls.export_dir)
