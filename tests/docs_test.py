@@ -60,6 +60,9 @@ def _definitions(path) -> set[str]:
         if isinstance(node, ast.ClassDef):
             members = [m for m in node.body if isinstance(m, ast.FunctionDef)]
             names |= {f"{node.name}.{member.name}" for member in members}
+        if isinstance(node, ast.If):  # What a package makes public.
+            imports = [n for n in node.body if isinstance(n, ast.ImportFrom)]
+            names |= {alias.asname for n in imports for alias in n.names}
         targets = getattr(node, "targets", [getattr(node, "target", None)])
         names |= {target.id for target in targets if isinstance(target, ast.Name)}
     return names

@@ -24,10 +24,11 @@ _ORDER = {
         *("documents", "npy", "protocols", "config"),
         *("fingerprints", "duplicates", "examples", "records", "shards"),
         *("verification", "reading", "integrity", "converting", "faces", "sources"),
+        "api",
     ),
     "vae_prod": (
         *("core", "config", "optim", "model", "latent", "reporting", "training"),
-        *("evaluation", "serving", "tuning"),
+        *("evaluation", "serving", "tuning", "api"),
     ),
     "tools": (
         *("flags", "output", "program", "progress", "runs", "models", "evaluating"),

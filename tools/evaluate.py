@@ -12,13 +12,10 @@ files beside each other, and refuses those that were not taken alike.
 import os
 import sys
 import textwrap
-from importlib import metadata
 
 from pipelines import files
 from tools import flags, program, progress
 from vae_prod import config
-
-_PACKAGES = ("vae_prod", "tensorflow", "keras")
 
 
 def define(values):
@@ -93,6 +90,7 @@ def _evaluate(values) -> None:
 
     from pipelines.reading import data_set
     from tools import evaluating, runs
+    from vae_prod.evaluation import evaluating as evaluating_lib
     from vae_prod.evaluation import evaluation_file, measurements, sections
     from vae_prod.evaluation import table as table_lib
     from vae_prod.evaluation.features import extractors as extractors_lib
@@ -102,7 +100,7 @@ def _evaluate(values) -> None:
     count = _count(manifest, values.split, data_dir)
     judge, others, recogniser = _judges(values, run, data_dir)
     out = _out(values)
-    settings = measurements.Settings(
+    settings = measurements.EvaluationSettings(
         values.seed,
         values.distance_images,
         values.importance_samples,
@@ -117,9 +115,11 @@ def _evaluate(values) -> None:
         values.copies_images,
     )
     with data_set.reading(data_dir), progress.Progress() as show:
-        measured = measurements.evaluate(
+        evaluation = evaluating_lib.evaluate(
             subject,
             beside.batches(),
+            data_set.DataSet(data_dir, manifest, run.data).protocol(values.split),
+            source,
             settings,
             judge=judge,
             extractors=others,
@@ -129,14 +129,6 @@ def _evaluate(values) -> None:
         )
         copies = beside.copies()
     gaps = beside.gaps()
-    evaluation = evaluation_file.from_measurements(
-        measured,
-        run.model,
-        _images(manifest, values.split, run),
-        others,
-        source,
-        {name: metadata.version(name) for name in _PACKAGES},
-    )
     evaluation = attrs.evolve(
         evaluation,
         copies=copies and sections.copies(copies),
@@ -155,8 +147,6 @@ def _evaluate(values) -> None:
 
 def _open(values):
     """Return which model it is, for the file, its run and the model to evaluate."""
-    import attrs
-
     from tools import models
     from vae_prod.evaluation import subject as subject_lib
 
@@ -173,9 +163,7 @@ def _open(values):
         trained = models.open_trained(values)
         run, source = trained.run, {"export_dir": values.export_dir}
         subject = subject_lib.Subject(trained.codec, run.model)
-    source["weights_digest"] = subject.codec.weights_digest()
     source["trained_on"] = run.data_digest
-    source["settings"] = attrs.asdict(run.model)
     return source, run, subject
 
 
@@ -183,13 +171,14 @@ def _judges(values, run, data_dir: str):
     """Return the judge, the other feature extractors, and the recogniser or None."""
     from tools import models
     from vae_prod.evaluation import judge, recognition
+    from vae_prod.evaluation.features import extractors
 
     choice = models.choose_judge(
         run, data_dir, values.split, values.judge, values.recognise
     )
     shape = run.model.image_shape
     listed = [item for item in values.features.split(",") if item]
-    best, *others = _extractors([choice.judge, *listed], shape)
+    best, *others = extractors.load_all([choice.judge, *listed], shape)
     recogniser = None
     if choice.recogniser != judge.NONE:
         recogniser = recognition.load(choice.recogniser, shape)
@@ -206,36 +195,6 @@ def _count(manifest, split: str, data_dir: str) -> int:
             "another --split."
         )
     return count
-
-
-def _extractors(given: list[str], image_shape: tuple[int, int, int]) -> list:
-    from vae_prod.evaluation.features import extractors as extractors_lib
-
-    extractors = [extractors_lib.load(each, image_shape) for each in given]
-    names = [extractor.name for extractor in extractors]
-    if len(set(names)) < len(names):
-        raise flags.UsageError(
-            "--judge and --features take extractors of different names, for their "
-            f"figures are called by them, received {', '.join(names)}."
-        )
-    return extractors
-
-
-def _images(manifest, split: str, run) -> dict:
-    """Return the data's part of the protocols: what makes images what they are."""
-    made, read, encoding = manifest.settings, run.data, manifest.record.encoding
-    is_corrupted = read.corruption != "none"
-    return {
-        "data": manifest.name,
-        "split": split,
-        "size": list(run.model.image_shape),
-        "protocol": made.get("protocol", "none"),
-        **{name: made.get(name) for name in ("crop", "pad", "resample")},
-        "stored": f"jpeg {made['quality']}" if encoding == "jpeg" else "lossless",
-        "random_crop": read.random_crop,
-        "corruption": read.corruption,
-        "corruption_level": read.corruption_level if is_corrupted else None,
-    }
 
 
 def _out(values) -> str:

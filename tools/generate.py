@@ -78,10 +78,9 @@ def _check(values) -> None:
 
 
 def _seeds(values):
-    import numpy as np
+    from vae_prod.latent import sampling
 
-    count = values.rows * values.columns
-    return values.seed * 1_000_003 + np.arange(count, dtype=np.int64)
+    return sampling.seeds(values.seed, values.rows * values.columns)
 
 
 def _prior(values, trained):

@@ -12,7 +12,7 @@ from vae_prod.evaluation import judge as judge_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import description, opening
-from vae_prod.training import batch_norm, run_directory, weights
+from vae_prod.training import batch_norm, run_directory
 
 
 def load_model(
@@ -31,8 +31,7 @@ def load_model(
         UserError: Statistics are to be recomputed, and the run's data is gone.
     """
     run = runs.load(run_dir)
-    model = vae_lib.VAE(run.model, run.train.seed)
-    weights.load(model, run_directory.weights_path(run_dir, which))
+    model = run_directory.load_model(run_dir, run, which)
     if recompute_batch_norm:
         data_dir, manifest = runs.open_data(run)
         batches = dataset.train_batches(data_dir, manifest, run.data)

@@ -206,7 +206,7 @@ class EvaluateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(protocol["feature_images"], 8)
         self.assertLen(protocol["extractor"], 64)
         self.assertGreater(written["figures"]["means/fid"]["value"], 0.0)
-        _, err = self._evaluate(f"{argv[0]}", f"{argv[1]},{extractor}", code=2)
+        _, err = self._evaluate(f"{argv[0]}", f"{argv[1]},{extractor}", code=1)
         self.assertIn("extractors of different names", err)
 
     def _extractor(self, name, features):

@@ -83,7 +83,7 @@ class TrialRuns:
         return figures_of(quality, run.model, search)
 
     def _draw(self, model: vae_lib.VAE, directory: str) -> None:
-        seeds = self.base.train.seed * 1_000_003 + np.arange(_NUM_SAMPLES)
+        seeds = sampling.seeds(self.base.train.seed, _NUM_SAMPLES)
         with adam.averaged(model):
             images = codec.from_model(model).decode(
                 sampling.prior(seeds, model.config.z_dim)

@@ -81,7 +81,7 @@ def evaluate(
     """
     split, config = lab.held_out, opened.run.model
     count = lab.num_images(split)
-    settings = measurements_lib.Settings(
+    settings = measurements_lib.EvaluationSettings(
         lab.train.seed, lab.study.measured_images, importance_samples
     )
     print(f"evaluating {opened.run_dir}", flush=True)

@@ -39,7 +39,7 @@ _ROUNDING = 1e-12
 
 
 @attrs.frozen
-class Settings:
+class EvaluationSettings:
     """What an evaluation takes.
 
     Attributes:
@@ -84,7 +84,7 @@ class Measurements:
         images_digest: sha256 of the targets and, where they differ, of the inputs.
     """
 
-    settings: Settings
+    settings: EvaluationSettings
     judge: extractor_lib.Extractor
     quality: quality_lib.Quality
     reco_loss: resampling.Estimate
@@ -121,7 +121,7 @@ class Part(Protocol):
 def evaluate(
     subject: subject_lib.Subject,
     batches: Iterable[dict[str, tf.Tensor]],
-    settings: Settings | None = None,
+    settings: EvaluationSettings | None = None,
     *,
     judge: extractor_lib.Extractor | None = None,
     extractors: Sequence[extractor_lib.Extractor] = (),
@@ -148,7 +148,7 @@ def evaluate(
     Raises:
         UserError: There are too few images, or the figures aren't finite.
     """
-    settings = settings or Settings()
+    settings = settings or EvaluationSettings()
     pictures = _Pictures(subject)
     posteriors = posterior_table.Posteriors()
     features = {

@@ -15,6 +15,8 @@ from vae_prod.model.kernels import ops
 
 # Independent streams of draws under one seed.
 _PRIOR, _UNIFORM, _POSTERIOR = 101, 102, 103
+# Draws under one seed, before those of the next begin.
+_SEEDS_APART = 1_000_003
 
 # As a graph, a loop over the seeds takes a hundredth of its time.
 _as_graph = functools.partial(tf.function, reduce_retracing=True)
@@ -32,6 +34,11 @@ def draw_each(draw, seeds, z_dim: int) -> tf.Tensor:
         float32 [N, z_dim].
     """
     return tf.map_fn(draw, seeds, fn_output_signature=tf.TensorSpec([z_dim]))
+
+
+def seeds(seed: int, count: int) -> np.ndarray:
+    """Return the seeds of so many draws under one, int64 [count]."""
+    return seed * _SEEDS_APART + np.arange(count, dtype=np.int64)
 
 
 def normal(seed: tf.Tensor, z_dim: int) -> tf.Tensor:

@@ -1,5 +1,7 @@
 """Devices of a run: threads, GPU memory, determinism, XLA (jit), strategy."""
 
+import contextlib
+
 import tensorflow as tf
 
 from pipelines import files
@@ -32,7 +34,9 @@ def set_up(config: config_lib.TrainConfig) -> None:
                 limit = tf.config.LogicalDeviceConfiguration(config.gpu_memory_limit_mb)
                 tf.config.set_logical_device_configuration(device, [limit])
             else:
-                tf.config.experimental.set_memory_growth(device, True)
+                # Of a process that has used the GPU already, its memory is as it is.
+                with contextlib.suppress(RuntimeError):
+                    tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError as error:
         raise files.UserError(
             f"Devices must be set up before TensorFlow is used: {error}"

@@ -16,6 +16,7 @@ from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import exchange as exchange_lib
 from vae_prod.training import run as run_lib
+from vae_prod.training import weights
 
 CONFIG = "config.json"
 _SECTIONS = ("model", "train", "data")
@@ -312,3 +313,19 @@ def weights_path(path: str, which: str = "best") -> str:
             "the end of an epoch, or mend the path."
         )
     return path
+
+
+def load_model(run_dir: str, run: Run, which: str) -> vae_lib.VAE:
+    """Load the trained model of a run, in float32.
+
+    Args:
+        run_dir: The run directory.
+        run: What its `config.json` says.
+        which: `best` or `last` weights.
+
+    Raises:
+        UserError: It has no such weights yet, or they are damaged.
+    """
+    model = vae_lib.VAE(run.model, run.train.seed)
+    weights.load(model, weights_path(run_dir, which))
+    return model

@@ -33,7 +33,7 @@ def recogniser(digest: str = "f" * 64) -> recognition.Recogniser:
 @functools.cache
 def measured() -> measurements.Measurements:
     """Return what an evaluation of a tiny VAE has taken, features too."""
-    settings = measurements.Settings(importance_samples=3)
+    settings = measurements.EvaluationSettings(importance_samples=3)
     subject = subject_lib.Subject.from_model(tiny.model())
     return measurements.evaluate(
         subject,

@@ -28,7 +28,7 @@ _NOT_EVALUATED = {"frechet", "distance"}
 def _measure(config) -> measurements.Measurements:
     images = tf.constant(tiny.images(8, _SHAPE))
     subject = subject_lib.Subject.from_model(tiny.model(**attrs.asdict(config)))
-    settings = measurements.Settings(importance_samples=2)
+    settings = measurements.EvaluationSettings(importance_samples=2)
     extractors = [evaluations.extractor()]
     return measurements.evaluate(
         subject,

@@ -13,7 +13,7 @@ from vae_prod.evaluation.features import extractor as extractor_lib
 from vae_prod.model import codec as codec_lib
 
 _SHAPE = (24, 24, 3)
-_SETTINGS = measurements.Settings(importance_samples=2)
+_SETTINGS = measurements.EvaluationSettings(importance_samples=2)
 
 
 def _batches(images, size, **more) -> list[dict]:

@@ -77,7 +77,7 @@ def _measurements(
     )
     none = posterior_table.Extent(0.0, 0.0, 0.0)
     return measurements.Measurements(
-        settings=measurements.Settings(),
+        settings=measurements.EvaluationSettings(),
         judge=built_in.load_gradients((16, 16, 3)),
         quality=quality,
         reco_loss=_estimate(1e3),

@@ -6,7 +6,7 @@ weights of Keras' InceptionV3.
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -64,6 +64,24 @@ def load(given: str, image_shape: tuple[int, int, int]) -> extractor.Extractor:
     kind = config_lib.EXTRACTORS[name]
     called = name if kind.names_figures else os.path.basename(path.rstrip("/"))
     return extractor.Extractor(called, _digest(path), name, resizing, extract)
+
+
+def load_all(
+    given: Sequence[str], image_shape: tuple[int, int, int]
+) -> list[extractor.Extractor]:
+    """Load several feature extractors, see `load`.
+
+    Raises:
+        UserError: One can't be had, or two have the same name.
+    """
+    loaded = [load(each, image_shape) for each in given]
+    names = [each.name for each in loaded]
+    if len(set(names)) < len(names):
+        raise files.UserError(
+            "--judge and --features take extractors of different names, for their "
+            f"figures are called by them, received {', '.join(names)}."
+        )
+    return loaded
 
 
 def _parsed(given: str) -> tuple[str, str]:
