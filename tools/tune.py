@@ -77,8 +77,8 @@ def main(values):
     from vae_prod.training import devices, run_directory
 
     # A chief leaves the accelerators to its workers.
-    cpu_only = train_config.cpu_only or role == "chief"
-    devices.set_up(attrs.evolve(train_config, cpu_only=cpu_only))
+    chief = {"cpu_only": True, "require_gpu": False} if role == "chief" else {}
+    devices.set_up(attrs.evolve(train_config, **chief))
     manifest = shards.load_manifest(values.data_dir)
     shape = dataset.image_shape(manifest, data_config)
     fixed = {"image_shape": shape}

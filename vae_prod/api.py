@@ -280,8 +280,8 @@ def sample(
     """
     if count < 1:
         raise files.UserError(f"Expected a count of 1 or more, received {count}.")
-    codec = model.codec if isinstance(model, subject_lib.Subject) else None
-    codec = codec or codec_lib.from_model(model)
+    is_vae = isinstance(model, vae_lib.VAE)
+    codec = codec_lib.from_model(model) if is_vae else model.codec
     z = sampling.prior(sampling.seeds(seed, count), codec.z_dim)
     return codec.decode_many(z)
 

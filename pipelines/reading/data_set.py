@@ -42,6 +42,11 @@ class DataSet:
         return self.config.batch_size
 
     @property
+    def keep_last_batch(self) -> bool:
+        """Whether the last batch of an epoch may be smaller."""
+        return self.config.keep_last_batch
+
+    @property
     def steps_per_epoch(self) -> int:
         """Training batches in an epoch."""
         return dataset.steps_per_epoch(self.manifest, self.config)

@@ -1,12 +1,13 @@
 """Batches of images in the forms that people and data sets have them."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from pipelines import files
 
-Batch = tf.Tensor | tuple | Mapping[str, tf.Tensor]
+Batch: TypeAlias = tf.Tensor | tuple | Mapping[str, tf.Tensor]
 _FORMS = (
     "a tensor of images, a tuple (images, targets) or (images, labels), or a dict with "
     "`image`"
@@ -30,7 +31,7 @@ def as_batch(batch: Batch, image_shape: tuple[int, int, int]) -> dict[str, tf.Te
         UserError: It is of another form, or holds other images.
     """
     if isinstance(batch, Mapping):
-        parts = dict(batch)
+        parts: dict[str, tf.Tensor] = dict(batch)
     elif isinstance(batch, tuple | list):
         parts = _of_tuple(batch)
     else:

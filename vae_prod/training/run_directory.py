@@ -30,7 +30,7 @@ class Data(Protocol):
 
     @property
     def config(self) -> attrs.AttrsInstance:
-        """How its batches are read: `batch_size`, `keep_last_batch`, ..."""
+        """How its batches are read."""
 
     @property
     def data_dir(self) -> str:
@@ -47,6 +47,10 @@ class Data(Protocol):
     @property
     def batch_size(self) -> int:
         """Images in a (global) batch."""
+
+    @property
+    def keep_last_batch(self) -> bool:
+        """Whether the last batch of an epoch may be smaller."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -265,15 +269,22 @@ def train(
         UserError: The data set is damaged, or another than the run's.
         Stopped: SIGTERM or Ctrl-C came; a checkpoint was left.
     """
-    # Before anything is written.
-    config_lib.check_steps(run.train, run.train.epochs * data.steps_per_epoch)
     _check_parts(run, data)
+    # Before anything is written: it may be too little for a batch.
+    trained_on = run_lib.Data(
+        train=data.train,
+        validation=data.validation,
+        steps_per_epoch=data.steps_per_epoch,
+        batch_size=data.batch_size,
+        validation_images=data.validation_images,
+        description=data.description,
+    )
     with folders.alone(run_dir, CONFIG, "--run_dir"), data.reading():
         run = prepare(run_dir, run, flagfile, resume, data.read_config)
         return run_lib.fit(
             run.model,
             run.train,
-            data,
+            trained_on,
             run_dir,
             init_from=run.init_from,
             description=f"```\n{flagfile}```",
@@ -284,7 +295,7 @@ def train(
 
 def _check_parts(run: Run, data: Data) -> None:
     """Refuse batches that can't be cut into the parts of `--microbatches`."""
-    parts, keeps_last = run.train.microbatches, data.config.keep_last_batch
+    parts, keeps_last = run.train.microbatches, data.keep_last_batch
     if parts > 1 and (data.batch_size % parts or keeps_last):
         raise files.UserError(
             f"Expected batches that can be cut into --microbatches={parts} parts, "
