@@ -84,6 +84,31 @@ class DataSet:
         )
 
     @property
+    def is_on_device(self) -> bool:
+        """Whether the training images are to be on the device that trains."""
+        return self.config.cache == "device"
+
+    def on_device(self) -> Callable[..., dict[str, tf.Tensor]] | None:
+        """Load the training images onto the device, where the settings say so.
+
+        Returns:
+            What takes a batch from there, of `places`; None where it isn't so.
+        """
+        if not self.is_on_device:
+            return None
+        return dataset.train_on_device(self.data_dir, self.manifest, self.config).batch
+
+    def places(self, epoch: int, step: int, at_once: int) -> tf.data.Dataset:
+        """Say where the images of `train` are, see `dataset.train_places`."""
+        return dataset.train_places(
+            self.manifest,
+            self.config,
+            start_epoch=epoch,
+            start_step=step,
+            at_once=at_once,
+        )
+
+    @property
     def validation(self) -> Callable[..., tf.data.Dataset] | None:
         """Makes the validation batches, of a worker its turns; None without any."""
         if not self.validation_images:

@@ -73,6 +73,16 @@ class Data(Protocol):
     ) -> tf.data.Dataset:
         """See `run.Data`."""
 
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the training images are to be on the device."""
+
+    def on_device(self) -> Callable[..., dict] | None:
+        """Load them there; return what takes a batch of `places`, or None."""
+
+    def places(self, epoch: int, step: int, at_once: int) -> tf.data.Dataset:
+        """See `run.Taken`."""
+
     def read_config(self, values: dict) -> attrs.AttrsInstance:
         """Make `config` of what a run directory's JSON says of it, of old ones, too."""
 
@@ -271,6 +281,8 @@ def train(
     """
     _check_parts(run, data)
     # Before anything is written: it may be too little for a batch.
+    with data.reading():
+        take = data.on_device()
     trained_on = run_lib.Data(
         train=data.train,
         validation=data.validation,
@@ -278,6 +290,7 @@ def train(
         batch_size=data.batch_size,
         validation_images=data.validation_images,
         description=data.description,
+        taken=run_lib.Taken(data.places, take) if take else None,
     )
     with folders.alone(run_dir, CONFIG, "--run_dir"), data.reading():
         run = prepare(run_dir, run, flagfile, resume, data.read_config)
@@ -302,6 +315,11 @@ def _check_parts(run: Run, data: Data) -> None:
             f"received --batch_size={data.batch_size} and --keep_last_batch="
             f"{str(keeps_last).lower()}. Take a multiple, without the last, "
             "smaller batch."
+        )
+    if data.is_on_device and run.train.strategy != "none":
+        raise files.UserError(
+            "Expected --strategy=none with --cache=device, the images being on one "
+            f"device, received {run.train.strategy}. Take --cache=memory or none."
         )
     if parts > 1 and run.train.strategy == "mirrored":
         raise files.UserError(
