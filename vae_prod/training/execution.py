@@ -157,7 +157,7 @@ def _for_each(step: Callable, rows, count) -> None:
 
 def _on_one_accelerator(model: vae_lib.VAE) -> bool:
     replicas = model.distribute_strategy.num_replicas_in_sync * model.exchange.workers
-    return replicas == 1 and bool(accelerators.visible())
+    return replicas == 1 and bool(accelerators.first())
 
 
 def use_train_function(

@@ -6,7 +6,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.vae_prod import tiny
-from vae_prod.training import devices, execution, step_counting
+from vae_prod.core import accelerators
+from vae_prod.training import execution, step_counting
 
 # Stands for an accelerator: tests/conftest.py makes two devices of the CPU.
 _OTHER = "CPU:1"
@@ -81,7 +82,7 @@ class StepsTest(_Case):
         one, expected, _ = self._fit(1, jit=True)
         looped = execution._Steps._loop
         with (
-            mock.patch.object(devices, "accelerator", return_value=_OTHER),
+            mock.patch.object(accelerators, "first", return_value=_OTHER),
             mock.patch.object(
                 execution._Steps, "_loop", autospec=True, side_effect=looped
             ) as loop,
@@ -118,7 +119,7 @@ class StepsTest(_Case):
         spec = {"number": tf.TensorSpec([None, 4], tf.int64)}
         data = tf.data.Dataset.from_generator(places, output_signature=spec)
         _, expected, _ = self._fit(1, jit=bool(accelerator))
-        with mock.patch.object(devices, "accelerator", return_value=accelerator):
+        with mock.patch.object(accelerators, "first", return_value=accelerator):
             _, history, _ = self._fit(
                 at_once, jit=bool(accelerator), take=take, data=data
             )
