@@ -50,7 +50,9 @@ def _check_gpu(config: config_lib.TrainConfig) -> None:
     driver = accelerators.has_nvidia()
     unused = accelerators.unused(driver, len(seen))
     if config.require_gpu and not seen:
-        why = unused or "CPU alone, no NVIDIA driver is loaded."
+        why = unused or (
+            "CPU alone, no NVIDIA driver is loaded. Load one, or leave the flag out."
+        )
         if config.cpu_only:
             why = "--cpu_only, which leaves it alone. Give one of the two."
         raise files.UserError(f"Expected a GPU by --require_gpu, received {why}")
