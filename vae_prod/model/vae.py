@@ -50,7 +50,7 @@ class VAE(keras.Model):
 
     Called, it reconstructs images; `encoder`, `decoder` and `decode` are its parts.
 
-    Trained on images, uint8 or float in [0, 1] [B, H, W, C], in any of the forms of
+    Trained on images, [B, H, W, C], uint8 or float in [0, 1], in any of the forms of
     `batches.as_batch`: `model.compile()`, `model.fit(dataset)`.
 
     Metrics, each a mean over images: `total_loss` = `reco_loss` + `kl_loss` in the
@@ -84,7 +84,7 @@ class VAE(keras.Model):
         self,
         config: config_lib.ModelConfig,
         seed: int = 1,
-        dtype="float32",
+        dtype: str = "float32",
         *,
         encoder: keras.Model | None = None,
         decoder: keras.Model | None = None,
@@ -130,7 +130,13 @@ class VAE(keras.Model):
             names.append("elbo")
         return [*names, "radius", *(["z_log_var"] if self.config.is_vae else [])]
 
-    def compile(self, optimizer="adam", *, jit_compile="auto", **kwargs) -> None:
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        *,
+        jit_compile: bool | str = "auto",
+        **kwargs: object,
+    ) -> None:
         """Prepare training, as Keras does; the loss is the model's own.
 
         Args:
@@ -218,7 +224,11 @@ class VAE(keras.Model):
         return tf.stack([stream_seed, place + tf.cast(replica, tf.int64)])
 
     def losses(
-        self, batch: dict[str, tf.Tensor], seed: tf.Tensor, fact, training: bool
+        self,
+        batch: dict[str, tf.Tensor],
+        seed: tf.Tensor,
+        fact: tf.Tensor | float,
+        training: bool,
     ) -> dict[str, tf.Tensor]:
         """Compute every metric of a batch.
 
@@ -311,7 +321,12 @@ class VAE(keras.Model):
         """Reconstruct one batch."""
         return self(batches.as_batch(batch, self.config.image_shape)["image"])
 
-    def update_metrics(self, losses, size, bad=False) -> dict[str, tf.Tensor]:
+    def update_metrics(
+        self,
+        losses: dict[str, tf.Tensor],
+        size: tf.Tensor,
+        bad: tf.Tensor | bool = False,
+    ) -> dict[str, tf.Tensor]:
         """Add a batch of so many images; return the metrics so far.
 
         Args:
