@@ -404,14 +404,15 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         run_dir = os.path.join(self.create_tempdir().full_path, "run")
         flags = ("--gpu_memory_limit_mb=123", "--deterministic")
         config, limited = tf.config, mock.Mock()
+        gpu = mock.Mock(device_type="GPU")
         with (
-            mock.patch.object(config, "get_visible_devices", return_value=["GPU"]),
+            mock.patch.object(config, "get_visible_devices", return_value=[gpu]),
             mock.patch.object(config, "set_logical_device_configuration", limited),
             mock.patch.object(config.experimental, "enable_op_determinism") as ordered,
         ):
             self._begin(run_dir, *flags)
         (device, (limit,)), _ = limited.call_args
-        self.assertEqual((device, limit.memory_limit), ("GPU", 123))
+        self.assertEqual((device, limit.memory_limit), (gpu, 123))
         ordered.assert_called_once_with()
 
     def test_how_long_workers_wait(self):
