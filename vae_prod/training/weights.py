@@ -59,9 +59,7 @@ class SavedWeights(keras.callbacks.Callback):
         loss = logs.get(f"val_{_MONITORED}", logs[_MONITORED])
         self._save(epoch, loss)
         if self.early_stopping.update(loss, epoch + 1):
-            with files.new_folder(os.path.join(self.directory, "best")) as folder:
-                last = os.path.join(self.directory, "last")
-                shutil.copytree(last, folder, dirs_exist_ok=True)
+            self._keep_as_best()
         if self.early_stopping.has_stalled(self.patience):
             self.model.stop_training = True
 
@@ -73,6 +71,11 @@ class SavedWeights(keras.callbacks.Callback):
             with open(os.path.join(folder, "epoch.json"), "w") as file:
                 json.dump({"epoch": epoch + 1, _MONITORED: loss}, file)
             seals.write(folder)
+
+    def _keep_as_best(self) -> None:
+        last, best = (os.path.join(self.directory, kind) for kind in ("last", "best"))
+        with files.new_folder(best) as folder:
+            shutil.copytree(last, folder, dirs_exist_ok=True)
 
 
 def save(model: keras.Model, path: str) -> None:

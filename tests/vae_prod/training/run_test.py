@@ -452,17 +452,8 @@ class ResumeTest(_RunCase):
         self.assertEqual(model.step.numpy(), 2 * _STEPS)
 
     def test_killed_between_last_and_best_weights(self):
-        real = weights.SavedWeights._save
-
-        def killing(keeper, kind, epoch, loss):
-            if kind == "best" and epoch == 0:
-                raise _Killed
-            real(keeper, kind, epoch, loss)
-
-        settings = {"epochs": 9, "early_stopping": 1, "learning_rate": 1e-30}
-        self._check(
-            mock.patch.object(weights.SavedWeights, "_save", killing), **settings
-        )
+        kill = _killed_in(weights.SavedWeights, "_keep_as_best", 1)
+        self._check(kill, epochs=9, early_stopping=1, learning_rate=1e-30)
 
     def test_killed_before_the_first_checkpoint(self):
         kill = _killed_in(checkpointing.Checkpointing, "on_train_batch_end", 2)
