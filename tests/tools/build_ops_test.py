@@ -4,6 +4,7 @@ from unittest import mock
 
 import tensorflow as tf
 
+from pipelines import folders
 from pipelines.reading.native import build, loader
 from tests.tools import convert_celeba_test
 from tools import build_ops
@@ -22,7 +23,7 @@ class BuildOpsTest(tf.test.TestCase):
         loader.library.cache_clear()
         self.addCleanup(loader.library.cache_clear)
         folder = self.create_tempdir().full_path
-        settings = {build.CACHE_VARIABLE: folder, "CXX": "false"}
+        settings = {folders.CACHE_VARIABLE: folder, "CXX": "false"}
         with mock.patch.dict(os.environ, settings):
             code, out, err = _run(build_ops)
         self.assertEqual((code, out), (1, ""))
