@@ -17,7 +17,7 @@ from absl.testing import parameterized
 from packaging import requirements, specifiers, version
 
 import tools
-from vae_prod.core import accelerators
+from vae_prod.core import nvidia
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _PACKAGES = ("pipelines", "tools", "vae_prod")
@@ -67,10 +67,10 @@ class ProjectTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_cuda_is_of_the_tensorflow_that_is_pinned(self):
         extra = _project()["project"]["optional-dependencies"]["cuda"]
-        self.assertEqual(extra, [accelerators.WITH_CUDA])
-        wanted = requirements.Requirement(accelerators.WITH_CUDA)
+        self.assertEqual(extra, [nvidia.WITH_CUDA])
+        wanted = requirements.Requirement(nvidia.WITH_CUDA)
         self.assertIn(_pinned()["tensorflow"], wanted.specifier)
-        self.assertIn(accelerators.WITH_CUDA, accelerators.unused(True, 0))
+        self.assertIn(nvidia.WITH_CUDA, nvidia.unused(True, 0))
 
     def test_pythons_are_those_that_are_told(self):
         project = _project()["project"]

@@ -20,7 +20,7 @@ from tests.pipelines import shard_fixtures
 from tests.vae_prod import run_record
 from tools import encode, export, flags, generate, models, runs, study, train, tune
 from tools import program as program_lib
-from vae_prod.core import accelerators
+from vae_prod.core import accelerators, nvidia
 from vae_prod.training import cluster
 from vae_prod.training import run as run_lib
 
@@ -502,7 +502,7 @@ class UnusedGpuTest(tf.test.TestCase, parameterized.TestCase):
         folder = self.create_tempdir().full_path
         paths = (f"--data_dir={folder}", f"--run_dir={folder}/run")
         with (
-            mock.patch.object(accelerators, "has_nvidia", return_value=True),
+            mock.patch.object(nvidia, "has_driver", return_value=True),
             mock.patch.object(accelerators, "visible", return_value=[]),
         ):
             code, out, err = run_program(train, *paths, *argv)

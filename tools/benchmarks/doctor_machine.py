@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from tools.benchmarks import this_machine
+from vae_prod.core import nvidia
 
 _WANTED_TENSORFLOW = "2.21."
 _BUSY = 0.5
@@ -69,8 +70,6 @@ def examine(cpu_only: bool, native: bool) -> Facts:
     """
     import tensorflow as tf
 
-    from vae_prod.core import accelerators
-
     devices = [] if cpu_only else tf.config.list_physical_devices()
     details = [
         tf.config.experimental.get_device_details(device) | {"type": device.device_type}
@@ -83,7 +82,7 @@ def examine(cpu_only: bool, native: bool) -> Facts:
         quota_cores=this_machine.quota_cores(),
         free_mb=this_machine.free_mb(),
         accelerators=[detail.get("device_name", detail["type"]) for detail in details],
-        driver=accelerators.has_nvidia(),
+        driver=nvidia.has_driver(),
         no_native=_why_no_native() if native else "--native=false was given.",
         onednn_off=os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0",
     )
@@ -138,9 +137,8 @@ def findings(facts: Facts) -> list[Finding]:
 def _device(facts: Facts) -> Finding:
     if facts.accelerators:
         return Finding(True, f"device: {', '.join(facts.accelerators)}")
-    from vae_prod.core import accelerators
 
-    if unused := accelerators.unused(facts.driver, len(facts.accelerators)):
+    if unused := nvidia.unused(facts.driver, len(facts.accelerators)):
         return Finding(False, f"device: {unused}")
     text = f"device: {facts.machine['cores']} cores of {facts.machine['cpu']}"
     units = [unit for unit in _BFLOAT16_UNITS if unit in facts.cpu_flags]

@@ -6,10 +6,9 @@ Free of TensorFlow, which reads where the cache is when it first looks for devic
 import os
 
 from pipelines import files, folders, trust
+from vae_prod.core import nvidia
 
 AUTO, NONE = "auto", "none"
-# What NVIDIA's driver makes, as seen from a machine or a container.
-_OF_A_GPU = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
 
 
 def use(folder: str) -> None:
@@ -25,8 +24,8 @@ def use(folder: str) -> None:
         UserError: Another user owns the folder or may write to it.
     """
     if folder == AUTO:
-        with_gpu = any(map(os.path.exists, _OF_A_GPU))
-        folder = os.path.join(folders.user_cache(), "xla") if with_gpu else NONE
+        cache = os.path.join(folders.user_cache(), "xla")
+        folder = cache if nvidia.has_driver() else NONE
     if folder and folder != NONE:
         if not files.is_remote(folder):
             trust.make_private(folder, "Mend --compile_cache.")

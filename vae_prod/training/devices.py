@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.core import accelerators
+from vae_prod.core import accelerators, nvidia
 
 # Of a call, on an accelerator: 0.05 s of the reference model's steps, where a call
 # costs 0.001 s.
@@ -47,8 +47,8 @@ def set_up(config: config_lib.TrainConfig) -> None:
 
 def _check_gpu(config: config_lib.TrainConfig) -> None:
     seen = [] if config.cpu_only else accelerators.visible()
-    driver = accelerators.has_nvidia()
-    unused = accelerators.unused(driver, len(seen))
+    driver = nvidia.has_driver()
+    unused = nvidia.unused(driver, len(seen))
     if config.require_gpu and not seen:
         why = unused or (
             "CPU alone, no NVIDIA driver is loaded. Load one, or leave the flag out."

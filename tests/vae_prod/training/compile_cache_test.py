@@ -5,6 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import files, folders
+from vae_prod.core import nvidia
 from vae_prod.training import compile_cache
 
 
@@ -12,9 +13,8 @@ class CompileCacheTest(tf.test.TestCase, parameterized.TestCase):
     def _flags(self, folder: str, with_gpu: bool = False) -> str:
         """Return what TensorFlow is told."""
         cache = os.path.join(self.create_tempdir().full_path, "cache")
-        signs = (__file__ if with_gpu else "/no/such/device",)
         with (
-            mock.patch.object(compile_cache, "_OF_A_GPU", signs),
+            mock.patch.object(nvidia, "has_driver", return_value=with_gpu),
             mock.patch.dict(os.environ, {folders.CACHE_VARIABLE: cache}),
         ):
             os.environ.pop("TF_XLA_FLAGS", None)

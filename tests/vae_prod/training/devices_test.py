@@ -8,7 +8,7 @@ from absl.testing import parameterized
 
 from pipelines import files
 from vae_prod import config as config_lib
-from vae_prod.core import accelerators
+from vae_prod.core import accelerators, nvidia
 from vae_prod.training import devices
 
 
@@ -47,7 +47,7 @@ tf.function(lambda x: tf.exp(x) + 1.0, jit_compile=True)(tf.ones([3]))
     def test_gpu_that_is_required_is_there(self, driver, settings, expected):
         config = config_lib.TrainConfig(require_gpu=True, **settings)
         with (
-            mock.patch.object(accelerators, "has_nvidia", return_value=driver),
+            mock.patch.object(nvidia, "has_driver", return_value=driver),
             mock.patch.object(accelerators, "visible", return_value=[]),
             self.assertRaisesRegex(files.UserError, f"--require_gpu.*{expected}"),
         ):
