@@ -53,7 +53,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
     def _undisturbed(self, job: programs.Job) -> tuple[dict[str, str], int]:
         """Return what a program writes, and in how many changes."""
         out = os.path.join(self._folder(), "out")
-        job.start(out)
+        job.begin(out)
         with changes.at(changes.NEVER, out) as counted:
             code, said = job.run(out)
         self.assertEqual(code, 0, said)
@@ -70,7 +70,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
             root: Where its folder lies; empty: anywhere.
         """
         out = os.path.join(root or self._folder(), "out")
-        job.start(out)
+        job.begin(out)
         before = job.content(out)
         with disturbed(out):
             code, said = job.run(out)
@@ -85,7 +85,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
             # What was refused after all was done isn't told: there is nothing to do.
             if code or not os.path.exists(out):
                 if not os.path.exists(out):
-                    job.start(out)
+                    job.begin(out)
                 code, said = job.run(out)
                 self.assertEqual(code, 0, said)
             self.assertEqual(job.content(out), expected)
@@ -143,7 +143,7 @@ class FullDiskTest(tf.test.TestCase, parameterized.TestCase):
         expected, _ = self._undisturbed(job)
         with disks.Disk(_WHOLE) as disk:
             out = os.path.join(disk.path, "out")
-            job.start(out)
+            job.begin(out)
             begun = disk.used()
             with disk.watched() as peaks:
                 job.run(out)

@@ -6,109 +6,150 @@ alone leaves; a refusal is one sentence.
 
     VAE_PROD_TWICE=10 python -m pytest -s tests/attack/twice_test.py
 
-starts two processes of each program at once, so many times, and prints a table.
+starts two processes of each program at once, so many times, and prints a table: how
+often one was refused, how often both worked, and how often what was left wasn't right.
 """
 
 import collections
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from typing import ClassVar
 from unittest import mock
 
 import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.attack import changes, programs
+from tools import launch
+from tools.benchmarks import results
 
 _TIMES = int(os.environ.get("VAE_PROD_TWICE", "0"))
 _SEED = 11
 # How often each of the quick ones is tried.
 _FEW = 2
+_ALL = programs.JOBS | programs.MORE
+_OUTCOMES = _REFUSED, _BOTH, _WRONG = "one was refused", "both worked", "wrong"
+# Imports what takes long, then waits, so that two begin at the same moment.
+_WAITING = """
+import importlib, sys
+from tools import program
+tool = importlib.import_module(sys.argv[1])
+if tool.__name__ != "tools.launch":
+    program.import_tensorflow()
+print("ready", flush=True)
+sys.stdin.readline()
+sys.exit(program.run(tool, sys.argv[2:]))
+"""
 
 
 class TwiceTest(tf.test.TestCase, parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.counts = collections.Counter()
+    # Kind of outcome to number, by program.
+    counts: ClassVar = collections.defaultdict(collections.Counter)
 
-    def _print(self, name: str) -> None:
-        counts = sorted(self.counts.items())
-        print(f"\n{name}: {', '.join(f'{kind} {number}' for kind, number in counts)}")
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        rows = [
+            [name, *(str(counts[kind]) for kind in _OUTCOMES)]
+            for name, counts in cls.counts.items()
+        ]
+        print(f"\n{results.table(('program', *_OUTCOMES), rows)}")
 
-    def _start(self, job: programs.Job) -> str:
+    def _begin(self, job: programs.Job) -> str:
         root = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, root, ignore_errors=True)
         out = os.path.join(root, "out")
-        job.start(out)
+        job.begin(out)
         return out
 
     def _alone(self, job: programs.Job) -> tuple[dict[str, str], int]:
         """Return what one alone writes, and in how many changes."""
-        out = self._start(job)
+        out = self._begin(job)
         with changes.at(changes.NEVER, out) as counted:
             code, said = job.run(out)
         self.assertEqual(code, 0, said)
         return job.content(out), counted.count
 
-    def _check(self, job, out: str, expected, ended: list[tuple[int, str]]) -> None:
-        """Check what two leave that ended with these codes and words."""
-        codes = sorted(code for code, _ in ended)
-        self.counts["both worked" if codes == [0, 0] else "one was refused"] += 1
+    def _check(self, job, out: str, expected, ended: list[tuple[int, int, str]]):
+        """Check what two leave that ended with these process ids, codes and words."""
+        counts = self.counts[job.name]
+        counts[_WRONG] += 1
+        codes = sorted(code for _, code, _ in ended)
         self.assertIn(codes, ([0, 0], [0, 1]), ended)
-        for code, said in ended:
+        for pid, code, said in ended:
             sentences = [line for line in said.splitlines() if line.startswith("error")]
-            self.assertLen(sentences, code, said)
             self.assertNotIn("Traceback", said)
+            if code:
+                # Of what a launch starts, it is the chief that is refused.
+                self.assertLen(sentences, 2 if job.tool is launch else 1, said)
+                holder = re.search(r"It is process (\d+) on ", sentences[0])
+                self.assertTrue(holder, said)
+                if job.tool is not launch:
+                    others = {other for other, *_ in ended} - {pid}
+                    self.assertIn(int(holder[1]), others)
+            else:
+                self.assertEmpty(sentences)
         # Two exports are two versions.
         self.assertContainsSubset(expected.items(), job.content(out).items())
         job.check(self, out)
         self.assertEmpty(programs.asides(out))
+        counts[_WRONG] -= 1
+        counts[_BOTH if codes == [0, 0] else _REFUSED] += 1
 
     @parameterized.parameters(*programs.QUICK)
     def test_one_within_the_other(self, name):
         job, draw = programs.JOBS[name], random.Random(_SEED)
         expected, count = self._alone(job)
         for number in sorted(draw.sample(range(1, count + 1), min(_FEW, count))):
-            out, ended = self._start(job), []
+            out, ended, other = self._begin(job), [], os.getppid()
 
-            def second(out=out, ended=ended):
-                with mock.patch.object(os, "getpid", return_value=os.getppid()):
-                    ended.append(job.run(out))
+            def second(out=out, ended=ended, other=other):
+                with mock.patch.object(os, "getpid", return_value=other):
+                    ended.append((other, *job.run(out)))
 
             with (
                 self.subTest(number=number, of=count),
                 changes.at(number, out, changes.once(second)),
             ):
-                ended.append(job.run(out))
+                ended.append((os.getpid(), *job.run(out)))
                 self._check(job, out, expected, ended)
-        self._print(name)
 
-    @parameterized.parameters(*programs.JOBS)
+    @parameterized.parameters(*_ALL)
     def test_two_processes(self, name):
         if not _TIMES:
             self.skipTest("VAE_PROD_TWICE says how often")
-        job = programs.JOBS[name]
+        job = _ALL[name]
         expected, _ = self._alone(job)
-        for _ in range(_TIMES):
-            out = self._start(job)
-            command = [sys.executable, "-m", job.tool.__name__, *job.command(out)]
-            both = [
-                subprocess.Popen(
-                    command,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-                for _ in range(2)
-            ]
-            said = [each.communicate()[1] for each in both]
+        for number in range(_TIMES):
+            out = self._begin(job)
+            both = [self._started(job, out) for _ in range(2)]
+            for each in both:
+                self.assertEqual(each.stdout.readline(), "ready\n")
+            for each in both:
+                each.stdin.write("\n")
+                each.stdin.flush()
+            ended = [(each.pid, each.communicate()[1]) for each in both]
             codes = [each.returncode for each in both]
-            with self.subTest(codes=codes):
-                self._check(job, out, expected, list(zip(codes, said, strict=True)))
-        self._print(name)
+            with self.subTest(number=number, codes=codes):
+                each = [(p, c, s) for (p, s), c in zip(ended, codes, strict=True)]
+                self._check(job, out, expected, each)
+
+    def _started(self, job: programs.Job, out: str) -> subprocess.Popen:
+        """Start a process of a program, which waits for a line before it begins."""
+        command = [sys.executable, "-c", _WAITING, job.tool.__name__, *job.command(out)]
+        return subprocess.Popen(
+            command,
+            env=os.environ | job.environment(out),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 if __name__ == "__main__":
