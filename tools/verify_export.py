@@ -63,6 +63,22 @@ def main(values):
         results.check_writable(values.out)
     described = description.load(values.export_dir)
     findings = {"damage": description.damage(values.export_dir, described)}
+    # What isn't what was exported is no model to load.
+    if not description.model_damage(findings["damage"]):
+        findings |= _tried(values, described)
+    print(verify_report.text(described, findings, values.tolerance))
+    if values.out:
+        verify_report.save(values.out, described, findings)
+    if wrong := verify_report.wrong(findings, values.tolerance):
+        raise files.UserError(
+            f"Expected {values.export_dir} to serve as it was exported, found "
+            f"{len(wrong)} differences; the first: {wrong[0]}. Don't serve it; export "
+            "again."
+        )
+
+
+def _tried(values, described) -> dict:
+    """Try out an export whose SavedModel is whole; return what that has shown."""
     golden = os.path.join(values.export_dir, "assets.extra/golden.npz")
     _check_record(golden)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,16 +92,7 @@ def main(values):
             "max_batch": described.max_batch,
             "seconds": values.seconds,
         }
-        findings |= _play(job, folder)
-    print(verify_report.text(described, findings, values.tolerance))
-    if values.out:
-        verify_report.save(values.out, described, findings)
-    if wrong := verify_report.wrong(findings, values.tolerance):
-        raise files.UserError(
-            f"Expected {values.export_dir} to serve as it was exported, found "
-            f"{len(wrong)} differences; the first: {wrong[0]}. Don't serve it; export "
-            "again."
-        )
+        return _play(job, folder)
 
 
 def _run_dir(values) -> str:

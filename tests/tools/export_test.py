@@ -224,10 +224,23 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("Expected", err)
         self.assertLen(err.strip().splitlines(), 1)
 
+    def test_what_is_damaged_is_not_loaded(self):
+        version = self._copy()
+        shutil.rmtree(os.path.join(version, "variables"))
+        with mock.patch.object(verify_export, "_play", side_effect=AssertionError):
+            code, out, err = self._verify(version)
+        self.assertEqual(code, 1)
+        self.assertIn("variables/variables.index is missing", out)
+        self.assertRegex(err, r"found 2 differences; .* is missing\. Don't serve it")
+
     def test_an_export_that_does_not_load(self):
         version = self._copy()
         shutil.rmtree(os.path.join(version, "variables"))
-        code, _, err = self._verify(version)
+        described = description.load(version)
+        with mock.patch.object(
+            description, "load", return_value=described.sealed(version)
+        ):
+            code, _, err = self._verify(version)
         self.assertEqual(code, 1)
         self.assertIn("to load and answer in a process of its own", err)
 

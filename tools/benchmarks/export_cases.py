@@ -105,8 +105,6 @@ def write(model: vae_lib.VAE, folder: str, chosen: Sequence[str]) -> None:
         UserError: tf2onnx is needed and missing.
     """
     _write_json(folder, formats.CONFIG, {"model": attrs.asdict(model.config)})
-    beside = {formats.DIGEST: "", formats.VARIANCE: None}
-    _write_json(folder, formats.VERIFIED, beside)
     weights.save(model, os.path.join(folder, _WEIGHTS))
     converted = {}
     if any(name.startswith("tflite") for name in chosen):
@@ -116,6 +114,9 @@ def write(model: vae_lib.VAE, folder: str, chosen: Sequence[str]) -> None:
     for name, data in converted.items():
         with open(os.path.join(folder, name), "wb") as file:
             file.write(data)
+    digests = formats.digests(converted)
+    beside = {formats.DIGEST: "", formats.VARIANCE: None, formats.FILES: digests}
+    _write_json(folder, formats.VERIFIED, beside)
     if "saved_model" in chosen:
         shape = model.config.image_shape
         preparation = pictures.Preparation(shape, shape[:2], "none", False, "lanczos")

@@ -105,7 +105,9 @@ def write(
         folders.replacing(path, formats.VERIFIED, "--out"),
         files.new_folder(path) as aside,
     ):
-        _write_files(aside, run_dir, facts, FORMATS[kind].convert(model))
+        converted = FORMATS[kind].convert(model)
+        facts[formats.FILES] = formats.digests(converted)
+        _write_files(aside, run_dir, facts, converted)
         verified = facts | {"variants": _verify(aside, kind, reference, pictures)}
         _write_json(os.path.join(aside, formats.VERIFIED), verified)
     print(_to_text(verified))

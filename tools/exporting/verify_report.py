@@ -19,7 +19,9 @@ def wrong(findings: dict, tolerance: float) -> list[str]:
 
 def _wrong(findings: dict, tolerance: float) -> Iterator[str]:
     yield from findings["damage"]
-    yield from (f"the signature {name} is missing" for name in findings["missing"])
+    yield from (
+        f"the signature {name} is missing" for name in findings.get("missing", ())
+    )
     for trial in ("golden", "run", "batches", "after refusals"):
         for name, worst in findings.get(trial, {}).items():
             if worst > _allowed(name, tolerance):
@@ -42,7 +44,7 @@ def text(
     damage = findings["damage"]
     whole = f"{len(description.files)} files, each as it was exported"
     lines.append("; ".join(damage) if damage else whole)
-    if findings["missing"]:
+    if "refusals" not in findings:  # It wasn't tried, or lacks signatures.
         return "\n".join(lines)
     refusals = findings["refusals"]
     sent = sum(map(len, refusals.values()))

@@ -16,6 +16,10 @@ NAME = "export.json"
 _SCHEMA_VERSION = 1
 
 
+def _at_least_1():
+    return attrs.field(validator=attrs.validators.ge(1))
+
+
 @attrs.frozen
 class Description:
     """An export's contents.
@@ -47,9 +51,9 @@ class Description:
     attributes: list[str]
     preparation: dict
     sharpness: float
-    max_batch: int
-    max_pixels: int
-    max_request_pixels: int
+    max_batch: int = _at_least_1()
+    max_pixels: int = _at_least_1()
+    max_request_pixels: int = _at_least_1()
     variance: float | None
     weights_digest: str
     data_digest: str
@@ -119,6 +123,27 @@ def load(directory: str) -> Description:
         f"Expected an export made by tools.export in {directory} (a version's folder, "
         f"such as RUN/export/1): {reason}. Export again, or mend the path."
     )
+
+
+def require_model(directory: str, description: Description) -> None:
+    """Refuse an export whose SavedModel isn't what was exported, before it is loaded.
+
+    TensorFlow's loader is no match for any bytes. What lies in `EXTRA` it doesn't load.
+
+    Raises:
+        UserError: Naming the first file that isn't as it was.
+    """
+    if changes := model_damage(damage(directory, description)):
+        raise files_lib.UserError(
+            f"Expected the SavedModel in {directory} as tools.export made it, found "
+            f"{len(changes)} changes; the first: {changes[0]}. Bring it back, or "
+            "export again."
+        )
+
+
+def model_damage(damage: list[str]) -> list[str]:
+    """Return those sentences of `damage` that are of what TensorFlow loads."""
+    return [told for told in damage if not told.startswith(f"{EXTRA}/")]
 
 
 def damage(directory: str, description: Description) -> list[str]:

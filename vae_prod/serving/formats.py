@@ -5,18 +5,20 @@ A folder holds the two networks, a file each, and what belongs to them:
     encoder.*      image  -> z_mean, z_log_var (of an autoencoder: z_mean)
     decoder.*      z      -> image
     config.json    the run's settings
-    verified.json  which weights they are, how far each variant is from the SavedModel
+    verified.json  which weights they are, the networks' digests, how far each variant
+                   is from the SavedModel
 
 `image` is float32 [B, H, W, C] in [0, 1], the others are float32 [B, z_dim]; B is free.
 """
 
 import contextlib
+import hashlib
 import os
 import sys
 import tempfile
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -24,6 +26,7 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from pipelines import documents
+from pipelines import files as files_lib
 from vae_prod import config as config_lib
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import networks
@@ -32,8 +35,9 @@ from vae_prod.model import vae as vae_lib
 NETWORKS = ("encoder", "decoder")
 CONFIG, VERIFIED = "config.json", "verified.json"
 # Of `VERIFIED`: the weights that were converted, and the variance of their likelihood,
-# as `Codec` has them.
-DIGEST, VARIANCE = "weights_digest", "variance"
+# as `Codec` has them; the sha256 of each network's file.
+DIGEST, VARIANCE, FILES = "weights_digest", "variance", "files"
+_REMEDY = "Convert the run again, or mend the path."
 
 # From the inputs of a network to its outputs, float32 [B, ...], by name.
 Network = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -105,14 +109,16 @@ def open_codec(
         threads: Threads that compute; 0: as many as there are cores.
 
     Raises:
-        UserError: What stands beside them can't be read.
+        UserError: One is missing or isn't what was converted, or what stands beside
+            them can't be read.
     """
     threads = threads or len(os.sched_getaffinity(0))
-    encoder, decoder = (
-        open_network(os.path.join(folder, name), threads) for name in files
-    )
     config = _read(folder, CONFIG, _Converted)["model"]
     verified = _read(folder, VERIFIED, _Verified)
+    paths = [os.path.join(folder, name) for name in files]
+    for path, name in zip(paths, files, strict=True):
+        _require_whole(path, verified[FILES].get(name))
+    encoder, decoder = (open_network(path, threads) for path in paths)
 
     def encode(images):
         scaled = vae_lib.scale_images(tf.convert_to_tensor(images))
@@ -131,6 +137,33 @@ def open_codec(
     )
 
 
+def digests(converted: Mapping[str, bytes]) -> dict[str, str]:
+    """Return what `VERIFIED` says of networks' files, under `FILES`.
+
+    Args:
+        converted: Names of files to their content.
+    """
+    return {name: hashlib.sha256(data).hexdigest() for name, data in converted.items()}
+
+
+def _require_whole(path: str, digest: str | None) -> None:
+    """Refuse a file that isn't what was converted, before an interpreter reads it.
+
+    Interpreters end the process on some of what is no model.
+    """
+    if not os.path.isfile(path):
+        found = "it is missing"
+    elif digest is None:
+        found = f"{VERIFIED} has no digest of it"
+    elif files_lib.sha256(path) != digest:
+        found = "it isn't what was written"
+    else:
+        return
+    raise files_lib.UserError(
+        f"Expected a network that tools.export converted in {path}, {found}. {_REMEDY}"
+    )
+
+
 class _Converted(typing.TypedDict):
     """What is read of `CONFIG`."""
 
@@ -138,16 +171,16 @@ class _Converted(typing.TypedDict):
 
 
 class _Verified(typing.TypedDict):
-    """What is read of `VERIFIED`: `DIGEST` and `VARIANCE`."""
+    """What is read of `VERIFIED`: `DIGEST`, `VARIANCE` and `FILES`."""
 
     weights_digest: str
     variance: float | None
+    files: dict[str, str]
 
 
 def _read(folder: str, name: str, kind):
     what = "what tools.export tells of a converted model"
-    remedy = "Convert the run again, or mend the path."
-    return documents.load(os.path.join(folder, name), kind, what, remedy)
+    return documents.load(os.path.join(folder, name), kind, what, _REMEDY)
 
 
 @contextlib.contextmanager

@@ -13,13 +13,17 @@ def open_export(path: str) -> codec_lib.Codec:
     """Make a codec of an exported SavedModel.
 
     Raises:
-        UserError: There is no export of this package at `path`, or it can't be read.
+        UserError: There is no export of this package at `path`, its SavedModel isn't
+            what was exported, or it can't be read.
     """
     folders.require_literal(path, "--export_dir")
     description = description_lib.load(path)
+    description_lib.require_model(path, description)
     try:
         loaded = tf.saved_model.load(path)
         encode, decode = (loaded.signatures[name] for name in ("encode", "decode"))
+        points = decode.structured_input_signature[1]["z"].shape
+        images = decode.structured_outputs["image"].shape
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise files.UserError(
             f"Expected a SavedModel made by tools.export in {path} (its version's "
@@ -41,10 +45,9 @@ def open_export(path: str) -> codec_lib.Codec:
 
     # The signatures don't keep the variables alive by themselves.
     encode_images.loaded = decode_points.loaded = loaded
-    tensors = description.signatures["decode"]
     return codec_lib.Codec(
-        tuple(tensors["outputs"]["image"]["shape"][1:]),
-        tensors["inputs"]["z"]["shape"][1],
+        tuple(images[1:].as_list()),
+        points[1],
         encode_images,
         decode_points,
         lambda: codec_lib.digest(loaded.weights),

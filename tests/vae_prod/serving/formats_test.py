@@ -7,13 +7,13 @@ import sys
 import textwrap
 from unittest import mock
 
-import attrs
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from pipelines import files as files_lib
 from tests.vae_prod import tiny
+from tests.vae_prod.serving import tiny_exports
 from vae_prod.serving import formats, onnx_format, tflite_format
 
 _FORMATS = (tflite_format, onnx_format)
@@ -93,22 +93,9 @@ def _expected(model, image, z):
     return found | {"image": tf.sigmoid(model.decoder(z, training=False)).numpy()}
 
 
-def _write(folder, kind, model, variant="float32"):
-    beside = {
-        formats.CONFIG: {"model": attrs.asdict(model.config)},
-        formats.VERIFIED: {formats.DIGEST: "of the weights", formats.VARIANCE: 0.5},
-    }
-    files = kind.convert(model, {"float32", variant})
-    files |= {name: json.dumps(values).encode() for name, values in beside.items()}
-    for name, data in files.items():
-        with open(os.path.join(folder, name), "wb") as file:
-            file.write(data)
-    return folder
-
-
 class FormatsTest(tf.test.TestCase, parameterized.TestCase):
     def _folder(self, *arguments):
-        return _write(self.create_tempdir().full_path, *arguments)
+        return tiny_exports.write_converted(self.create_tempdir().full_path, *arguments)
 
     @parameterized.product(kind=_FORMATS, model=tuple(_MODELS))
     def test_computes_what_the_model_does(self, kind, model):
@@ -195,7 +182,8 @@ class FormatsTest(tf.test.TestCase, parameterized.TestCase):
             os.dup2(file.fileno(), 2)
             try:
                 image, _ = _inputs(tiny.config())
-                kind.open_codec(_write(folder, kind, _model())).encode(image)
+                written = tiny_exports.write_converted(folder, kind, _model())
+                kind.open_codec(written).encode(image)
             finally:
                 os.dup2(kept, 2)
                 os.close(kept)
@@ -206,16 +194,25 @@ class FormatsTest(tf.test.TestCase, parameterized.TestCase):
     def test_missing_and_damaged(self, kind):
         folder = self._folder(kind, _model())
         path = os.path.join(folder, kind.file_name("decoder"))
-        with open(path, "wb") as file:
-            file.write(b"nothing of the kind")
-        with self.assertRaisesRegex(
-            files_lib.UserError, "in .*/decoder.*can't be read"
-        ):
+        data = b"nothing of the kind"
+        files_lib.write(path, data)
+        with self.assertRaisesRegex(files_lib.UserError, "/decoder.* isn't what was w"):
+            kind.open_codec(folder)
+        # With its digest it reaches the interpreter.
+        digests = formats.digests({os.path.basename(path): data})
+        verified = os.path.join(folder, formats.VERIFIED)
+        with open(verified) as file:
+            facts = json.load(file)
+        facts[formats.FILES] |= digests
+        files_lib.write(verified, json.dumps(facts))
+        with self.assertRaisesRegex(files_lib.UserError, "/decoder.*can't be read"):
+            kind.open_codec(folder)
+        facts[formats.FILES].popitem()
+        files_lib.write(verified, json.dumps(facts))
+        with self.assertRaisesRegex(files_lib.UserError, "has no digest of it"):
             kind.open_codec(folder)
         os.remove(path)
-        with self.assertRaisesRegex(
-            files_lib.UserError, "in .*/decoder.*can't be read"
-        ):
+        with self.assertRaisesRegex(files_lib.UserError, "/decoder.* it is missing"):
             kind.open_codec(folder)
 
     def test_reads_what_stands_beside(self):

@@ -2,17 +2,19 @@
 
 import atexit
 import functools
+import json
 import os
 import shutil
 import tempfile
 from unittest import mock
 
+import attrs
 import numpy as np
 
 from tests.vae_prod import tiny
 from vae_prod.latent import densities
 from vae_prod.model import vae
-from vae_prod.serving import export, functions, pictures, signatures
+from vae_prod.serving import export, formats, functions, pictures, signatures
 
 SHAPE = (8, 8, 3)
 
@@ -59,3 +61,25 @@ def export_little(model: vae.VAE, directory: str) -> str:
     """Export a model in that context."""
     with little():
         return export.export(model, directory, extras(samplers={}, vectors={}))
+
+
+def write_converted(folder: str, kind, model: vae.VAE, variant: str = "float32") -> str:
+    """Write a model in another format; return the folder.
+
+    Args:
+        folder: Where to.
+        kind: The format's module.
+        model: The model.
+        variant: Written beside `float32`.
+    """
+    converted = kind.convert(model, {"float32", variant})
+    facts = {formats.DIGEST: "of the weights", formats.VARIANCE: 0.5}
+    beside = {
+        formats.CONFIG: {"model": attrs.asdict(model.config)},
+        formats.VERIFIED: facts | {formats.FILES: formats.digests(converted)},
+    }
+    texts = {name: json.dumps(values).encode() for name, values in beside.items()}
+    for name, data in (converted | texts).items():
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(data)
+    return folder

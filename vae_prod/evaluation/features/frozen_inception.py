@@ -20,7 +20,6 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf import message
 from PIL import Image
 
 from pipelines import files
@@ -93,11 +92,12 @@ def _network(path: str) -> Callable[[np.ndarray], np.ndarray]:
                 graph_def, {_IMAGES: images}, [_FEATURES], name=""
             )
             features = tf.reshape(pooled, [tf.shape(images)[0], -1])
-    except (OSError, ValueError, message.DecodeError) as error:
+    # Of what is damaged TensorFlow raises errors of any kind.
+    except Exception as error:
         raise files.UserError(
             f"Expected Inception's frozen graph of 2015-12-05 in {path}, with the "
             f"tensors {_IMAGES} and {_FEATURES}, it can't be read: "
-            f"{str(error).splitlines()[0]}"
+            f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
     # Its operations are of TensorFlow 1, which functions refuse.
     session = tf.compat.v1.Session(graph=graph)

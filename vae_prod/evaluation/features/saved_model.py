@@ -30,10 +30,11 @@ def load(
     """
     try:
         loaded = tf.saved_model.load(path)
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    # Of what is damaged the loader raises errors of any kind: IndexError, KeyError ...
+    except Exception as error:
         raise files.UserError(
             f"Expected a SavedModel in {path}, it can't be read: "
-            f"{str(error).splitlines()[0]}"
+            f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
     signature = loaded.signatures.get("serving_default")
     inputs = signature.structured_input_signature[1] if signature else {}
