@@ -221,8 +221,9 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
             _, out, _ = self._verify(version, "--tolerance=0.02")
         self.assertIn("golden.npz isn't what was exported", out)
         self.assertNotIn("decode differs", out)
-        self.assertIn("Expected", err)
-        self.assertLen(err.strip().splitlines(), 1)
+        # On a busy machine progress is told before.
+        told = [line for line in err.splitlines() if line.startswith("error: Expected")]
+        self.assertLen(told, 1)
 
     def test_what_is_damaged_is_not_loaded(self):
         version = self._copy()
