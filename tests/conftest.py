@@ -7,8 +7,12 @@ float32 with all its digits (without TF32), sums in an order that stays.
 import gc
 
 import pytest
-import tensorflow as tf
 from absl import flags
+
+from vae_prod.core import processor
+
+processor.use_onednn()  # As programs do, before TensorFlow is imported.
+import tensorflow as tf  # noqa: E402
 
 flags.FLAGS.mark_as_parsed()
 

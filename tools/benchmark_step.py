@@ -10,8 +10,8 @@ One run makes one table: a row for each decoder, precision and mode, and in each
 
 A second table says where the time goes, from a short trace after each measurement.
 Each case is run --repetitions times, by turns, in a process of its own. The images
-are one random batch in memory unless --data_dir is given. On a CPU, where 16-bit
-floats are emulated, float16 is left out unless --precisions asks for it.
+are one random batch in memory unless --data_dir is given. A precision that
+the device emulates is left out unless --precisions asks for it.
 """
 
 import itertools
@@ -38,13 +38,8 @@ def define(values):
     data = attrs.fields(data_config_lib.DataConfig)
     model = attrs.fields(config_lib.ModelConfig)
     flags.add(values, "decoders", DECODERS, "Which decoders.")
-    precisions = config_lib.PRECISIONS
-    flags.add(
-        values,
-        "precisions",
-        precisions,
-        "Which precisions; float16 on a CPU only where it is given.",
-    )
+    text = "Which precisions; what the device emulates only where it is given."
+    flags.add(values, "precisions", tuple(config_lib.PRECISIONS), text)
     flags.add(values, "modes", step_report.MODES, "graph, jit (compiled with XLA).")
     flags.add(values, "models", step_report.MODELS, "Which models.")
     flags.add(
@@ -114,7 +109,7 @@ def _check(values) -> None:
     """Refuse flags that can't be measured."""
     choices = {
         "decoders": DECODERS,
-        "precisions": config_lib.PRECISIONS,
+        "precisions": tuple(config_lib.PRECISIONS),
         "modes": step_report.MODES,
         "models": step_report.MODELS,
     }
@@ -154,15 +149,18 @@ def _data_config(values) -> data_config_lib.DataConfig:
 
 
 def _that_make_sense(values) -> list[str]:
-    """Leave float16 out where it is emulated, unless it is asked for."""
-    from vae_prod.core import accelerators
+    """Leave out what is emulated, unless it is asked for."""
+    from vae_prod.training import precision
 
     precisions = list(dict.fromkeys(values.precisions))
-    asked = values["precisions"].present
-    if "float16" in precisions and not asked and not accelerators.visible():
-        precisions.remove("float16")
-        print("float16: left out, CPUs emulate it; --precisions=float16 measures it")
-    return precisions
+    for name in precisions:
+        if why := precision.emulation(name):
+            asked = values["precisions"].present
+            also = "" if asked else f"; left out, --precisions={name} measures it"
+            print(f"note: {why}{also}")
+    if values["precisions"].present:
+        return precisions
+    return [name for name in precisions if precision.is_native(name)]
 
 
 def _subjects(values, precisions: Sequence[str]) -> list[step_report.Subject]:

@@ -87,7 +87,9 @@ def main(values):
     print(doctor_report.steps_table(steps), end="\n\n", flush=True)
     _check_any_ran(steps, values.decoder)
     if not facts.accelerators and not values.all:
-        print("not tried on a CPU, where they are slower: jit, float16 (--all does)")
+        emulated = [n for n in config_lib.PRECISIONS if n not in _native(values)]
+        left_out = ", ".join(["jit", *emulated])
+        print(f"not tried, being slower on this processor: {left_out} (--all does)")
     verdict = doctor_report.judge(
         reading, steps, values.decoder, shares_cores=not facts.accelerators
     )
@@ -140,10 +142,18 @@ def _step_cases(
     """Return what is worth trying here, the plainest first."""
     everything = accelerator or values.all
     others = [name for name in DECODERS if name != values.decoder and values.all]
-    precisions = config_lib.PRECISIONS if everything else ("float32", "bfloat16")
+    precisions = config_lib.PRECISIONS if everything else _native(values)
     jits = (False, True) if everything and not train_config.deterministic else (False,)
     combinations = itertools.product([values.decoder, *others], precisions, jits)
     return [doctor_report.StepCase(*case) for case in combinations]
+
+
+def _native(values) -> list[str]:
+    """Return the precisions that the device computes by itself."""
+    from vae_prod.training import precision
+
+    names = config_lib.PRECISIONS
+    return [name for name in names if precision.is_native(name, values.cpu_only)]
 
 
 def _setting(

@@ -21,6 +21,7 @@ from absl import flags as absl_flags
 
 from pipelines import failures, files, trust
 from tools import flags, output
+from vae_prod.core import processor
 
 # Exit code of a program that SIGTERM or Ctrl-C stopped at a point to go on from.
 STOPPED = 143
@@ -273,6 +274,7 @@ def import_tensorflow() -> None:
     for name in _KERAS_VARIABLES:
         os.environ.pop(name, None)
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    processor.use_onednn()
     with tempfile.TemporaryFile() as caught:
         stderr = os.dup(2)
         os.dup2(caught.fileno(), 2)

@@ -158,8 +158,10 @@ def _lab(values, study_config: studies_config.StudyConfig):
     from pipelines.reading import dataset
     from tools import runs
     from tools.studies import lab
+    from vae_prod.training import precision
 
-    train_config = flags.build(values, config_lib.TrainConfig)
+    # Once for all runs that are compared.
+    train_config = precision.resolve(flags.build(values, config_lib.TrainConfig))
     data_config = flags.build(values, data_config_lib.DataConfig)
     if values.run_dir:
         run = runs.load(values.run_dir)

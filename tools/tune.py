@@ -74,7 +74,7 @@ def main(values):
     from pipelines.reading import dataset
     from tools import models
     from tools.search import roles, search_directory, trial_runs
-    from vae_prod.training import devices, run_directory
+    from vae_prod.training import devices, precision, run_directory
 
     # A chief leaves the accelerators to its workers.
     chief = {"cpu_only": True, "require_gpu": False} if role == "chief" else {}
@@ -85,6 +85,10 @@ def main(values):
     if sequences := search_config.filter_sequences():
         # --filters says nothing here, and may not fit the image.
         fixed["filters"] = next(iter(sequences.values()))
+    directory = folders.absolute(values.search_dir)
+    old = search_directory.recorded(directory)
+    # Once for all trials, on whatever machines they are.
+    train_config = precision.resolve(train_config, old and old.base.train)
     base = run_directory.Run(
         flags.build(values, config_lib.ModelConfig, **fixed),
         train_config,
@@ -92,11 +96,9 @@ def main(values):
         folders.absolute(values.data_dir),
         manifest.digest(),
     )
-    directory = folders.absolute(values.search_dir)
-    judge = (
-        search_directory.judge_of(directory)
-        or models.choose_judge(base, "", trial_runs.HELD_OUT, search_config.judge).judge
-    )
+    judge = (old and old.search.judge) or models.choose_judge(
+        base, "", trial_runs.HELD_OUT, search_config.judge
+    ).judge
     search_config = attrs.evolve(search_config, max_epochs=epochs, judge=judge)
     search = search_directory.Search(directory, search_config, base)
     search.check()

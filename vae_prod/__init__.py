@@ -5,6 +5,7 @@ package costs nothing.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # For type checkers and editors.
@@ -43,6 +44,8 @@ PUBLIC = {
 def __getattr__(name: str):
     if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if "tensorflow" not in sys.modules:
+        importlib.import_module(f"{__name__}.core.processor").use_onednn()
     module, _, attribute = PUBLIC[name].rpartition(".")
     return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
 

@@ -1,5 +1,8 @@
+import contextlib
+import io
 import json
 import os
+import re
 
 import attrs
 import tensorflow as tf
@@ -8,7 +11,7 @@ from absl.testing import parameterized
 from pipelines import config as data_config_lib
 from tests.tools import benchmark_input_test, convert_celeba_test
 from tests.tools.benchmarks import in_process
-from tests.vae_prod import tiny
+from tests.vae_prod import hardware, tiny
 from tools import benchmark_step, program
 from tools.benchmarks import step_cases, step_flops, step_report, step_trace
 from vae_prod import config as config_lib
@@ -211,13 +214,19 @@ class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual((code, out), (1, ""), flag)
             self.assertIn(message, err)
 
-    def test_float16_on_a_cpu_only_where_it_is_asked_for(self):
-        for flag, expected in (
-            ("--batch_size=2", ["float32", "bfloat16"]),
-            ("--precisions=float16", ["float16"]),
-        ):
-            values = program.parse(benchmark_step, [flag])
+    @parameterized.parameters(
+        ("--batch_size=2", "avx512_bf16", ["float32", "bfloat16"], ["float16"]),
+        ("--batch_size=2", "avx2", ["float32"], ["bfloat16", "float16"]),
+        ("--precisions=float16", "avx2", ["float16"], ["float16"]),
+    )
+    def test_what_is_emulated_only_where_it_is_asked_for(
+        self, flag, there, expected, told
+    ):
+        values = program.parse(benchmark_step, [flag])
+        out = io.StringIO()
+        with hardware.on_processor(there), contextlib.redirect_stdout(out):
             self.assertEqual(benchmark_step._that_make_sense(values), expected)
+        self.assertEqual(re.findall(r"emulates (\w+)", out.getvalue()), told)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pipelines import files
 from pipelines.reading.native import loader
 from tests.tools import benchmark_input_test, convert_celeba_test
 from tests.tools.benchmarks import in_process
+from tests.vae_prod import hardware
 from tools import doctor
 from tools.benchmarks import doctor_cases, doctor_machine, doctor_report, measuring
 
@@ -136,8 +137,8 @@ class FindingsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertRegex(text, pattern)
 
     @parameterized.parameters(
-        ({}, "no GPU; emulates bfloat16"),
-        ({"cpu_flags": ["avx512_bf16"]}, r"computes bfloat16 \(avx512_bf16\)"),
+        ({}, r"no GPU; emulates\s+bfloat16, at about 8\s+times"),
+        ({"cpu_flags": ["avx512_bf16"]}, r"computes\s+bfloat16"),
         ({"accelerators": ["A100"], "driver": True}, "device: A100"),
     )
     def test_device(self, changes, pattern):
@@ -155,6 +156,7 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
             self.enter_context(mock.patch.object(doctor_cases, name, 0.0))
         self.enter_context(mock.patch.object(doctor, "_NUM_FACES", 20))
         self.enter_context(mock.patch.object(measuring, "run", self._measured_here))
+        self.enter_context(hardware.on_processor("avx512_bf16"))
         self.failing = ()
 
     def _measured_here(self, case):
@@ -168,7 +170,7 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(code, 0)
         self.assertStartsWith(out, "this machine\n")
         self.assertIn("conv2d_transpose float32 graph", out)
-        self.assertIn("not tried on a CPU", out)
+        self.assertIn("slower on this processor: jit, float16 (--all does)", out)
         self.assertRegex(out.splitlines()[-1], r"^use: --mixed_precision=(bf|f)loat")
         with open(path) as file:
             values = json.load(file)
@@ -206,6 +208,15 @@ class DoctorTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(everything[0], _case())
         self.assertLen(set(deterministic), 2 * 3)
         self.assertFalse(any(case.jit for case in deterministic))
+
+    def test_what_is_emulated_is_left_out(self):
+        enough = files.UserError("enough")
+        with (
+            hardware.on_processor("avx2"),
+            mock.patch.object(doctor, "_measure", side_effect=enough) as measure,
+        ):
+            _run(doctor, "--decoder=upsampling", *_TINY)
+        self.assertEqual(list(measure.call_args.args[-1]), [_case()])
 
     def test_nothing_runs(self):
         steps = {_case(): doctor_report.StepRates(failed="no memory")}

@@ -13,9 +13,10 @@ from absl.testing import parameterized
 from tensorflow.core.util import event_pb2
 
 from pipelines import config as data_config_lib
-from pipelines import shards
+from pipelines import files, shards
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
+from tests.vae_prod import hardware
 from tools import runs, study
 from tools.studies import battery, catalogue, outcome, published
 from tools.studies import config as studies_config
@@ -146,6 +147,18 @@ class StudyTest(tf.test.TestCase, parameterized.TestCase):
         return *train_test.run_program(
             study, f"--study={name}", f"--out={out}", *small, *argv
         ), out
+
+    def test_all_its_runs_have_one_precision(self):
+        flags = (f"--data_dir={self.data_dir}", "--mixed_precision=auto")
+        with (
+            hardware.on_processor("avx512_bf16"),
+            mock.patch.object(catalogue.Study, "load") as load,
+        ):
+            load.return_value.study.side_effect = files.UserError("enough")
+            _, _, err, _ = self._study("plane", *flags, given=False)
+        self.assertEqual(err, "error: enough\n")
+        (lab,) = load.return_value.study.call_args.args
+        self.assertEqual(lab.train.mixed_precision, "bfloat16")
 
     def _with_corruption(self, kind):
         """Return a copy of a run that says its input was damaged."""

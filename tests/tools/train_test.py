@@ -17,10 +17,11 @@ from PIL import Image
 
 from pipelines import asides, files, folders
 from tests.pipelines import shard_fixtures
-from tests.vae_prod import run_record
+from tests.vae_prod import hardware, run_record
 from tools import encode, export, flags, generate, models, runs, study, train, tune
 from tools import program as program_lib
 from vae_prod.core import accelerators, nvidia
+from vae_prod.model import vae
 from vae_prod.training import cluster
 from vae_prod.training import run as run_lib
 
@@ -87,6 +88,33 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
         code, _, err = run_program(train, *self._argv(run_dir, argument))
         self.assertEqual(code, 1)
         self.assertRegex(err, r"^error: Expected --\w+ within the 4 steps.*5: .*\n$")
+
+    @parameterized.parameters(
+        ("auto", ["avx512_bf16"], "bfloat16", False),
+        ("auto", ["avx2"], "float32", False),
+        ("bfloat16", ["avx2"], "bfloat16", True),
+        ("bfloat16", ["avx512_bf16"], "bfloat16", False),
+    )
+    def test_precision_on_this_processor(self, flag, there, expected, is_told):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        argv = self._argv(run_dir, f"--mixed_precision={flag}")
+        with (
+            hardware.on_processor(*there),
+            mock.patch.object(vae.VAE, "fit") as fit,
+        ):
+            code, printed, err = run_program(train, *argv)
+        self.assertEqual(code, 0, err)
+        fit.assert_called_once()
+        self.assertIn(f", {expected}, jit", printed)
+        self.assertEqual("note:   this processor emulates" in printed, is_told)
+        self.assertEqual(runs.load(run_dir).train.mixed_precision, expected)
+        # On another machine it goes on as it began.
+        with hardware.on_processor(), mock.patch.object(run_lib, "fit") as fit:
+            code, _, err = run_program(
+                train, *argv, "--resume", "--mixed_precision=auto"
+            )
+        self.assertEqual(code, 0, err)
+        self.assertEqual(fit.call_args.args[1].mixed_precision, expected)
 
     def test_a_warm_up_that_does_not_end_is_told(self):
         argv = ("--fact_schedule=linear", "--epochs=1")

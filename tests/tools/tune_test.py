@@ -24,6 +24,7 @@ from PIL import Image
 from pipelines import files, folders
 from tests.pipelines import shard_fixtures
 from tests.tools import train_test
+from tests.vae_prod import hardware
 from tools import train, tune
 from tools.search import roles
 from vae_prod.evaluation import quality
@@ -161,6 +162,18 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(code, 0, err)
         self.assertEqual(self._table(search_dir), self._table(self.search_dir))
         self.assertIn("best settings", out)
+
+    def test_all_trials_have_one_precision_on_whatever_machine(self):
+        # Recorded is float32; this one would compute bfloat16.
+        there = hardware.on_processor("avx512_bf16")
+        with there, mock.patch.object(roles, "search_alone") as search:
+            code, _, err = self._tune(self._copy(), "--mixed_precision=auto")
+            self.assertEqual(code, 0, err)
+            other = os.path.join(self.create_tempdir().full_path, "search")
+            self._tune(other, "--mixed_precision=auto")
+        bases = [call.args[0].base.train for call in search.call_args_list]
+        found = [train.mixed_precision for train in bases]
+        self.assertEqual(found, ["float32", "bfloat16"])
 
     def test_what_was_not_told_of_is_not_run_again(self):
         search_dir = self._copy()

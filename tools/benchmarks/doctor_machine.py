@@ -1,6 +1,5 @@
 """What tools.doctor asks this machine, and what it makes of the answers."""
 
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import attrs
 
 from tools.benchmarks import this_machine
-from vae_prod.core import nvidia
+from vae_prod import config as config_lib
+from vae_prod.core import nvidia, processor
 
 _WANTED_TENSORFLOW = "2.21."
 _BUSY = 0.5
 _FEW_MB = 4000
-_BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16", "bf16")
 
 
 @attrs.frozen
@@ -78,13 +77,13 @@ def examine(cpu_only: bool, native: bool) -> Facts:
     ]
     return Facts(
         machine=this_machine.facts("tensorflow", "keras"),
-        cpu_flags=this_machine.cpu_flags(),
+        cpu_flags=processor.instruction_sets(),
         quota_cores=this_machine.quota_cores(),
         free_mb=this_machine.free_mb(),
         accelerators=[detail.get("device_name", detail["type"]) for detail in details],
         driver=nvidia.has_driver(),
         no_native=_why_no_native() if native else "--native=false was given.",
-        onednn_off=os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0",
+        onednn_off=processor.onednn_is_off(),
     )
 
 
@@ -141,6 +140,8 @@ def _device(facts: Facts) -> Finding:
     if unused := nvidia.unused(facts.driver, len(facts.accelerators)):
         return Finding(False, f"device: {unused}")
     text = f"device: {facts.machine['cores']} cores of {facts.machine['cpu']}"
-    units = [unit for unit in _BFLOAT16_UNITS if unit in facts.cpu_flags]
-    computed = f"computes bfloat16 ({units[0]})" if units else "emulates bfloat16"
+    factor = config_lib.PRECISIONS["bfloat16"].slower_by(facts.cpu_flags)
+    computed = "computes bfloat16"
+    if factor:
+        computed = f"emulates bfloat16, at about {factor} times float32's time"
     return Finding(True, f"{text}; no GPU; {computed}")

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from vae_prod import config as config_lib
-from vae_prod.training import building, devices
+from vae_prod.training import devices
 
 SLOPE = 0.3
 # Settings that it follows; of all others it knows the defaults alone.
@@ -44,7 +44,7 @@ def build(
     followed = {name: getattr(config, name) for name in FOLLOWS}
     if config_lib.ModelConfig(**followed) != config:
         raise ValueError(f"The stock model follows only {', '.join(FOLLOWS)}.")
-    model = StockVAE(config, building.POLICIES[train_config.mixed_precision])
+    model = StockVAE(config, config_lib.PRECISIONS[train_config.mixed_precision].policy)
     optimizer = keras.optimizers.Adam(train_config.learning_rate)
     model.compile(optimizer, jit_compile=devices.resolve_jit(train_config))
     return model

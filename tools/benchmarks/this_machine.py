@@ -7,6 +7,8 @@ from typing import Any
 
 import psutil
 
+from vae_prod.core import processor
+
 
 def facts(*packages: str) -> dict[str, Any]:
     """Return the processor, memory, load and versions, as JSON values.
@@ -15,7 +17,7 @@ def facts(*packages: str) -> dict[str, Any]:
         *packages: Distributions whose versions matter.
     """
     return {
-        "cpu": " ".join(_of_first_cpu("model name")) or platform.machine(),
+        "cpu": processor.model_name() or platform.machine(),
         "cores": len(psutil.Process().cpu_affinity()),
         "memory_mb": round(psutil.virtual_memory().total / 1e6),
         "load_average": round(psutil.getloadavg()[0], 2),
@@ -28,20 +30,6 @@ def facts(*packages: str) -> dict[str, Any]:
 def free_mb() -> float:
     """Return the memory that can be had without swapping, in MB."""
     return psutil.virtual_memory().available / 1e6
-
-
-def cpu_flags() -> list[str]:
-    """Return the instruction sets of the processor."""
-    return _of_first_cpu("flags")
-
-
-def _of_first_cpu(name: str) -> list[str]:
-    """Return words that the kernel says of the first processor; psutil knows none."""
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        key, _, text = line.partition(":")
-        if key.strip() == name:
-            return text.split()
-    return []
 
 
 def quota_cores() -> float:

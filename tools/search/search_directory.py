@@ -221,11 +221,11 @@ def read_settings(path: str, judge: str) -> _Settings:
     )
 
 
-def judge_of(directory: str) -> str:
-    """Return who judges the search in a directory; empty where there is none yet.
+def recorded(directory: str) -> _Settings | None:
+    """Return the settings of the search in a directory; None: there is none yet.
 
     Raises:
         UserError: Its settings can't be read.
     """
     path = os.path.join(directory, _SETTINGS)
-    return read_settings(path, "").search.judge if os.path.isfile(path) else ""
+    return read_settings(path, "") if os.path.isfile(path) else None

@@ -9,10 +9,10 @@ from vae_prod.config.decoders import DECODERS
 from vae_prod.config.extractors import EXTRACTORS, JUDGE_HELP
 from vae_prod.config.likelihoods import LIKELIHOODS
 from vae_prod.config.model import ACTIVATIONS, ModelConfig
+from vae_prod.config.precisions import AUTO, PRECISIONS, Precision
 from vae_prod.config.schedules import FACT_SCHEDULES, LEARNING_RATE_SCHEDULES
 from vae_prod.config.search import OBJECTIVES, SearchConfig, check_space
 from vae_prod.config.train import (
-    PRECISIONS,
     TrainConfig,
     check_precision,
     check_steps,
@@ -22,6 +22,7 @@ from vae_prod.config.train import (
 
 __all__ = [
     "ACTIVATIONS",
+    "AUTO",
     "DECODERS",
     "EXTRACTORS",
     "FACT_SCHEDULES",
@@ -31,6 +32,7 @@ __all__ = [
     "OBJECTIVES",
     "PRECISIONS",
     "ModelConfig",
+    "Precision",
     "SearchConfig",
     "TrainConfig",
     "check_precision",

@@ -5,9 +5,7 @@ from attrs import validators
 
 from pipelines import files, settings
 from vae_prod.config import model as model_lib
-from vae_prod.config import schedules
-
-PRECISIONS = ("float32", "bfloat16", "float16")
+from vae_prod.config import precisions, schedules
 
 
 @attrs.frozen
@@ -59,8 +57,14 @@ class TrainConfig:
         settings.not_negative,
         validators.lt(1.0),
     )
-    mixed_precision: str = settings.setting(
-        "float32", "Precision of the network's maps.", validators.in_(PRECISIONS)
+    mixed_precision: str = settings.choice(
+        "float32",
+        "Precision of the network's maps.",
+        {name: precision.text for name, precision in precisions.PRECISIONS.items()}
+        | {
+            precisions.AUTO: "bfloat16 where the device has units for it, else "
+            "float32; a resumed run keeps what it began with"
+        },
     )
     jit_compile: str = settings.setting(
         "auto",

@@ -5,14 +5,7 @@ from vae_prod.core import accelerators
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import adam as adam_lib
 from vae_prod.optim import schedules
-from vae_prod.training import devices
-
-# Keras' names of the values of --mixed_precision.
-POLICIES = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
+from vae_prod.training import devices, precision
 
 
 def build(
@@ -31,10 +24,11 @@ def build(
     Raises:
         UserError: The settings can't be computed together on this device.
     """
+    config = precision.resolve(config)
     jit = devices.resolve_jit(config)
     on_cpu = not accelerators.visible()
     config_lib.check_precision(model_config, config, jit, cpu=on_cpu)
-    policy = POLICIES[config.mixed_precision]
+    policy = config_lib.PRECISIONS[config.mixed_precision].policy
     model = vae_lib.VAE(model_config, config.seed, policy)
     model.guard.limit = config.max_bad_steps
     model.guard.steps_per_epoch = steps_per_epoch

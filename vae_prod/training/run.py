@@ -23,6 +23,7 @@ from vae_prod.training import (
     event_files,
     execution,
     history,
+    precision,
     progress,
     stopping,
     tensorboard,
@@ -97,9 +98,12 @@ def describe(model: vae_lib.VAE, config: config_lib.TrainConfig, data: Data) -> 
         f"(--jit_compile={config.jit_compile})",
     }
     total = config.epochs * data.steps_per_epoch
+    told = [f"{name + ':':<8}{text}" for name, text in lines.items()]
     if unfinished := config_lib.unfinished(settings, config, total):
-        lines["note"] = f"in {total:,} steps {unfinished}"
-    return "\n".join(f"{name + ':':<8}{text}" for name, text in lines.items())
+        told.append(f"note:   in {total:,} steps {unfinished}")
+    if emulation := precision.emulation(config.mixed_precision, config.cpu_only):
+        told.append(f"note:   {emulation}")
+    return "\n".join(told)
 
 
 def fit(

@@ -15,8 +15,8 @@ from pipelines import documents, files, folders, settings
 from vae_prod import config as config_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.optim import exchange as exchange_lib
+from vae_prod.training import precision, weights
 from vae_prod.training import run as run_lib
-from vae_prod.training import weights
 
 CONFIG = "config.json"
 _SECTIONS = ("model", "train", "data")
@@ -156,6 +156,11 @@ def write(run_dir: str, run: Run, flagfile: str) -> None:
     files.write(os.path.join(run_dir, "flags.txt"), flagfile)
 
 
+def is_run(run_dir: str) -> bool:
+    """Say whether a directory holds a run's settings."""
+    return os.path.isfile(os.path.join(run_dir, CONFIG))
+
+
 def load(run_dir: str, read_config: Callable[[dict], object] = dict) -> Run:
     """Read `config.json`.
 
@@ -204,7 +209,7 @@ def prepare(
     Raises:
         UserError: There is a run that isn't to be resumed, or it has other settings.
     """
-    if os.path.isfile(os.path.join(run_dir, CONFIG)):
+    if is_run(run_dir):
         if not resume:
             raise files.UserError(
                 f"{run_dir} holds a run already. Continue it with --resume, or choose "
@@ -293,6 +298,9 @@ def train(
         taken=run_lib.Taken(data.places, take) if take else None,
     )
     with folders.alone(run_dir, CONFIG, "--run_dir"), data.reading():
+        old = load(run_dir, data.read_config).train if is_run(run_dir) else None
+        train_config = precision.resolve(run.train, old, exchange)
+        run = attrs.evolve(run, train=train_config)
         run = prepare(run_dir, run, flagfile, resume, data.read_config)
         return run_lib.fit(
             run.model,
