@@ -6,7 +6,8 @@ Writes PNG grids to RUN/generated/:
     prior                  images of z ~ N(0, I)
     uniform_R              images of z uniform in [-R, R] per coordinate
     truncated_R            images of z ~ N(0, I) given that no coordinate is beyond R
-    gaussian, mixture      images of z from a density that tools.fit_sampler fitted
+    gaussian, mixture, two_stage
+                           images of z of what tools.fit_sampler fitted
     reconstructions_SPLIT  rows of originals, each above its reconstructions
     interpolation_SPLIT    from one image (left) to another (right), straight through z
 and NAME_sharpness_F for each factor of --sharpness.
@@ -108,7 +109,7 @@ def _truncated(values, trained):
 
 def _fitted(kind, values, trained):
     from pipelines import files
-    from vae_prod.latent import densities
+    from vae_prod.latent import fitted as fitted_lib
 
     names = ("run_dir", "export_dir", "weights", "recompute_batch_norm")
     chosen = [values[name] for name in names]
@@ -117,14 +118,14 @@ def _fitted(kind, values, trained):
         f"Make it with python -m tools.encode {same}, then python -m "
         f"tools.fit_sampler --run_dir={trained.out or '.'} --kind={kind}."
     )
-    path = densities.folder(trained.out, kind)
-    density = densities.load(path, remedy)
-    if density.made.get("model") != trained.codec.weights_digest():
+    path = fitted_lib.folder(trained.out, kind)
+    sampler = fitted_lib.load(path, kind, remedy)
+    if sampler.made.get("model") != trained.codec.weights_digest():
         raise files.UserError(
             f"Expected a sampler fitted to these weights, the one in {path} belongs to "
-            f"others ({density.made.get('weights')}). {remedy}"
+            f"others ({sampler.made.get('weights')}). {remedy}"
         )
-    yield kind, trained.codec.decode_many(density.sample(_seeds(values)))
+    yield kind, trained.codec.decode_many(sampler.sample(_seeds(values)))
 
 
 def _reconstructions(values, trained):

@@ -48,10 +48,6 @@ def main(values):
             f"--fraction takes a share above 0, up to 1; received {values.fraction}."
         )
     row = rows.ROWS[values.row]
-    if row.missing:
-        raise flags.UsageError(
-            f"--row={values.row} can't be reproduced: the package lacks {row.missing}."
-        )
     program.import_tensorflow()  # Not before: --help has answered by now.
     from tools.reproduction import steps
 

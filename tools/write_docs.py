@@ -147,7 +147,7 @@ def _published() -> str:
     head = ["`--row=`", "model", "figure", "value", "published in", "recipe"]
     lines = []
     for name, row in rows.ROWS.items():
-        recipe = f"`{row.recipe}`" if row.recipe else f"none: {row.missing}"
+        recipe = f"`{row.recipe}`"
         value, source = f"{row.value:g}", row.source.partition(":")[0]
         figure = row.figure.name
         lines.append([f"`{name}`", row.title, figure, value, source, recipe])

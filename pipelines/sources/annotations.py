@@ -1,7 +1,8 @@
 """The files of annotations in a tree: which are read, and what the others are called.
 
-Files whose names are known have their role by it, and must be right. Other tables are
-read if they name every image. Whatever else looks like annotations gets a warning.
+Files whose names are known have their role by it, and must be right, and so must those
+of Hugging Face's folders. Other tables are read if they name every image. Whatever else
+looks like annotations gets a warning.
 """
 
 import os
@@ -12,7 +13,7 @@ import attrs
 
 from pipelines import files
 from pipelines.converting import source as source_lib
-from pipelines.sources import ffhq, layouts, placing, tables, trees
+from pipelines.sources import ffhq, image_folders, layouts, placing, tables, trees
 
 # Role of all columns of a file, by its name in lower case without suffix.
 ROLES = {
@@ -107,9 +108,19 @@ def read(
         if path not in read_already and not layouts.is_image(path)
     ]
     if layout.name == "ffhq":
-        for path in [p for p in others if posixpath.basename(p) == ffhq.FILE]:
+        lists = [path for path in others if posixpath.basename(path) == ffhq.FILE]
+        for path in lists:
             _add(found, path, ffhq.read(tree, path, names, folder))
             others.remove(path)
+        if not lists:
+            found.warnings.append(
+                f"{ffhq.FILE} isn't in --source: there are no landmarks, and splits "
+                "are made by a hash; put it beside the folder of images."
+            )
+    if several := image_folders.paths_of(others):
+        table = image_folders.read(tree, several, names)
+        _add(found, several[0], table)
+        others = [path for path in others if path not in several]
     _read_others(found, tree, names, others)
     return found
 

@@ -4,7 +4,7 @@ Texts are numbered. What can't be an integer is said, for `--dry_run` and refusa
 """
 
 import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -110,6 +110,48 @@ class Column:
                         yield row, f"{str(value)[:40]!r} is beyond 32 bits"
                 except ValueError:
                     yield row, f"{str(value)[:40]!r} is no whole number"
+
+
+class Gathered:
+    """Columns whose rows come some at a time; what not all rows have is at fault.
+
+    Attributes:
+        columns: By name.
+    """
+
+    def __init__(self) -> None:
+        self.columns: dict[str, Column] = {}
+        self._num_rows = 0
+
+    def add(
+        self,
+        where: str,
+        num_rows: int,
+        values: Mapping[str, Sequence],
+        classes: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Add the values of the next rows, by column.
+
+        Args:
+            where: The file they are from, for messages.
+            num_rows: How many rows they are.
+            values: Of each column, as many; None where a row has none.
+            classes: Names of the classes that a column numbers, where they are known.
+
+        Raises:
+            ValueError: There are too many columns.
+        """
+        for name, some in values.items():
+            if name not in self.columns:
+                if len(self.columns) >= MAX_COLUMNS:
+                    raise ValueError(f"more than {MAX_COLUMNS} columns")
+                column = Column(where, name, classes=(classes or {}).get(name, ()))
+                self.columns[name] = column
+                column.extend([None] * min(self._num_rows, 1))
+            self.columns[name].extend(some)
+        for name in self.columns.keys() - values.keys():
+            self.columns[name].extend([None])
+        self._num_rows += num_rows
 
 
 def _is_number(text: str) -> bool:

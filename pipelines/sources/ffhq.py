@@ -4,7 +4,10 @@
            "image": {"file_path": "images1024x1024/00000/00000.png",
                      "pixel_size": [1024, 1024], "face_landmarks": [[x, y], ...]},
            "thumbnail": {"file_path": "thumbnails128x128/00000/00000.png",
-                         "pixel_size": [128, 128]}}, ...}
+                         "pixel_size": [128, 128]},
+           "in_the_wild": {"file_path": "in-the-wild-images/00000/00000.png",
+                           "face_rect": [left, top, right, bottom],
+                           "face_landmarks": [[x, y], ...]}}, ...}
 
 (github.com/NVlabs/ffhq-dataset). The file has 255 MB: it is read an image at a time.
 """
@@ -18,11 +21,16 @@ import numpy as np
 
 from pipelines import documents, files
 from pipelines.converting import source as source_lib
-from pipelines.sources import archives, columns, placing, trees
+from pipelines.sources import archives, columns, placing, roles, trees
 
 FILE = "ffhq-dataset-v2.json"
 # The pictures' place in an entry, by the folder they lie in.
-_PLACES = {"images1024x1024": "image", "thumbnails128x128": "thumbnail"}
+_WILD = "in_the_wild"
+_PLACES = {
+    "images1024x1024": "image",
+    "thumbnails128x128": "thumbnail",
+    "in-the-wild-images": _WILD,
+}
 # Of the 68 landmarks of dlib: the eyes' means, the nose's tip, the mouth's corners.
 _POINTS = ((36, 42), (42, 48), (30, 31), (48, 49), (54, 55))
 
@@ -34,7 +42,7 @@ _MALFORMED = (LookupError, TypeError, ArithmeticError, RecursionError)
 def read(
     tree: trees.Tree, path: str, names: placing.Names, folder: str
 ) -> placing.Table:
-    """Read the splits and the five points of the images.
+    """Read the splits and the five points of the images, in the wild their boxes too.
 
     Args:
         tree: Where the file lies.
@@ -47,6 +55,8 @@ def read(
     """
     found = [columns.Column(path, "category", "split")]
     found += [columns.Column(path, name, "landmarks") for name in source_lib.LANDMARKS]
+    if _PLACES[folder] == _WILD:
+        found += [columns.Column(path, name, "box") for name in roles.BOX]
     placed = placing.Placed(names, path)
     rows = []
     try:
@@ -76,13 +86,20 @@ def _extend(found: list[columns.Column], rows: list[list]) -> None:
 
 def _facts(entry: dict, place: str) -> tuple[str, list]:
     """Return an image's path and its values in the columns."""
-    picture, whole = entry[place], entry["image"]
+    picture, whole = entry[place], entry[_WILD if place == _WILD else "image"]
     points = np.array(whole["face_landmarks"], np.float64)
     if points.shape != (68, 2) or not np.abs(points).max() < 1e6:
         raise ValueError("no 68 landmarks of two coordinates")
-    scale = picture["pixel_size"][0] / whole["pixel_size"][0]
+    # A thumbnail has its landmarks in the image's pixels.
+    scale = 1.0
+    if place == "thumbnail":
+        scale = picture["pixel_size"][0] / whole["pixel_size"][0]
     five = np.stack([points[begin:end].mean(0) for begin, end in _POINTS]) * scale
     values = np.rint(five).astype(int).ravel().tolist()
+    if place == _WILD:
+        left, top, right, bottom = picture["face_rect"]
+        box = (left, top, right - left, bottom - top)
+        values += [round(float(value)) for value in box]
     return documents.build(str, picture["file_path"]), [entry["category"], *values]
 
 

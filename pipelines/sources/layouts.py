@@ -72,10 +72,10 @@ LAYOUTS = (
     ),
     Layout(
         "ffhq",
-        "a folder or zip with images1024x1024 or thumbnails128x128",
-        "FFHQ, with splits and landmarks of its JSON",
+        "a folder or zip with images1024x1024, thumbnails128x128 or in-the-wild-images",
+        "FFHQ, with splits and landmarks of its JSON, in the wild with boxes",
         carries=("split", "landmarks"),
-        folders=("images1024x1024", "thumbnails128x128"),
+        folders=("images1024x1024", "thumbnails128x128", "in-the-wild-images"),
         data_set=("ffhq", "2.0.0"),
     ),
     Layout(

@@ -21,11 +21,6 @@ _IMAGES_AT_ONCE = 32
 _IMAGE_NAMES = ("image", "img", "jpg", "jpeg", "png", "pixels")
 # Of one column in one row group, unpacked, in bytes.
 _MAX_CHUNK = 1 << 30
-# Lists that are several columns, by their name and length.
-_LISTS = {
-    **{(name, 4): roles.BOX for name in ("bbox", "box", "face_bbox")},
-    ("landmarks", 10): source_lib.LANDMARKS,
-}
 
 
 @contextlib.contextmanager
@@ -174,20 +169,8 @@ def _columns(field, column) -> dict[str, list]:
     if any(is_kind(kind) for is_kind in scalar + text):
         return {field.name: column.to_pylist()}
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-        values = [_flat(value) for value in column.to_pylist()]
-        lengths = {len(value) for value in values}
-        names = _LISTS.get((field.name.lower(), max(lengths, default=0)))
-        if names and len(lengths) == 1:
-            parts = zip(*values, strict=True)
-            return dict(zip(names, map(list, parts), strict=True))
+        return roles.of_lists(field.name, column.to_pylist())
     return {}
-
-
-def _flat(value: list | None) -> list:
-    flat = []
-    for part in value or ():
-        flat += part if isinstance(part, list) else [part]
-    return flat
 
 
 def pictures(

@@ -1,6 +1,7 @@
 """Rows of annotations, brought to the images that they name."""
 
 import hashlib
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -64,12 +65,15 @@ class Names:
 class Placed:
     """The rows of a file, each placed at its image.
 
-    Args of the constructor: the images, the file's path, and whether rows of images
-    that aren't there are an error.
+    Args of the constructor: the images, the file's path, whether rows of images that
+    aren't there are an error, and, where the table is of several files, their paths.
     """
 
-    def __init__(self, names: Names, path: str, strict: bool = False):
+    def __init__(
+        self, names: Names, path: str, strict: bool = False, paths: Sequence[str] = ()
+    ):
         self._names, self._path, self._strict = names, path, strict
+        self._paths = paths or (path,)
         self._seen = np.zeros(len(names.keys), bool)
         self._order: list[int] = []
         self._num_unknown, self._unknown = 0, ""
@@ -120,8 +124,9 @@ class Placed:
         order = np.array(self._order, np.int64)
         for column in found:
             column.place(order)
-        with tree.open(self._path) as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
+        digest = hashlib.sha256()
+        for path in self._paths:
+            with tree.open(path) as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
         return Table(found, digest.hexdigest(), self._num_unknown, self._unknown)

@@ -24,6 +24,11 @@ BY_NAME = {
     **dict.fromkeys(("identity", "identity_no", "celeb_id", "person_id"), "identity"),
     **dict.fromkeys(("label", "labels", "class", "target", "cls"), "label"),
 }
+# Lists that are several columns, by their name and length.
+_LISTS = {
+    **{(name, 4): BOX for name in ("bbox", "box", "face_bbox")},
+    ("landmarks", 10): source_lib.LANDMARKS,
+}
 _EXPECTED = {
     "attributes": "only the values -1, 1 or 0, 1",
     "landmarks": "whole numbers",
@@ -63,6 +68,25 @@ class Resolved:
             yield np.ascontiguousarray(self.fields[field]).tobytes()
         if self.partition is not None:
             yield self.partition.tobytes()
+
+
+def of_lists(name: str, values: Sequence) -> dict[str, list]:
+    """Return the several columns that a column of lists is, by name; or none."""
+    flat = [_flat(value) for value in values]
+    lengths = {len(value) for value in flat}
+    names = _LISTS.get((name.lower(), max(lengths, default=0)))
+    if not names or len(lengths) > 1:
+        return {}
+    parts = zip(*flat, strict=True)
+    return dict(zip(names, map(list, parts), strict=True))
+
+
+def _flat(value: object) -> list:
+    """Return a list without the lists in it; of anything else, an empty one."""
+    flat = []
+    for part in value if isinstance(value, list) else ():
+        flat += part if isinstance(part, list) else [part]
+    return flat
 
 
 def resolve(

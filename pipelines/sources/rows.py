@@ -86,27 +86,21 @@ class _Gathered:
 
     def __init__(self) -> None:
         self.keys: list[str] = []
-        self.columns: dict[str, columns_lib.Column] = {}
+        self._columns = columns_lib.Gathered()
         self.ignored: dict[str, str] = {}
         self.places = array.array("q")
 
     def add(self, label: str, chunk: Chunk) -> None:
         """Add some rows; a column that not all rows have is none."""
-        before = len(self.keys)
         self.keys.extend(chunk.keys)
         self.places.extend(itertools.chain.from_iterable(chunk.places))
-        for name, values in chunk.columns.items():
-            if name not in self.columns:
-                if len(self.columns) >= columns_lib.MAX_COLUMNS:
-                    raise ValueError(f"more than {columns_lib.MAX_COLUMNS} columns")
-                classes = chunk.classes.get(name, ())
-                column = columns_lib.Column(label, name, classes=classes)
-                self.columns[name] = column
-                column.extend([None] * min(before, 1))
-            self.columns[name].extend(values)
-        for name in self.columns.keys() - chunk.columns.keys():
-            self.columns[name].extend([None])
+        self._columns.add(label, len(chunk.keys), chunk.columns, chunk.classes)
         self.ignored |= chunk.ignored
+
+    @property
+    def columns(self) -> dict[str, columns_lib.Column]:
+        """The columns by name."""
+        return self._columns.columns
 
 
 def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:

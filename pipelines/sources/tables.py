@@ -59,7 +59,7 @@ def read(
         ) from error
 
 
-def _lines(file, path: str) -> Iterator[str]:
+def lines(file, path: str) -> Iterator[str]:
     """Yield the lines, whatever they end with."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline=None)
     for number, line in enumerate(iter(lambda: text.readline(_MAX_LINE), ""), 1):
@@ -71,26 +71,26 @@ def _lines(file, path: str) -> Iterator[str]:
         yield line
 
 
-def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def cells(text: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, cells) of the lines that hold any.
 
     A tab, semicolon or comma in the first line, or in the second where the first is
     but a count, separates all; where there is none, spaces do.
     """
-    head = list(itertools.islice(lines, 2))
+    head = list(itertools.islice(text, 2))
     where = (
         head[-1] if head and _COUNT.fullmatch(head[0].strip()) else "".join(head[:1])
     )
     separator = next((mark for mark in _SEPARATORS if mark in where), None)
-    lines = itertools.chain(head, lines)
+    everything = itertools.chain(head, text)
     if separator:
-        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        rows = csv.reader(everything, delimiter=separator, skipinitialspace=True)
         for row in rows:
-            cells = list(map(str.strip, row))
-            if any(cells):
-                yield rows.line_num, cells
+            values = list(map(str.strip, row))
+            if any(values):
+                yield rows.line_num, values
         return
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(everything, 1):
         if words := line.split():
             yield number, words
 
@@ -148,7 +148,7 @@ def _head(
 
 
 def _parse(file, path: str, placed: placing.Placed, role: str) -> list[columns.Column]:
-    head, rows = _head(_cells(_lines(file, path)), path, placed)
+    head, rows = _head(cells(lines(file, path)), path, placed)
     found = [
         columns.Column(path, name, role)
         for place, name in enumerate(head.names)

@@ -3,6 +3,7 @@
 As `parsers_test`: right, or refused in a sentence.
 """
 
+import functools
 import json
 import os
 from unittest import mock
@@ -25,7 +26,13 @@ from tools.studies import config as studies_config
 from vae_prod import config as config_lib
 from vae_prod.core import artefacts, seals
 from vae_prod.evaluation import comparability, evaluation_file, table
-from vae_prod.latent import arithmetic, densities, encodings
+from vae_prod.latent import (
+    arithmetic,
+    densities,
+    encodings,
+    fitted,
+    second_stage_training,
+)
 from vae_prod.serving import description, formats, record
 from vae_prod.training import history, run_directory
 from vae_prod.tuning import oracles, trials
@@ -108,15 +115,21 @@ def _encoding(name, sealed=False):
     return make
 
 
-def _sampler(folder):
-    path = os.path.join(folder, "gaussian")
-    densities.fit_gaussian(_POINTS, made={"model": "0" * 64}).save(path)
-    os.remove(os.path.join(path, seals.NAME))
+def _sampler(kind, fit):
+    def make(folder):
+        path = os.path.join(folder, kind)
+        fit(_POINTS, made={"model": "0" * 64}).save(path)
+        os.remove(os.path.join(path, seals.NAME))
 
-    def use():
-        densities.load(path, "Fit it anew.").log_prob(np.zeros([2, 3]))
+        def use():
+            fitted.load(path, kind, "Fit it anew.").log_prob(np.zeros([2, 3]))
 
-    return os.path.join(path, artefacts.ARRAYS), use
+        return os.path.join(path, artefacts.ARRAYS), use
+
+    return make
+
+
+_second_stage = functools.partial(second_stage_training.fit, units=4, epochs=1)
 
 
 def _vectors(folder):
@@ -231,7 +244,8 @@ _READERS = {
     "encoding: how it was made": _encoding("made.json"),
     "encoding: seal": _encoding(seals.NAME, sealed=True),
     "encoding: sealed": _encoding("z_log_var.npy", sealed=True),
-    "sampler": _sampler,
+    "sampler": _sampler("gaussian", densities.fit_gaussian),
+    "second_stage": _sampler("two_stage", _second_stage),
     "vectors": _vectors,
     "description of an export": _description,
     "settings of another format": _format(formats.CONFIG),

@@ -17,7 +17,8 @@ from tests.vae_prod import tiny
 from tools import encode, fit_sampler, generate
 from tools import program as program_lib
 from vae_prod import config as config_lib
-from vae_prod.latent import densities, encodings
+from vae_prod.latent import encodings
+from vae_prod.latent import fitted as fitted_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.training import run_directory
 
@@ -85,6 +86,7 @@ class FitSamplerTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         ("gaussian", 20, "--points=15"),  # Which takes all of them.
+        ("two_stage", 20, "--epochs=2", "--units=4", "--layers=1"),
         ("mixture", 15, "--points=15", "--components=2", "--covariance=diag"),
     )
     def test_draws_from_what_was_fitted(self, kind, count, *argv):
@@ -93,7 +95,7 @@ class FitSamplerTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(code, 0, err)
         for text in (f"fitted to {count} images", "of train: ", "of validation: "):
             self.assertIn(text, out)
-        fitted = densities.load(densities.folder(self.run_dir, kind), "")
+        fitted = fitted_lib.load(fitted_lib.folder(self.run_dir, kind), kind, "")
         self.assertEqual(fitted.made["weights"], "best")
         code, err, out = self._draw(f"--kinds={kind}", "--rows=2", "--columns=3")
         self.assertEqual(code, 0, err)

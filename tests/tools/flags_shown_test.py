@@ -37,6 +37,7 @@ _SHOWN = {
     "batch_norm": ("networks", "false", ()),
     "group_norm": ("networks", "2", ()),
     "reconstruction": ("losses", "mse", ()),
+    "divergence": ("losses", "mmd", ()),
     "free_bits": ("losses", "9", ()),
     "epsilon_limit": ("losses", "0.01", ()),
     "fact_warmup_steps": ("fact", "7", ("--fact_schedule=linear",)),

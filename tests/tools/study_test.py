@@ -41,6 +41,7 @@ _SMALL_PICTURES = (
     "--facts=1,5",
     "--clusters=4",
     "--components=2",
+    "--second_stage_epochs=1",
     "--measured_images=8",
     "--repeats=1",
     "--strengths=-2,4",

@@ -15,13 +15,14 @@ from tests.vae_prod.serving import tiny_exports
 from vae_prod import config as config_lib
 from vae_prod.evaluation import quality
 from vae_prod.evaluation import subject as subject_lib
-from vae_prod.latent import densities, samplers, sampling
+from vae_prod.latent import densities, samplers, sampling, second_stage_training
 from vae_prod.model import codec as codec_lib
 from vae_prod.model import networks
 from vae_prod.serving import opening
 from vae_prod.training import building
 
 _TABLES = {
+    "divergence": tuple(config_lib.DIVERGENCES),
     "reconstruction": tuple(config_lib.LIKELIHOODS),
     "decoder": tuple(config_lib.DECODERS),
     "fact_schedule": tuple(config_lib.FACT_SCHEDULES),
@@ -105,6 +106,14 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
             with self.assertRaisesRegex(ValueError, f"{objective} needs mode=vae"):
                 config_lib.check_space(search, model)
 
+    def test_a_loss_with_another_divergence_ranks_nothing(self):
+        model = tiny.config(mode="ae", divergence="mmd")
+        space = {"search_filters": ("4-8",), "search_fact": (1.0, 2.0)}
+        config_lib.check_space(config_lib.SearchConfig(**space), model)
+        search = config_lib.SearchConfig(objective="total_loss", **space)
+        with self.assertRaisesRegex(ValueError, "needs divergence=kl, received div"):
+            config_lib.check_space(search, model)
+
     @parameterized.parameters(*config_lib.DECODERS)
     def test_tries_every_decoder(self, name):
         self.assertIn(name, config_lib.SearchConfig().choices()["decoder"])
@@ -119,6 +128,7 @@ class SamplersTest(tf.test.TestCase, parameterized.TestCase):
             fit = {
                 "gaussian": densities.fit_gaussian,
                 "mixture": lambda z: densities.fit_mixture(z, components=2),
+                "two_stage": lambda z: second_stage_training.fit(z, units=4, epochs=2),
             }
             z = fit[name](points).sample(seeds)
         elif row.takes_limit:

@@ -12,7 +12,7 @@ from pipelines.reading import dataset
 from tools import flags, models
 from vae_prod.evaluation import evaluation_file
 from vae_prod.latent import arithmetic as arithmetic_lib
-from vae_prod.latent import densities
+from vae_prod.latent import fitted as fitted_lib
 from vae_prod.latent import samplers as samplers_lib
 from vae_prod.model import codec
 from vae_prod.model import vae as vae_lib
@@ -112,15 +112,15 @@ def _manifest(data_dir: str, run: run_directory.Run) -> shards.Manifest:
 
 def _samplers(
     run_dir: str, digest: str, left_out: list[str]
-) -> dict[str, densities.Density]:
+) -> dict[str, fitted_lib.Fitted]:
     samplers = {}
     for kind in samplers_lib.FITTED:
-        path = densities.folder(run_dir, kind)
+        path = fitted_lib.folder(run_dir, kind)
         if not os.path.isdir(path):
             continue
-        density = densities.load(path, "Fit it again with tools.fit_sampler.")
-        if density.made.get("model") == digest:
-            samplers[kind] = density
+        sampler = fitted_lib.load(path, kind, "Fit it again with tools.fit_sampler.")
+        if sampler.made.get("model") == digest:
+            samplers[kind] = sampler
         else:
             left_out.append(f"left out: {path} was fitted to other weights")
     return samplers

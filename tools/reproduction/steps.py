@@ -91,6 +91,9 @@ def _commands(values, row: rows.Row) -> list[tuple[str, list[str]]]:
         measuring = ["--study=samplers", f"--run_dir={run}", f"--judge={values.judge}"]
         measuring.append(f"--measured_images={values.measured_images or row.count}")
         measuring += ["--components=10", f"--out={_path(values, 'study')}"]
+        if epochs := row.second_stage_epochs:
+            share = (values.epochs or row.epochs) / row.epochs
+            measuring.append(f"--second_stage_epochs={math.ceil(share * epochs)}")
         commands.append(("study", measuring))
     return commands
 

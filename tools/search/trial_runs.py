@@ -103,7 +103,8 @@ def figures_of(
 ) -> trials.Figures:
     """Return what a trial's row of the leaderboard tells, by name.
 
-    `total_loss` is in the training convention, on held-out images, without free bits.
+    `total_loss` is in the training convention, on held-out images, without free bits;
+    None where the loss has another divergence than the KL.
     """
     names = (
         *("psnr", "reconstruction_nats", "kl", "elbo", "bits_per_dim"),
@@ -127,7 +128,7 @@ def figures_of(
         "sample_distance": quality.sample_distance.mean,
         "reconstruction_distance": quality.reconstruction_distance.mean,
         **{name: getattr(quality, name) for name in names},
-        "total_loss": total,
+        "total_loss": total if model.has_kl_loss else None,
     }
 
 

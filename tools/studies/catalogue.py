@@ -86,7 +86,7 @@ _ALL = (
         title="Samplers",
         description="prior against densities fitted to the encoded images",
         runs=ONE_RUN,
-        settings=("components",),
+        settings=("components", "second_stage_epochs"),
     ),
     Study(
         name="report",

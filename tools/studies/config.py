@@ -64,6 +64,11 @@ class StudyConfig:
     components: int = settings.setting(
         10, "Components of the Gaussian mixture.", settings.positive
     )
+    second_stage_epochs: int = settings.setting(
+        0,
+        "Passes over the encoded images of a second VAE's training; 0: none is fitted.",
+        settings.not_negative,
+    )
     attributes: tuple[str, ...] = settings.setting(
         (),
         "Attributes to edit (labels: to go towards); in plots the first one tells "

@@ -6,7 +6,7 @@ from tools.studies import lab as lab_lib
 from tools.studies import pictures, published
 from vae_prod.reporting import charts, report
 
-_LOSSES = ("total_loss", "reco_loss", "kl_loss")
+_LOSSES = ("total_loss", "reco_loss", "kl_loss", "mmd_loss")
 _VALIDATION = ("val_total_loss", "val_recomputed_total_loss")
 
 
@@ -16,8 +16,8 @@ def parts(opened: Mapping[str, lab_lib.Opened]) -> list[report.Part]:
         report.Text(
             "Losses of training (means over the last epoch) and of validation, in the "
             "training convention: reco_loss averaged over channels and summed over "
-            "pixels unless a weight is given, kl_loss including fact. Losses of "
-            "different fact don't compare."
+            "pixels unless a weight is given, kl_loss (or mmd_loss) including fact. "
+            "Losses of different fact don't compare."
         ),
         table(opened),
         curves(opened),

@@ -55,6 +55,7 @@ def of(opened: lab_lib.Opened) -> Published | None:
 
 def _celeba(config: config_lib.ModelConfig) -> Published | None:
     summed = config.reconstruction == "bce" and not config.reconstruction_weight
+    summed = summed and config.has_kl_loss
     is_reference = config.filters == _REFERENCE_FILTERS and config.z_dim == 256
     if not (summed and is_reference):
         return None
@@ -70,6 +71,7 @@ def _celeba(config: config_lib.ModelConfig) -> Published | None:
 
 def _fashion(config: config_lib.ModelConfig) -> Published | None:
     weight, is_reference = config.reconstruction_weight, config.z_dim == 2
+    is_reference = is_reference and config.has_kl_loss
     if config.reconstruction != "bce" or not weight or not is_reference:
         return None
     if not config.is_vae:

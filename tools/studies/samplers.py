@@ -1,4 +1,4 @@
-"""Prior against densities fitted to the encoded images, for a VAE and an AE."""
+"""Prior against what is fitted to the encoded images, for a VAE and an AE."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -7,34 +7,34 @@ import attrs
 import numpy as np
 
 from pipelines.reading import dataset
+from tools import progress
 from tools.studies import distances, encodings, losses, outcome, pictures
 from tools.studies import lab as lab_lib
 from vae_prod.evaluation import resampling
-from vae_prod.latent import densities, samplers, sampling
+from vae_prod.latent import densities, samplers, sampling, second_stage_training
 from vae_prod.latent import encodings as encodings_lib
+from vae_prod.latent import fitted as fitted_lib
 from vae_prod.reporting import report
 
 # Images of a split behind a log-density.
 _MEASURED = 2000
-# What the samplers that are compared are called in tables, by name; the prior first.
-_LABELS = {
-    name: samplers.SAMPLERS[name].label for name in (samplers.PRIOR, *samplers.FITTED)
-}
+# What samplers are called in tables, by name.
+_LABELS = {name: sampler.label for name, sampler in samplers.SAMPLERS.items()}
 
 
 @attrs.frozen(eq=False)
 class _Fitted:
-    """A run's encoded images, and densities fitted to the training ones.
+    """A run's encoded images, and samplers fitted to the training ones.
 
     Attributes:
         run: The run.
-        densities: Name of a sampler to its density.
+        samplers: What was fitted, by name.
         log_densities: Name of a sampler to the mean log-density of training and of
             held-out images, nats an image.
     """
 
     run: lab_lib.Opened
-    densities: Mapping[str, densities.Density]
+    samplers: Mapping[str, fitted_lib.Fitted]
     log_densities: Mapping[str, tuple[float, float]]
 
 
@@ -88,7 +88,7 @@ def _label(run: str, sampler: str) -> str:
 
 
 def _fit(lab: lab_lib.Lab, name: str, run: lab_lib.Opened) -> _Fitted:
-    """Fit a Gaussian and a mixture, and keep them in `samplers/RUN/`."""
+    """Fit what there is to fit, and keep it in `samplers/RUN/`."""
     trained = encodings.encode(lab, run, dataset.TRAIN_SPLIT)
     held_out = encodings.encode(lab, run, lab.held_out)
     print(f"fitting densities to the images that {run.run_dir} encoded", flush=True)
@@ -102,6 +102,15 @@ def _fit(lab: lab_lib.Lab, name: str, run: lab_lib.Opened) -> _Fitted:
             made=trained.made,
         ),
     }
+    if epochs := lab.study.second_stage_epochs:
+        with progress.Progress("epochs") as show:
+            fitted["two_stage"] = second_stage_training.fit(
+                *points,
+                epochs=epochs,
+                seed=lab.train.seed,
+                made=trained.made,
+                on_progress=show,
+            )
     for sampler, density in fitted.items():
         density.save(os.path.join(lab.out, "samplers", name, sampler))
     log_densities = {
@@ -115,7 +124,7 @@ def _fit(lab: lab_lib.Lab, name: str, run: lab_lib.Opened) -> _Fitted:
 
 
 def _log_density(
-    lab: lab_lib.Lab, density: densities.Density, encoding: encodings_lib.Encoding
+    lab: lab_lib.Lab, density: fitted_lib.Fitted, encoding: encodings_lib.Encoding
 ) -> float:
     points = densities.draw_points(
         encoding.z_mean, encoding.z_log_var, _MEASURED, lab.train.seed
@@ -129,13 +138,14 @@ def _draw(
     """Draw `count` points, or as many as a picture shows, by each sampler."""
     seeds = lab.seeds(max(count, lab.study.rows * lab.study.columns))
     yield samplers.PRIOR, np.asarray(sampling.prior(seeds, fitted.run.codec.z_dim))
-    for sampler, density in fitted.densities.items():
+    for sampler, density in fitted.samplers.items():
         yield sampler, np.asarray(density.sample(seeds))
 
 
 def _distance_parts(lab, fitted, measured, held_out) -> list[report.Part]:
+    drawn = [samplers.PRIOR, *next(iter(fitted.values())).samplers]
     by_run = {
-        run: {label: measured[_label(run, name)] for name, label in _LABELS.items()}
+        run: {_LABELS[name]: measured[_label(run, name)] for name in drawn}
         for run in fitted
     }
     rows = [
@@ -149,7 +159,7 @@ def _distance_parts(lab, fitted, measured, held_out) -> list[report.Part]:
     )
     return [
         report.Verdict(" ".join(_best(*item) for item in by_run.items())),
-        report.Table(["run", *_LABELS.values()], rows, caption),
+        report.Table(["run", *(_LABELS[name] for name in drawn)], rows, caption),
     ]
 
 
@@ -183,11 +193,19 @@ def _density_table(lab: lab_lib.Lab, fitted: Mapping[str, _Fitted]) -> report.Ta
     rows = []
     for run, fit in fitted.items():
         for sampler, pair in fit.log_densities.items():
-            covariance = fit.densities[sampler].made.get("covariance", "full")
-            rows.append([_label(run, sampler), covariance, *pair])
-    columns = ["density", "covariance", "training images", f"{lab.held_out} images"]
+            rows.append([_label(run, sampler), _form(fit.samplers[sampler]), *pair])
+    columns = ["density", "form", "training images", f"{lab.held_out} images"]
     caption = (
         "Mean log-density of encoded images, nats an image. Where it is much lower on "
-        "held-out images, the density has learnt the training images by heart."
+        "held-out images, the density has learnt the training images by heart. Of a "
+        "second stage it is a lower bound."
     )
     return report.Table(columns, rows, caption)
+
+
+def _form(sampler: fitted_lib.Fitted) -> str:
+    """Say what is special to a sampler: its covariance, or its size."""
+    made = sampler.made
+    if "units" in made:
+        return f"{made['layers']} layers of {made['units']:,} units"
+    return made.get("covariance", "full")

@@ -6,6 +6,7 @@ programs generate their flags from the fields. Nothing here imports TensorFlow, 
 """
 
 from vae_prod.config.decoders import DECODERS
+from vae_prod.config.divergences import DIVERGENCES, KL, MMD
 from vae_prod.config.extractors import EXTRACTORS, JUDGE_HELP
 from vae_prod.config.likelihoods import LIKELIHOODS
 from vae_prod.config.model import ACTIVATIONS, ModelConfig
@@ -24,11 +25,14 @@ __all__ = [
     "ACTIVATIONS",
     "AUTO",
     "DECODERS",
+    "DIVERGENCES",
     "EXTRACTORS",
     "FACT_SCHEDULES",
     "JUDGE_HELP",
+    "KL",
     "LEARNING_RATE_SCHEDULES",
     "LIKELIHOODS",
+    "MMD",
     "OBJECTIVES",
     "PRECISIONS",
     "ModelConfig",

@@ -10,6 +10,8 @@ from vae_prod.config import model as model_lib
 HIGHER, LOWER, NEITHER = "higher", "lower", ""
 # That of a VAE; an autoencoder has none.
 POSTERIOR = "posterior"
+# Not of a model whose loss has another divergence.
+KL_LOSS = "kl_loss"
 # Units as tables have them, and in words.
 UNITS = {
     "": "",
@@ -30,9 +32,9 @@ class Kind:
         label: Its name where it stands by itself.
         unit: One of `UNITS`.
         better: `HIGHER` or `LOWER`; `NEITHER` where it ranks nothing.
-        needs: What a model must have for it to have a value: `POSTERIOR`, or the trait
-            of its likelihood, `has_nats` or `is_density`, and a posterior too; empty:
-            every model has it.
+        needs: What a model must have for it to have a value: `POSTERIOR`, `KL_LOSS`,
+            or the trait of its likelihood, `has_nats` or `is_density`, and a posterior
+            too; empty: every model has it.
         has_interval: Whether it is known how sure it is; not of sizes and of extremes,
             which other images don't spread around.
     """
@@ -56,14 +58,16 @@ class Kind:
             return True
         if self.needs == POSTERIOR:
             return model.is_vae
+        if self.needs == KL_LOSS:
+            return model.has_kl_loss
         return model.is_vae and getattr(model.likelihood, self.needs)
 
 
 _LOSSES = (
     # What falls with fact ranks nothing but models of the same fact.
-    Kind("total_loss", "total", "total loss"),
+    Kind("total_loss", "total", "total loss", needs=KL_LOSS),
     Kind("reco_loss", "reconstruction", "reconstruction loss", "", LOWER),
-    Kind("kl_loss", "KL times fact", "KL loss"),
+    Kind("kl_loss", "KL times fact", "KL loss", needs=KL_LOSS),
 )
 _LIKELIHOOD = (
     Kind(

@@ -19,6 +19,7 @@ class Likelihood:
         is_density: Whether it is a density of the pixels on [0, 1], so that bits per
             dimension exist.
         has_variance: Whether it has a variance sigma^2, which the model holds.
+        learns_variance: Whether that is a weight of the model, trained like others.
         facts: Lowest and highest `fact` worth trying, where that is known.
     """
 
@@ -27,6 +28,7 @@ class Likelihood:
     has_nats: bool
     is_density: bool
     has_variance: bool = False
+    learns_variance: bool = False
     facts: tuple[float, float] | None = None
 
 
@@ -43,6 +45,14 @@ LIKELIHOODS = {
         has_nats=True,
         is_density=True,
         has_variance=True,
+    ),
+    "gaussian_learned": Likelihood(
+        "Gaussian whose sigma is learned",
+        "learned",
+        has_nats=True,
+        is_density=True,
+        has_variance=True,
+        learns_variance=True,
     ),
     "continuous_bernoulli": Likelihood(
         "bce with its normalising constant",

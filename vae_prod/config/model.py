@@ -4,7 +4,7 @@ import attrs
 from attrs import validators
 
 from pipelines import settings
-from vae_prod.config import decoders, schedules
+from vae_prod.config import decoders, divergences, schedules
 from vae_prod.config import likelihoods as likelihoods_lib
 
 ACTIVATIONS = ("leaky_relu", "relu", "elu", "selu", "gelu", "silu", "tanh")
@@ -23,7 +23,7 @@ class ModelConfig:
     )
     mode: str = settings.setting(
         "vae",
-        "vae, or ae for a plain autoencoder (no sampling, no KL loss).",
+        "vae, or ae for a plain autoencoder (no sampling, no KL loss; z_mean is z).",
         validators.in_(("vae", "ae")),
     )
     z_dim: int = settings.setting(
@@ -97,9 +97,13 @@ class ModelConfig:
         "the mean over all elements.",
         settings.not_negative,
     )
+    divergence: str = settings.choice(
+        divergences.KL, "What fact weighs.", divergences.DIVERGENCES
+    )
     fact: float = settings.setting(
         5.0,
-        f"Weight of the KL loss (try {likelihoods_lib.known_facts()}).",
+        f"Weight of the KL loss (try {likelihoods_lib.known_facts()}), or of another "
+        "divergence.",
         settings.not_negative,
     )
     fact_schedule: str = settings.choice(
@@ -135,6 +139,11 @@ class ModelConfig:
                 f"'decoder_filters' must hold {wanted} numbers with {levels} levels "
                 f"and decoder_output={self.decoder_output}, received "
                 f"{len(self.decoder_filters)}."
+            )
+        if self.free_bits and self.divergence != divergences.KL:
+            raise ValueError(
+                f"'free_bits' are of the KL loss; with divergence={self.divergence} "
+                f"leave them at 0, received {self.free_bits:g}."
             )
         self._check_groups()
         self._check_image()
@@ -197,6 +206,17 @@ class ModelConfig:
     def has_elbo(self) -> bool:
         """Whether there is an ELBO: of a VAE whose likelihood has nats."""
         return self.is_vae and self.likelihood.has_nats
+
+    @property
+    def has_divergence(self) -> bool:
+        """Whether there is a divergence for `fact` to weigh."""
+        needs_posterior = divergences.DIVERGENCES[self.divergence].needs_posterior
+        return self.is_vae or not needs_posterior
+
+    @property
+    def has_kl_loss(self) -> bool:
+        """Whether the loss is that of the reconstruction and of the KL, or none."""
+        return self.divergence == divergences.KL
 
     @property
     def is_vae(self) -> bool:

@@ -227,7 +227,7 @@ def check_space(search: SearchConfig, model: model_lib.ModelConfig) -> None:
     Raises:
         ValueError: Naming the setting.
     """
-    if model.mode == "ae" and search.search_fact:
+    if not model.has_divergence and search.search_fact:
         raise ValueError(
             "'search_fact' must be empty with mode=ae, which has no KL loss, received "
             f"{search.search_fact}."
@@ -248,6 +248,13 @@ def check_space(search: SearchConfig, model: model_lib.ModelConfig) -> None:
 def _check_objective(search: SearchConfig, model: model_lib.ModelConfig) -> None:
     likelihoods = search.search_reconstruction or (model.reconstruction,)
     trait = figures.FIGURES[search.objective].needs
+    if trait == figures.KL_LOSS:
+        if not model.has_kl_loss:
+            raise ValueError(
+                f"'objective' must have a value for every trial: {search.objective} "
+                f"needs divergence=kl, received divergence={model.divergence}."
+            )
+        trait = ""
     allowed = likelihoods_lib.with_trait(trait) if trait else ()
     if trait and (model.mode == "ae" or not set(likelihoods) <= set(allowed)):
         raise ValueError(

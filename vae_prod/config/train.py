@@ -248,7 +248,7 @@ def unfinished(model: model_lib.ModelConfig, train: TrainConfig, steps: int) -> 
         steps: Steps of all its epochs.
     """
     ramps = {}
-    if model.is_vae and model.fact_schedule != "constant":
+    if model.has_divergence and model.fact_schedule != "constant":
         ramps["fact_warmup_steps"] = ("fact", steps, model.fact_warmup_steps)
     updates = steps // train.gradient_accumulation
     warmup = train.learning_rate_warmup_steps

@@ -102,7 +102,7 @@ def kind_of(evidence: Evidence, config: config_lib.ModelConfig) -> str:
     if evidence.explained < NOTHING:
         return "underfitted"
     fails = evidence.has_points or evidence.is_elsewhere or evidence.samples_fail
-    if fails or not config.is_vae:
+    if fails or not config.has_divergence:
         return "autoencoder"
     if evidence.explained < LITTLE:
         return "underfitted"

@@ -66,7 +66,8 @@ class Measurements:
         quality: The figures that rank models.
         reco_loss: In the training convention.
         kl_loss: In the training convention, with the final fact and, of free bits, the
-            allowance of the whole split's mean.
+            allowance of the whole split's mean; None where the loss has another
+            divergence.
         ssim: Structural similarity of reconstructions from z_mean, mean over images;
             higher is better, 1 is equal. None of images below 11x11.
         explained_variance: Share of the pixels' variance over the images that
@@ -88,7 +89,7 @@ class Measurements:
     judge: extractor_lib.Extractor
     quality: quality_lib.Quality
     reco_loss: resampling.Estimate
-    kl_loss: resampling.Estimate
+    kl_loss: resampling.Estimate | None
     ssim: resampling.Estimate | None
     explained_variance: resampling.Estimate
     latent: latent_space.LatentSpace
@@ -101,8 +102,10 @@ class Measurements:
     images_digest: str
 
     @property
-    def total_loss(self) -> resampling.Estimate:
-        """In the training convention, `reco_loss` + `kl_loss`."""
+    def total_loss(self) -> resampling.Estimate | None:
+        """In the training convention, `reco_loss` + `kl_loss`, where there is one."""
+        if self.kl_loss is None:
+            return None
         return resampling.derived(operator.add, self.reco_loss, self.kl_loss)
 
     @property
@@ -204,7 +207,7 @@ def _losses(
     subject: subject_lib.Subject,
     quality: quality_lib.Quality,
     latent: latent_space.LatentSpace,
-) -> dict[str, resampling.Estimate]:
+) -> dict[str, resampling.Estimate | None]:
     config = subject.config
     fact = config.fact if config.is_vae else 0.0
 
@@ -217,7 +220,7 @@ def _losses(
             lambda nats: likelihoods.training_scale(config) * nats,
             quality.reconstruction_nats,
         ),
-        "kl_loss": latent.estimate(kl_loss),
+        "kl_loss": latent.estimate(kl_loss) if config.has_kl_loss else None,
     }
 
 

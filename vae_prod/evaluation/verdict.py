@@ -96,7 +96,7 @@ def _underfitted(evidence, measurements, config) -> tuple[str, list[str], str]:
 
 
 def _autoencoder(evidence, measurements, config) -> tuple[str, list[str], str]:
-    if config.is_vae:
+    if config.has_divergence:
         reasons, finding = [], "behaves like an autoencoder"
         advice = f"raise --fact (now {config.fact:g})"
     else:

@@ -11,9 +11,8 @@ is what the decoder was trained on; of an autoencoder, which has no posteriors, 
 
 import functools
 import math
-import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -48,6 +47,8 @@ class Density:
         made: How it was made.
     """
 
+    log_prob_text = "log-density"
+
     weights: np.ndarray
     means: np.ndarray
     factors: np.ndarray
@@ -71,13 +72,49 @@ class Density:
             z float32 [N, z_dim].
         """
         arrays = map(tf.constant, self.arrays())
-        return _sample(tf.cast(seeds, tf.int64), *arrays, self.z_dim)
+        return _sample(tf.cast(seeds, tf.int64), list(arrays), self.z_dim)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what `draw` takes, float32: cumulative weights, means, factors."""
+        """Return what `draw` takes, float32.
+
+        The components' weights added up, without the last, [K - 1]; means; factors.
+        """
         cumulative = np.cumsum(self.weights)[:-1]
         arrays = cumulative, self.means, self.factors
         return tuple(np.asarray(array, np.float32) for array in arrays)
+
+    @staticmethod
+    def draw(
+        seed: tf.Tensor,
+        arrays: Sequence[tf.Tensor],
+        temperature: tf.Tensor | float = 1.0,
+    ) -> tf.Tensor:
+        """Draw a seed's point.
+
+        Args:
+            seed: int64 [].
+            arrays: What `arrays` gives, as tensors.
+            temperature: float32 [], what the distance from the component's mean is
+                multiplied by.
+
+        Returns:
+            z float32 [z_dim].
+        """
+        cumulative, means, factors = arrays
+        # An integer: those are the same with and without XLA.
+        bits = tf.random.stateless_uniform(
+            [],
+            tf.stack([seed, _COMPONENT]),
+            minval=None,
+            maxval=None,
+            dtype=tf.uint32,
+            alg="philox",
+        )
+        place = tf.cast(bits, tf.float32) * 2.0**-32
+        component = tf.reduce_sum(tf.cast(place >= cumulative, tf.int32))
+        noise = sampling.normal(seed, means.shape[1])
+        away = tf.linalg.matvec(tf.gather(factors, component), noise)
+        return tf.gather(means, component) + temperature * away
 
     def log_prob(self, z: np.ndarray) -> np.ndarray:
         """Return the log-density of points.
@@ -104,73 +141,21 @@ class Density:
         arrays = {name: getattr(self, name) for name in _FILES}
         artefacts.save(path, arrays, self.made)
 
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], made: Mapping) -> "Density":
+        """Make it of what `save` wrote.
 
-def folder(run_dir: str, name: str) -> str:
-    """Return where a run's fitted density lies."""
-    return os.path.join(run_dir, "samplers", name)
-
-
-def load(path: str, remedy: str) -> Density:
-    """Read a saved density.
-
-    Args:
-        path: The folder that it was saved to.
-        remedy: What to do where it is missing or damaged.
-
-    Raises:
-        UserError: There is none, or it can't be read.
-    """
-    arrays, made = artefacts.load(path, "a fitted sampler", remedy)
-    if set(arrays) != set(_FILES):
-        raise files.UserError(
-            f"Expected a fitted sampler in {path}, it holds {sorted(arrays)}. {remedy}"
-        )
-    return Density(**arrays, made=made)
+        Raises:
+            ValueError: These are other arrays.
+        """
+        if set(arrays) != set(_FILES):
+            raise ValueError(f"it holds {sorted(arrays)}")
+        return cls(**arrays, made=made)
 
 
 @functools.partial(tf.function, reduce_retracing=True)
-def _sample(seeds, cumulative, means, factors, z_dim):
-    def one(seed):
-        return draw(seed, cumulative, means, factors)
-
-    return sampling.draw_each(one, seeds, z_dim)
-
-
-def draw(
-    seed: tf.Tensor,
-    cumulative: tf.Tensor,
-    means: tf.Tensor,
-    factors: tf.Tensor,
-    temperature: tf.Tensor | float = 1.0,
-) -> tf.Tensor:
-    """Draw a seed's point from a mixture that is given as tensors.
-
-    Args:
-        seed: int64 [].
-        cumulative: float32 [K - 1], weights of the components, added up; without the
-            last.
-        means: float32 [K, z_dim].
-        factors: float32 [K, z_dim, z_dim], see `Density`.
-        temperature: float32 [], what the distance from the component's mean is
-            multiplied by.
-
-    Returns:
-        z float32 [z_dim].
-    """
-    # An integer: those are the same with and without XLA.
-    bits = tf.random.stateless_uniform(
-        [],
-        tf.stack([seed, _COMPONENT]),
-        minval=None,
-        maxval=None,
-        dtype=tf.uint32,
-        alg="philox",
-    )
-    place = tf.cast(bits, tf.float32) * 2.0**-32
-    component = tf.reduce_sum(tf.cast(place >= cumulative, tf.int32))
-    noise = sampling.normal(seed, means.shape[1])
-    away = tf.linalg.matvec(tf.gather(factors, component), noise)
-    return tf.gather(means, component) + temperature * away
+def _sample(seeds, arrays, z_dim):
+    return sampling.draw_each(lambda s: Density.draw(s, arrays), seeds, z_dim)
 
 
 def fit_gaussian(
@@ -192,7 +177,7 @@ def fit_gaussian(
     matrix = moments.matrix
     if z_log_var is not None:
         matrix = matrix + np.diag(statistics.mean_variance(z_log_var))
-    matrix[np.diag_indices_from(matrix)] += _ridge(np.diag(matrix), moments.count)
+    matrix[np.diag_indices_from(matrix)] += ridge(np.diag(matrix), moments.count)
     described = {"kind": "gaussian", "num_points": moments.count}
     return Density(
         np.ones(1),
@@ -265,7 +250,7 @@ def _maximised(points: np.ndarray, components: int, covariance: str, seed: int):
     fitted = mixture.GaussianMixture(
         components,
         covariance_type=covariance,
-        reg_covar=_ridge(points.var(axis=0), len(points)),
+        reg_covar=ridge(points.var(axis=0), len(points)),
         random_state=seed,
     )
     with warnings.catch_warnings():
@@ -297,7 +282,16 @@ def draw_points(
     return sampling.posterior(rows + first, points, z_log_var[rows])
 
 
-def _ridge(variances: np.ndarray, count: int) -> float:
+def ridge(variances: np.ndarray, count: int) -> float:
+    """Return what to add to variances, so that none of them is 0.
+
+    Args:
+        variances: float64 [z_dim], of the points.
+        count: How many points there are.
+
+    Raises:
+        UserError: There are too few, or they are all the same.
+    """
     if count < 2 or not variances.any():
         raise files.UserError(
             f"Expected encoded images that differ, to fit a density to, received "

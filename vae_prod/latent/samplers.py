@@ -1,7 +1,7 @@
 """The samplers: where random points of the latent space come from, by name.
 
 A table without TensorFlow. `sampling` draws from those that are known beforehand,
-`densities` fits the others and draws from them.
+`densities` and `second_stage` are the others, which are `fitted`.
 """
 
 import attrs
@@ -41,6 +41,9 @@ SAMPLERS = {
     ),
     "mixture": Sampler(
         "z of a Gaussian mixture fitted to them", "fitted mixture", is_fitted=True
+    ),
+    "two_stage": Sampler(
+        "z of a second VAE trained on them", "second stage", is_fitted=True
     ),
 }
 FITTED = tuple(name for name, sampler in SAMPLERS.items() if sampler.is_fitted)

@@ -58,7 +58,7 @@ def from_model(model: vae_lib.VAE) -> Codec:
         lambda images: to_numpy(encode(tf.convert_to_tensor(images))),
         lambda z: decode(tf.convert_to_tensor(z, tf.float32)).numpy(),
         lambda: digest([*model.encoder.variables, *model.decoder.variables]),
-        float(model.variance.numpy()) if model.config.likelihood.has_variance else None,
+        float(model.variance) if model.config.likelihood.has_variance else None,
     )
 
 

@@ -78,7 +78,7 @@ def _mse(config, logits, targets, variance):
     return ops.squared_error(logits, targets)
 
 
-def _gaussian_sigma(config, logits, targets, variance):
+def _gaussian(config, logits, targets, variance):
     error = ops.squared_error(logits, targets)
     return gaussian_nll(error, variance(error), num_elements(config))
 
@@ -93,7 +93,8 @@ def _continuous_bernoulli(config, logits, targets, variance):
 LIKELIHOODS = {
     "bce": _bce,
     "mse": _mse,
-    "gaussian_sigma": _gaussian_sigma,
+    "gaussian_sigma": _gaussian,
+    "gaussian_learned": _gaussian,
     "continuous_bernoulli": _continuous_bernoulli,
 }
 

@@ -10,7 +10,9 @@ The step, for images x of a batch, and where each part of it is:
                                                      ops.diagonal_gaussian_kl
     reco_loss = scale * mean over images of nats     likelihoods.training_scale
     kl_loss = fact(step) * mean over images of kl    kl.fact_at, kl.charged_kl
-    total_loss = reco_loss + kl_loss                 VAE.losses
+    mmd_loss in its place, with divergence=mmd:
+    fact(step) * the discrepancy of the batch's z    kernels.discrepancy
+    total_loss = reco_loss + kl_loss or mmd_loss     VAE.losses
     elbo = -(nats + kl), in nats per image           VAE.losses
     gradients, by the tape, of parts of a batch      steps
     a step that isn't finite changes nothing         optim.guard
@@ -31,12 +33,14 @@ from vae_prod import config as config_lib
 from vae_prod.core import accelerators
 from vae_prod.model import batches, layers, likelihoods, networks, own_networks, steps
 from vae_prod.model import kl as kl_lib
-from vae_prod.model.kernels import ops
+from vae_prod.model.kernels import discrepancy, ops
 from vae_prod.optim import adam, guard
 from vae_prod.optim import exchange as exchange_lib
 
 _NUM_STREAMS = 4
 _MAX_REPLICAS = 2**16
+# Added to the seed of a batch's latent noise: that of the prior's points beside it.
+_PRIOR = (2**62, 0)
 # The optimal variance is a batch statistic; validation uses its moving average.
 _VARIANCE_MOMENTUM = 0.99
 
@@ -56,7 +60,9 @@ class VAE(keras.Model):
     Metrics, each a mean over images: `total_loss` = `reco_loss` + `kl_loss` in the
     training convention of `likelihoods`; `kl` in nats per image; `elbo` in nats per
     image at beta = 1 (none for `mse`); `radius`, the mean of |z_mean|; `z_log_var`,
-    its mean over images and dimensions.
+    its mean over images and dimensions. With `divergence=mmd` there is `mmd_loss` in
+    the place of `kl_loss`, and `mmd`, which is of what is computed together: a batch,
+    or its part where it is in several (`exchange`, replicas).
 
     Attributes:
         step: int64 [], train steps done. It seeds the latent noise; it counts what
@@ -104,8 +110,10 @@ class VAE(keras.Model):
         self.step = self._scalar("step", "int64", 0)
         self.calls = self._scalar("calls", "int64", 0)
         self.epsilon_scale = self._scalar("epsilon_scale", "float32", 1)
-        if config.likelihood.has_variance:
-            self.variance = self._scalar("variance", "float32", 1)
+        if config.likelihood.learns_variance:
+            self.log_sigma = self._scalar("log_sigma", "float32", 0, trainable=True)
+        elif config.likelihood.has_variance:
+            self.average_variance = self._scalar("variance", "float32", 1)
         self.guard = guard.Guard()
         self.exchange = exchange_lib.ALONE
         self.means = {
@@ -114,20 +122,25 @@ class VAE(keras.Model):
         }
         self.built = True
 
-    def _scalar(self, name: str, dtype: str, value: int):
+    def _scalar(self, name: str, dtype: str, value: int, trainable: bool = False):
         return self.add_weight(
             name=name,
             dtype=dtype,
             initializer=keras.initializers.Constant(value),
-            trainable=False,
+            trainable=trainable,
             autocast=False,
             aggregation="only_first_replica",
         )
 
     def _metric_names(self) -> list[str]:
-        names = ["total_loss", "reco_loss", "kl_loss", "kl"]
-        if self.config.likelihood.has_nats:
-            names.append("elbo")
+        names = ["total_loss", "reco_loss"]
+        if self.config.divergence == config_lib.MMD:
+            names += ["mmd_loss", "mmd"]
+            names += ["kl"] if self.config.is_vae else []
+            names += ["elbo"] if self.config.has_elbo else []
+        else:
+            names += ["kl_loss", "kl"]
+            names += ["elbo"] if self.config.likelihood.has_nats else []
         return [*names, "radius", *(["z_log_var"] if self.config.is_vae else [])]
 
     def compile(
@@ -235,7 +248,7 @@ class VAE(keras.Model):
         Args:
             batch: `image` and, where it is corrupted, `target`, [B, H, W, C].
             seed: int64 [2], of the latent noise.
-            fact: Weight of the KL loss.
+            fact: Weight of the divergence.
             training: Whether batch norm and dropout act as in training.
 
         Returns:
@@ -253,14 +266,17 @@ class VAE(keras.Model):
         )
         nats = tf.reduce_mean(nats)
         kl, charged = self._kl(posterior)
+        if self.config.divergence == config_lib.MMD:
+            charged = self._mmd(z, seed)
         values = {
             "reco_loss": nats * likelihoods.training_scale(self.config),
-            "kl_loss": fact * charged,
+            f"{self.config.divergence}_loss": fact * charged,
+            "mmd": charged,
             "kl": kl,
             "elbo": -(nats + kl),
             "radius": tf.reduce_mean(tf.norm(posterior["z_mean"], axis=-1)),
         }
-        values["total_loss"] = values["reco_loss"] + values["kl_loss"]
+        values["total_loss"] = values["reco_loss"] + fact * charged
         if self.config.is_vae:
             values["z_log_var"] = tf.reduce_mean(posterior["z_log_var"])
         return {name: values[name] for name in self.means}
@@ -273,25 +289,39 @@ class VAE(keras.Model):
         total = tf.reduce_mean(tf.reduce_sum(kl, axis=-1))
         return total, kl_lib.charged_kl(self.config, kl)
 
+    def _mmd(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Return the squared discrepancy of z from as many points of the prior."""
+        prior = ops.limited_normal(tf.shape(z), seed + tf.constant(_PRIOR, tf.int64), 0)
+        return discrepancy.squared_mmd(z, prior)
+
+    @property
+    def variance(self) -> tf.Tensor:
+        """Variance sigma^2 of a likelihood that has one, float32 []."""
+        if self.config.likelihood.learns_variance:
+            return tf.exp(2.0 * tf.convert_to_tensor(self.log_sigma))
+        return tf.convert_to_tensor(self.average_variance)
+
     def _reconstruction_variance(self, error: tf.Tensor, training: bool) -> tf.Tensor:
-        """Return sigma^2, if the likelihood has one: the optimum, or its average.
+        """Return sigma^2, if the likelihood has one: learned, or the optimum.
 
         Args:
             error: float32 [B], squared error summed over each image.
-            training: Whether the optimum is taken, and goes into the average.
+            training: Whether the optimum is taken, and goes into its average; else
+                that is taken.
 
         Returns:
             float32 [].
         """
-        if not training:
-            return tf.convert_to_tensor(self.variance)
+        if not training or self.config.likelihood.learns_variance:
+            return self.variance
         optimum = tf.reduce_mean(error) / likelihoods.num_elements(self.config)
         # The gradient through the optimum vanishes, so it is not computed.
         optimum = tf.stop_gradient(tf.maximum(optimum, 1e-8))
         # Early on the average is over all batches so far, not dragged by its start.
         done = tf.cast(self.step, tf.float32)
         momentum = tf.minimum(done / (done + 1.0), _VARIANCE_MOMENTUM)
-        self.variance.assign(momentum * self.variance + (1.0 - momentum) * optimum)
+        average = self.average_variance
+        average.assign(momentum * average + (1.0 - momentum) * optimum)
         return optimum
 
     def train_step(self, batch: batches.Batch) -> dict[str, tf.Tensor]:

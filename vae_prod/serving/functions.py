@@ -1,12 +1,13 @@
 """What an export computes: six functions of a model and what was fitted to it."""
 
+import functools
 from collections.abc import Mapping
 
 import attrs
 import numpy as np
 import tensorflow as tf
 
-from vae_prod.latent import densities, sampling
+from vae_prod.latent import fitted, sampling
 from vae_prod.latent import samplers as samplers_lib
 from vae_prod.model import vae as vae_lib
 from vae_prod.serving import checks, pictures
@@ -20,7 +21,7 @@ class Extras:
 
     Attributes:
         preparation: How training images were made of pictures.
-        samplers: Densities fitted to encoded images, by name, beside the prior.
+        samplers: What was fitted to encoded images, by name, beside the prior.
         vectors: Attributes' vectors by name, float32 [z_dim].
         sharpness: Factor by which PNG files are sharpened; 1: they aren't.
         max_batch: Rows of a request at most.
@@ -28,7 +29,7 @@ class Extras:
     """
 
     preparation: pictures.Preparation
-    samplers: Mapping[str, densities.Density] = attrs.field(factory=dict)
+    samplers: Mapping[str, fitted.Fitted] = attrs.field(factory=dict)
     vectors: Mapping[str, np.ndarray] = attrs.field(factory=dict)
     sharpness: float = 1.0
     max_batch: int = 256
@@ -42,7 +43,7 @@ class Functions:
         config: What the model computes.
         extras: What is served beside it.
         weights: The model's own variables.
-        samplers: Name to the variables of a fitted density.
+        samplers: Name to the variables of a fitted sampler.
         vectors: Variable float32 [A + 1, z_dim], the attributes' vectors, and zeros.
         to_files: float32 [B, H, W, C] in [0, 1] to PNG files, string [B].
     """
@@ -99,10 +100,9 @@ class Functions:
             seed, temperature, number = row
             z_dim = self.config.z_dim
             cases = [lambda: temperature * sampling.normal(seed, z_dim)]
-            for arrays in self.samplers.values():
-                cases.append(
-                    lambda arrays=arrays: densities.draw(seed, *arrays, temperature)
-                )
+            for name, arrays in self.samplers.items():
+                draw_one = functools.partial(self.extras.samplers[name].draw, seed)
+                cases.append(functools.partial(draw_one, arrays, temperature))
             return tf.switch_case(number, cases)
 
         z = sampling.draw_each(draw, (seed, temperature, number), self.config.z_dim)

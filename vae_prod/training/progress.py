@@ -9,7 +9,7 @@ import tqdm
 
 from vae_prod.training import step_counting
 
-_SHOWN = ("total_loss", "reco_loss", "kl_loss", "val_total_loss")
+_SHOWN = ("total_loss", "reco_loss", "kl_loss", "mmd_loss", "val_total_loss")
 
 
 class Clock(step_counting.StepCallback):

@@ -83,6 +83,9 @@ def describe(model: vae_lib.VAE, config: config_lib.TrainConfig, data: Data) -> 
     parameters = [f"{m.count_params():,}" for m in (model.encoder, model.decoder)]
     beta = likelihoods.equivalent_beta(settings)
     kl = f"fact {settings.fact:g} (beta {beta:g})" if settings.is_vae else "no KL"
+    if not settings.has_kl_loss:
+        label = config_lib.DIVERGENCES[settings.divergence].label
+        kl = f"fact {settings.fact:g} times {label}"
     jit = "on" if model.jit_compile else "off"
     steps = f"{config.epochs} epochs of {data.steps_per_epoch:,} steps"
     if config.gradient_accumulation > 1:

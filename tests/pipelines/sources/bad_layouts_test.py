@@ -61,6 +61,56 @@ class _Case(tf.test.TestCase, parameterized.TestCase):
         fixtures.write_text(self.folder, name, lines)
 
 
+class ImageFolderTest(_Case):
+    def setUp(self):
+        super().setUp()
+        layouts_fixtures.image_folder_json(self.folder)
+
+    def test_an_image_without_a_line_is_named(self):
+        self._lines("train/metadata.jsonl", lambda lines: lines[1:])
+        self._refused("every image in metadata.jsonl, 1 are missing, first 'train/")
+
+    @parameterized.parameters(
+        ("{}", "line 1 has no file_name"),
+        ('{"file_name": 3}', "line 1 has no file_name"),
+        ('{"file_name": "a.jpg", "file_name": "b.jpg"}', "'file_name' stands there tw"),
+        ("[1]", "line 1 should be an object"),
+        ("cake", "Expecting value"),
+        ('{"file_name": "' + "a" * 70_000 + '"}', "line 1 has 65,536 bytes and more"),
+    )
+    def test_a_damaged_line_is_one_sentence(self, line, reason):
+        self._lines("test/metadata.jsonl", lambda lines: [line, *lines[1:]])
+        self._refused(rf"file_name, in test/metadata.jsonl, it is damaged \(.*{reason}")
+
+    def test_a_second_line_of_an_image_is_refused(self):
+        self._lines("test/metadata.jsonl", lambda lines: [lines[0], *lines])
+        self._refused("every name once in metadata.jsonl, received 'test/.* in line 2")
+
+    def test_lines_of_images_that_are_not_there_are_told(self):
+        more = '{"file_name": "none.jpg"}'
+        self._lines("train/metadata.jsonl", lambda lines: [*lines, more])
+        self._warned("1 rows of images that aren't there, first 'train/none.jpg'")
+
+    def test_a_column_of_some_lines_is_ignored_with_its_reason(self):
+        def add(lines):
+            lines = [f'{line[:-1]}, "label": [1]}}' for line in lines]
+            return [lines[0][:-1] + ', "Bald": true}', *lines[1:]]
+
+        for split in ("train", "validation", "test"):
+            self._lines(f"{split}/metadata.jsonl", add)
+        reasons = {
+            name: use.reason for use in self._open().uses for name in use.columns
+        }
+        self.assertEqual(reasons["Bald"], "values are missing")
+        self.assertEqual(reasons["label"], "'[1]' is no whole number")
+
+    def test_a_line_of_a_csv_with_other_values_is_refused(self):
+        folder = self.folder = self.create_tempdir().full_path
+        layouts_fixtures.image_folder_csv(folder)
+        self._lines("test/metadata.csv", lambda lines: [*lines[:2], lines[2] + ",1"])
+        self._refused("line 3 has 16 values for 15 columns")
+
+
 class AnnotationsTest(_Case):
     def _kaggle(self):
         layouts_fixtures.kaggle()(self.folder)
@@ -127,6 +177,13 @@ class AnnotationsTest(_Case):
         inner = os.path.join(self.folder, "img_align_celeba")
         warnings = self._open(inner).warnings
         self.assertIn("identity_CelebA.csv lies beside --source", warnings[-1])
+
+    @parameterized.parameters("thumbnail", "in_the_wild")
+    def test_ffhq_without_its_list(self, place):
+        layouts_fixtures.ffhq(self.folder, place)
+        os.remove(os.path.join(self.folder, "ffhq-dataset-v2.json"))
+        self._warned("there are no landmarks, and splits are made by a hash; put it be")
+        self.assertEmpty(self._open().landmarks)
 
     def test_ffhq_without_an_image(self):
         layouts_fixtures.ffhq(self.folder)

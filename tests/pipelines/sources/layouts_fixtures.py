@@ -194,6 +194,7 @@ def ffhq_entry(number: int, size: int = 1024) -> dict:
         (36, 42, 30, 48, 54), (42, 48, 31, 49, 55), points, strict=True
     ):
         face[begin:end] = point
+    left, top, width, height = box(number)
     name = f"{number:05d}.png"
     inner = f"{number // 1000 * 1000:05d}/{name}"
     return {
@@ -208,17 +209,28 @@ def ffhq_entry(number: int, size: int = 1024) -> dict:
             "file_path": f"thumbnails128x128/{inner}",
             "pixel_size": [SIZE[0], SIZE[0]],
         },
+        "in_the_wild": {
+            "file_path": f"in-the-wild-images/{inner}",
+            "pixel_size": list(SIZE),
+            "face_rect": [left, top, left + width, top + height],
+            "face_landmarks": (face * SIZE[0] / size).tolist(),
+        },
     }
 
 
-def ffhq(folder: str) -> str:
-    """Write FFHQ's thumbnails."""
+def ffhq(folder: str, place: str = "thumbnail") -> str:
+    """Write FFHQ's thumbnails, or other images of it."""
     entries = {str(number): ffhq_entry(number) for number in range(NUM)}
-    names = [entry["thumbnail"]["file_path"] for entry in entries.values()]
+    names = [entry[place]["file_path"] for entry in entries.values()]
     write_pictures(folder, names)
     with open(os.path.join(folder, "ffhq-dataset-v2.json"), "w") as file:
         json.dump(entries, file)
     return folder
+
+
+def ffhq_wild(folder: str) -> str:
+    """Write FFHQ's images before they were cropped."""
+    return ffhq(folder, "in_the_wild")
 
 
 def split_folders(folder: str) -> str:
@@ -235,6 +247,43 @@ def split_folders(folder: str) -> str:
         for n, p in enumerate(paths)
     ]
     fixtures.write_text(folder, "metadata.csv", [header, *rows])
+    return folder
+
+
+def _write_splits(folder: str) -> dict[str, dict[str, dict]]:
+    """Write folders of splits; return each image's annotations by split and name."""
+    names = ("train", "validation", "test")
+    rows = {name: {} for name in names}
+    for number, key in enumerate(KEYS):
+        rows[names[partition(number)]][key] = values(number) | {
+            "landmarks": landmarks(number)
+        }
+    write_pictures(folder, [f"{names[partition(n)]}/{k}" for n, k in enumerate(KEYS)])
+    return rows
+
+
+def image_folder_csv(folder: str) -> str:
+    """Write Hugging Face's folders of images, a CSV in each split."""
+    for split, rows in _write_splits(folder).items():
+        names = [name for name in rows[min(rows)] if name != "landmarks"]
+        lines = [",".join(["file_name", *names])]
+        lines += [
+            ",".join([key, *(str(row[name]) for name in names)])
+            for key, row in rows.items()
+        ]
+        fixtures.write_text(os.path.join(folder, split), "metadata.csv", lines)
+    return folder
+
+
+def image_folder_json(folder: str) -> str:
+    """Write the same with JSON lines: attributes are booleans, points a list."""
+    for split, rows in _write_splits(folder).items():
+        lines = []
+        for key, row in rows.items():
+            flags = {name: bool(row[name]) for name in ATTRIBUTES}
+            row = {n: v for n, v in row.items() if n not in source_lib.LANDMARKS}
+            lines.append(json.dumps({"file_name": f"./{key}", **row, **flags}))
+        fixtures.write_text(os.path.join(folder, split), "metadata.jsonl", lines)
     return folder
 
 
@@ -338,8 +387,11 @@ LAYOUTS = {
     "in the wild": ("celeba_wild", wild),
     "CelebAMask-HQ": ("celeba_hq", celeba_hq),
     "FFHQ": ("ffhq", ffhq),
+    "FFHQ, in the wild": ("ffhq", ffhq_wild),
     "folders of splits": ("images", split_folders),
     "Hugging Face": ("parquet", hugging_face),
+    "Hugging Face's folders, CSV": ("images", image_folder_csv),
+    "Hugging Face's folders, JSON lines": ("images", image_folder_json),
     "WebDataset": ("webdataset", webdataset),
     "ArrayRecord": ("array_record", array_records),
 }

@@ -86,17 +86,22 @@ class LayoutsTest(tf.test.TestCase, parameterized.TestCase):
             self.assertEqual(
                 fields["label"], 1 - expected[image]["attributes"]["Smiling"]
             )
-        for image, fields in _examples("FFHQ").items():
-            is_train = expected[image]["split"] == "train"
-            self.assertEqual(fields["split"], "train" if is_train else "validation")
+        for form in ("CSV", "JSON lines"):
+            for image, fields in _examples(f"Hugging Face's folders, {form}").items():
+                self.assertEqual(fields["split"], expected[image]["split"])
+        for name in ("FFHQ", "FFHQ, in the wild"):
+            for image, fields in _examples(name).items():
+                is_train = expected[image]["split"] == "train"
+                self.assertEqual(fields["split"], "train" if is_train else "validation")
 
-    @parameterized.parameters("in the wild", "Hugging Face")
+    @parameterized.parameters("in the wild", "Hugging Face", "FFHQ, in the wild")
     def test_boxes_are_handed_over(self, name):
         source, _, _ = _converted(name)
         self.assertTrue(source.box)
         items = list(source.read("train", source.splits["train"]))
         for item in items:
-            number = layouts_fixtures.KEYS.index(item.key)
+            number = int(item.key.partition(".")[0])
+            number -= item.key in layouts_fixtures.KEYS  # These begin with 1.
             self.assertEqual(
                 list(item.load()[1]["box"]), layouts_fixtures.box(number), item.key
             )
@@ -121,7 +126,8 @@ class LayoutsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertRegex(warnings[0], "1 images are left out, .* no photographs; first")
 
     @parameterized.parameters(
-        "official", "torchvision", "Kaggle", "in the wild", "FFHQ", "Hugging Face"
+        *("official", "torchvision", "Kaggle", "in the wild", "FFHQ", "Hugging Face"),
+        *("Hugging Face's folders, CSV", "Hugging Face's folders, JSON lines"),
     )
     def test_no_warning_where_all_is_understood(self, name):
         self.assertEmpty(_converted(name)[0].warnings)

@@ -19,6 +19,7 @@ class ModelConfigTest(tf.test.TestCase, parameterized.TestCase):
         ({"image_shape": (8, 8, 2)}, "1 or 3 channels, received 2"),
         ({"dropout": 1.0}, "'dropout' must be < 1"),
         ({"z_dim": 0}, "'z_dim' must be >= 1"),
+        ({"divergence": "mmd", "free_bits": 0.1}, "'free_bits' are of the KL loss"),
         ({"group_norm": 3}, "must divide the filters .* 3 groups for 4 filters"),
     )
     def test_refuses(self, changes, message):

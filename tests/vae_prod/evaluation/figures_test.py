@@ -65,6 +65,7 @@ class CompletenessTest(tf.test.TestCase, parameterized.TestCase):
         {"reconstruction": "mse"},
         {"reconstruction": "continuous_bernoulli"},
         {"mode": "ae", "fact": 0.0},
+        {"mode": "ae", "divergence": "mmd"},
     )
     def test_every_figure_is_taken_shown_and_compared(self, **settings):
         config = tiny.config(image_shape=_SHAPE, **settings)

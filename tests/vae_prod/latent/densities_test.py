@@ -7,6 +7,7 @@ from scipy import stats
 
 from pipelines import files
 from vae_prod.latent import densities
+from vae_prod.latent import fitted as fitted_lib
 
 _MEAN = np.array([1.0, -2.0, 0.5])
 _COVARIANCE = np.array([[2.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 0.5]])
@@ -159,14 +160,14 @@ class MixtureTest(tf.test.TestCase, parameterized.TestCase):
 class FileTest(tf.test.TestCase):
     def test_round_trip(self):
         fitted = _mixture(made={"split": "train"})
-        path = densities.folder(self.create_tempdir().full_path, "mixture")
+        path = fitted_lib.folder(self.create_tempdir().full_path, "mixture")
         fitted.save(path)
-        loaded = densities.load(path, "")
+        loaded = fitted_lib.load(path, "mixture", "")
         seeds = tf.range(9)
         self.assertAllEqual(loaded.sample(seeds), fitted.sample(seeds))
         self.assertEqual(loaded.made, fitted.made)
         with self.assertRaisesRegex(files.UserError, "found none. Fit one."):
-            densities.load(os.path.join(path, "other"), "Fit one.")
+            fitted_lib.load(os.path.join(path, "other"), "mixture", "Fit one.")
 
 
 if __name__ == "__main__":

@@ -32,9 +32,10 @@ class ReconstructionTest(tf.test.TestCase, parameterized.TestCase):
         expected = (1 / (1 + np.exp(-logits)) - targets) ** 2
         self.assertAllClose(nats, expected.sum((1, 2, 3)), rtol=1e-5)
 
-    def test_gaussian(self):
+    @parameterized.parameters("gaussian_sigma", "gaussian_learned")
+    def test_gaussian(self, reconstruction):
         logits, targets = _random()
-        settings = tiny.config(reconstruction="gaussian_sigma")
+        settings = tiny.config(reconstruction=reconstruction)
         nats = likelihoods.reconstruction_nats(
             settings, logits, targets, lambda error: tf.constant(0.3)
         )

@@ -58,11 +58,15 @@ def _state(model):
 
 
 class PartsTest(parameterized.TestCase, tf.test.TestCase):
-    @parameterized.parameters((2, "gaussian_sigma"), (4, "bce"))
-    def test_workers_give_the_same_bits_as_one(self, workers, reconstruction):
-        alone = _model(reconstruction=reconstruction)
+    @parameterized.parameters(
+        (2, {"reconstruction": "gaussian_sigma"}),
+        (2, {"reconstruction": "gaussian_learned", "divergence": "mmd"}),
+        (4, {"reconstruction": "bce"}),
+    )
+    def test_workers_give_the_same_bits_as_one(self, workers, settings):
+        alone = _model(**settings)
         _train(alone, 2)
-        for model in _train_together(workers, 2, reconstruction=reconstruction):
+        for model in _train_together(workers, 2, **settings):
             for got, wanted in zip(_state(model), _state(alone), strict=True):
                 self.assertAllEqual(got, wanted)
 

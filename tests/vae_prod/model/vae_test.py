@@ -8,6 +8,7 @@ from tensorflow.python.eager import context
 
 from tests.vae_prod import tiny
 from vae_prod.model import vae as vae_lib
+from vae_prod.model.kernels import discrepancy, ops
 
 _DECODERS = (
     {"decoder": "conv2d_transpose"},
@@ -45,6 +46,42 @@ class TrainingTest(tf.test.TestCase, parameterized.TestCase):
         for name, values in history.history.items():
             self.assertTrue(np.all(np.isfinite(values)), name)
         self.assertEqual(model.step.numpy(), 2)
+
+    @parameterized.parameters(
+        ("vae", "float32", False),
+        ("ae", "mixed_float16", False),
+        ("ae", "mixed_bfloat16", True),
+    )
+    def test_discrepancy_brings_z_to_the_prior(self, mode, dtype, jit):
+        settings = {"mode": mode, "divergence": "mmd", "fact": 1000.0}
+        model = tiny.model(dtype, jit, **settings)
+        images = tf.data.Dataset.from_tensors({"image": tiny.images(32)}).repeat()
+        fit = {"epochs": 3, "steps_per_epoch": 20, "verbose": 0}
+        history = model.fit(images, **fit).history
+        self.assertEqual("z_log_var" in history, mode == "vae")
+        self.assertNotIn("kl_loss", history)
+        self.assertLess(history["mmd"][-1], 0.5 * history["mmd"][0])
+        self.assertAllClose(
+            history["mmd_loss"], 1000 * np.array(history["mmd"]), rtol=1e-4
+        )
+
+    def test_a_learned_variance_becomes_that_of_the_errors(self):
+        settings = {"reconstruction": "gaussian_learned", "fact": 0.0}
+        model = tiny.model(learning_rate=0.05, **settings)
+        self.assertAllClose(model.variance, 1.0)
+        data = tiny.batches(1).repeat()
+        model.fit(data, epochs=1, steps_per_epoch=200, verbose=0)
+        images = tiny.images()
+        batch = {"image": tf.constant(images)}
+        seed = model.noise_seed(0, model.step)
+        x = vae_lib.scale_images(batch["image"])
+        z = model.sample(model.encoder(x, training=True), seed)
+        error = np.mean((model.decode(z, training=True) - x) ** 2)
+        self.assertAllClose(model.variance, error, rtol=0.1)
+        # So each element costs what it does at the optimum.
+        nats = model.losses(batch, seed, 0.0, training=True)["reco_loss"] * 3
+        optimum = 96 * (np.log(2 * np.pi * error) + 1)
+        self.assertAllClose(nats, optimum, rtol=0.01)
 
     def test_loss_of_an_autoencoder_falls(self):
         model = tiny.model(mode="ae")
@@ -92,7 +129,9 @@ class TrainingTest(tf.test.TestCase, parameterized.TestCase):
         {"reconstruction": "bce"},
         {"reconstruction": "mse"},
         {"reconstruction": "gaussian_sigma", "free_bits": 0.1},
+        {"reconstruction": "gaussian_learned", "divergence": "mmd"},
         {"reconstruction": "continuous_bernoulli"},
+        {"mode": "ae", "divergence": "mmd"},
         {
             "blocks": "residual",
             "decoder": "upsampling",
@@ -180,6 +219,20 @@ class MetricsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(first, second)
         self.assertAllClose(first["kl_loss"], 5.0 * first["kl"], rtol=1e-5)
 
+    @parameterized.parameters("vae", "ae")
+    def test_discrepancy_is_of_z_and_of_as_many_points_of_the_prior(self, mode):
+        model = tiny.model(mode=mode, divergence="mmd", fact=2.0, batch_norm=False)
+        batch = {"image": tf.constant(tiny.images())}
+        seed = model.noise_seed(1, tf.constant(3, tf.int64))
+        values = model.losses(batch, seed, 2.0, training=False)
+        z = model.sample(model.encoder(vae_lib.scale_images(batch["image"])), seed)
+        beside = seed + tf.constant([2**62, 0], tf.int64)
+        prior = ops.limited_normal(z.shape, beside, 0.0)
+        self.assertAllClose(values["mmd"], discrepancy.squared_mmd(z, prior))
+        total = values["reco_loss"] + 2.0 * values["mmd"]
+        self.assertAllClose(values["total_loss"], total)
+        self.assertEqual("elbo" in values, mode == "vae")
+
     def test_no_elbo_without_a_likelihood(self):
         self.assertNotIn("elbo", tiny.model(reconstruction="mse").means)
 
@@ -217,7 +270,9 @@ class PredictionTest(tf.test.TestCase):
 
 class SerializationTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
-        {"reconstruction": "gaussian_sigma"}, {"mode": "ae", "blocks": "residual"}
+        {"reconstruction": "gaussian_sigma"},
+        {"reconstruction": "gaussian_learned"},
+        {"mode": "ae", "blocks": "residual"},
     )
     def test_saved_model_goes_on_training(self, **settings):
         model = tiny.model(**settings)

@@ -96,7 +96,7 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_variance_of_a_likelihood_that_has_one(self):
         model = tiny.model(reconstruction="gaussian_sigma")
-        model.variance.assign(0.25)
+        model.average_variance.assign(0.25)
         directory = self.create_tempdir().full_path
         path = tiny_exports.export_little(model, directory)
         self.assertEqual(opening.open_export(path).variance, 0.25)
