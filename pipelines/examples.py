@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 
 KEY_FEATURE = "filename"
 IMAGE_FEATURE = "image"
+# Of a face's box: the upper left corner, and the size.
+BOX = ("x_1", "y_1", "width", "height")
 
 
 def _varint(value: int) -> bytes:

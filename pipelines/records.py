@@ -1,7 +1,8 @@
 """The one feature spec: how an example is written to and read from a TFRecord.
 
 Keys are flat, as TFDS writes them (`image`, `attributes/Smiling`,
-`landmarks/nose_x`, `identity/Identity_No`), plus `filename`, the example's key.
+`landmarks/nose_x`, `identity/Identity_No`), plus `filename`, the example's key, and
+`box/x_1`, which TFDS' CelebA lacks.
 """
 
 import math
@@ -15,7 +16,7 @@ from pipelines import config as config_lib
 from pipelines import examples
 
 KEY_FEATURE, IMAGE_FEATURE = examples.KEY_FEATURE, examples.IMAGE_FEATURE
-FIELDS = ("key", "label", "attributes", "landmarks", "identity")
+FIELDS = ("key", "label", "attributes", "landmarks", "box", "identity")
 
 _STRING = tf.io.FixedLenFeature([], tf.string)
 _INTEGER = tf.io.FixedLenFeature([], tf.int64)
@@ -45,6 +46,7 @@ class RecordSpec:
         attributes: Names of the binary attributes, empty where there are none.
         landmarks: Names of the integer landmark coordinates, in pixels of the
             *source* image, as the official annotations give them.
+        box: Whether the face's box is stored, likewise.
         identity: Whether the person's number is stored.
         label_names: Names of the classes, empty where there are no labels.
     """
@@ -55,6 +57,7 @@ class RecordSpec:
     encoding: str = attrs.field(validator=validators.in_(config_lib.ENCODINGS))
     attributes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
     landmarks: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    box: bool = False
     identity: bool = False
     label_names: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
 
@@ -65,6 +68,7 @@ class RecordSpec:
             "label": bool(self.label_names),
             "attributes": bool(self.attributes),
             "landmarks": bool(self.landmarks),
+            "box": self.box,
             "identity": self.identity,
         }
         return tuple(name for name in FIELDS if holds[name])
@@ -76,6 +80,7 @@ def feature_names(spec: RecordSpec) -> dict[str, tuple[str, ...]]:
         "label": ("label",),
         "attributes": tuple(f"attributes/{name}" for name in spec.attributes),
         "landmarks": tuple(f"landmarks/{name}" for name in spec.landmarks),
+        "box": tuple(f"box/{name}" for name in examples.BOX),
         "identity": ("identity/Identity_No",),
     }
     return {field: names[field] for field in spec.fields() if field in names}
@@ -153,8 +158,8 @@ def parse_fields(
 
     Returns:
         `key` string [B]; `label` and `identity` int64 [B]; `attributes` int64 [B,
-        num_attributes] in {0, 1}; `landmarks` int64 [B, num_landmarks] in pixels of
-        the source image.
+        num_attributes] in {0, 1}; `landmarks` int64 [B, num_landmarks] and `box` int64
+        [B, 4] in pixels of the source image.
     """
     if not fields:
         return {}

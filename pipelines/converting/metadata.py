@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from pipelines import files, records, shards
+from pipelines import examples, files, records, shards
 
 
 def features(spec: records.RecordSpec):
@@ -28,6 +28,8 @@ def features(spec: records.RecordSpec):
         entries["attributes"] = dict.fromkeys(spec.attributes, np.bool_)
     if spec.landmarks:
         entries["landmarks"] = dict.fromkeys(spec.landmarks, np.int64)
+    if spec.box:
+        entries["box"] = dict.fromkeys(examples.BOX, np.int64)
     if spec.identity:
         entries["identity"] = {"Identity_No": np.int64}
     return tfds.features.FeaturesDict(entries)

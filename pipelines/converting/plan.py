@@ -98,6 +98,7 @@ def make_plan(source: source_lib.Source, config: config_lib.ConvertConfig) -> Pl
         encoding=config.encoding,
         attributes=source.attributes,
         landmarks=source.landmarks,
+        box=source.box,
         identity=source.identity,
         label_names=source.label_names,
     )

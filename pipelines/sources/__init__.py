@@ -55,7 +55,7 @@ class Kind:
     divides: bool = False
 
 
-_ALL = ("key", "split", "attributes", "landmarks", "identity", "label")
+_ALL = ("key", "split", "attributes", "landmarks", "box", "identity", "label")
 
 
 def _of_rows(name: str, form: str, text: str, rows_form: rows.Form) -> Kind:
@@ -90,7 +90,7 @@ KINDS = (
         "a data set that TFDS has prepared",
         prepared.recognises,
         prepared.open_prepared,
-        ("split", "attributes", "landmarks", "identity", "label"),
+        ("split", "attributes", "landmarks", "box", "identity", "label"),
     ),
     Kind(
         "digits",

@@ -57,6 +57,7 @@ LAYOUTS = (
         "celeba_wild",
         "a folder or zip with img_celeba",
         "CelebA in the wild, with boxes",
+        carries=("key", "split", "attributes", "landmarks", "box", "identity"),
         folders=("img_celeba",),
         data_set=("celeb_a_wild", "1.0.0"),
         foreign={"list_landmarks_align_celeba": _ALIGNED},
@@ -74,7 +75,7 @@ LAYOUTS = (
         "ffhq",
         "a folder or zip with images1024x1024, thumbnails128x128 or in-the-wild-images",
         "FFHQ, with splits and landmarks of its JSON, in the wild with boxes",
-        carries=("split", "landmarks"),
+        carries=("split", "landmarks", "box"),
         folders=("images1024x1024", "thumbnails128x128", "in-the-wild-images"),
         data_set=("ffhq", "2.0.0"),
     ),
@@ -83,7 +84,7 @@ LAYOUTS = (
         "any other folder or zip",
         "the images in it, at any depth, with tables that name them; folders named "
         "train, val and test are splits, others classes",
-        carries=("split", "attributes", "landmarks", "identity", "label"),
+        carries=("split", "attributes", "landmarks", "box", "identity", "label"),
         foreign=_OF_CELEBA,
     ),
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from pipelines import files
+from pipelines import examples, files
 from pipelines.converting import source as source_lib
 from pipelines.sources import request as request_lib
 from pipelines.sources import splits as splits_lib
@@ -83,7 +83,8 @@ def _columns(features: Mapping) -> dict[str, tuple[str, ...]]:
     if isinstance(features.get("label"), tfds.features.ClassLabel):
         names = features["label"].names
         columns["label"] = tuple(map(str, names))
-    for field, kinds in (("attributes", "bu"), ("landmarks", "iu"), ("identity", "iu")):
+    groups = {"attributes": "bu", "landmarks": "iu", "box": "iu", "identity": "iu"}
+    for field, kinds in groups.items():
         group = features.get(field)
         if isinstance(group, tfds.features.FeaturesDict) and all(
             np.dtype(f.np_dtype).kind in kinds and f.shape == () for f in group.values()
@@ -91,6 +92,8 @@ def _columns(features: Mapping) -> dict[str, tuple[str, ...]]:
             columns[field] = tuple(group)
     if columns.get("identity") not in (None, ("Identity_No",)):
         del columns["identity"]
+    if set(columns.pop("box", ())) == set(examples.BOX):
+        columns["box"] = examples.BOX
     return columns
 
 
@@ -101,7 +104,9 @@ def _uses(where: str, image: str, features: Mapping, columns: Mapping) -> tuple:
         for field, names in columns.items()
     ]
     others = tuple(name for name in features if name not in (image, *columns))
-    reason = "only label, attributes, landmarks and identity of CelebA's form are kept"
+    reason = (
+        "only label, attributes, landmarks, box and identity of CelebA's form are kept"
+    )
     ignored = source_lib.Use(where, others, "ignored", reason)
     return (*uses, ignored) if others else tuple(uses)
 
@@ -201,6 +206,7 @@ def open_prepared(request: request_lib.Request) -> source_lib.Source:
         grey=None if channels is None else channels == 1,
         attributes=columns.get("attributes", ()),
         landmarks=columns.get("landmarks", ()),
+        box="box" in columns,
         identity="identity" in columns,
         label_names=columns.get("label", ()),
         uses=_uses(request.source, image, features, columns),

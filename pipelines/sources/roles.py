@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import attrs
 import numpy as np
 
-from pipelines import files
+from pipelines import examples, files
 from pipelines.converting import source as source_lib
 from pipelines.sources import columns as columns_lib
 from pipelines.sources import splits
 
-BOX = ("x_1", "y_1", "width", "height")
+BOX = examples.BOX
 # Role of a column by its name, in lower case; of any other, `attributes`.
 BY_NAME = {
     **dict.fromkeys(source_lib.LANDMARKS, "landmarks"),

@@ -10,6 +10,7 @@ _ANNOTATIONS = {
     "label": [2],
     "attributes": [1, 0],
     "landmarks": [-5, 70000],
+    "box": [0, -1, 30, 40],
     "identity": [9],
 }
 
@@ -18,6 +19,7 @@ def _spec(encoding="raw", channels=3, **changes):
     full = {
         "attributes": ["Smiling", "Young"],
         "landmarks": ["nose_x", "nose_y"],
+        "box": True,
         "identity": True,
         "label_names": ["a", "b", "c"],
     }
@@ -51,6 +53,7 @@ class RecordsTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllEqual(example["label"], 2)
             self.assertAllEqual(example["attributes"], [1, 0])
             self.assertAllEqual(example["landmarks"], [-5, 70000])
+            self.assertAllEqual(example["box"], [0, -1, 30, 40])
             self.assertAllEqual(example["identity"], 9)
 
     def test_names_are_those_of_tfds(self):
@@ -61,6 +64,7 @@ class RecordsTest(parameterized.TestCase, tf.test.TestCase):
                 *("image", "filename", "label", "identity/Identity_No"),
                 *("attributes/Smiling", "attributes/Young"),
                 *("landmarks/nose_x", "landmarks/nose_y"),
+                *("box/x_1", "box/y_1", "box/width", "box/height"),
             ],
         )
 
