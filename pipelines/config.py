@@ -119,7 +119,7 @@ class ConvertConfig:
         "Train, validation and test fractions where the source has no "
         "split of its own; an image's split is a hash of its key and the seed.",
         _check_split_ratios,
-        converter=tuple,
+        converter=settings.as_tuple,
     )
     max_bad_images: int = settings.setting(
         0,

@@ -95,7 +95,8 @@ class Region:
 
     def scaled(self, factor: float) -> "Region":
         """Return the same region of the picture enlarged by a factor."""
-        return Region(*(edge * factor for edge in self.box), self.angle)
+        left, upper, right, lower = (edge * factor for edge in self.box)
+        return Region(left, upper, right, lower, self.angle)
 
 
 @attrs.frozen

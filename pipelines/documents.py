@@ -86,9 +86,11 @@ def parse(data: bytes | str, finite: bool = True) -> object:
     Raises:
         ValueError: It is no JSON, or gives a name twice.
     """
-    numbers = {"parse_constant": _finite, "parse_float": _finite} if finite else {}
+    number = _finite if finite else float
     try:
-        return json.loads(data, object_pairs_hook=_object, **numbers)
+        return json.loads(
+            data, object_pairs_hook=_object, parse_constant=number, parse_float=number
+        )
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
@@ -108,7 +110,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict:
     return values
 
 
-def build(kind, value: object, where: str = "it"):
+def build(kind, value: typing.Any, where: str = "it"):
     """Make a value of a type, attrs classes with all they hold among them.
 
     Args:
@@ -134,7 +136,8 @@ def build(kind, value: object, where: str = "it"):
     if typing.is_typeddict(kind):
         return _build_typed_dict(kind, value, where)
     if origin is list:
-        return list(build(tuple[*arguments, ...], value, where))
+        _check(isinstance(value, list | tuple), "a list", value, where)
+        return [build(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value)]
     if origin is tuple:
         _check(isinstance(value, list | tuple), "a list", value, where)
         if arguments[1:] == (Ellipsis,):
@@ -171,7 +174,7 @@ def _build_union(kinds: tuple, value: object, where: str):
     raise last
 
 
-def _build_typed_dict(kind: type, value: object, where: str) -> dict:
+def _build_typed_dict(kind: type, value: typing.Any, where: str) -> dict:
     _check(isinstance(value, dict), "an object", value, where)
     kinds = typing.get_type_hints(kind)
     if missing := kinds.keys() - value.keys():
@@ -180,7 +183,7 @@ def _build_typed_dict(kind: type, value: object, where: str) -> dict:
     return value | known
 
 
-def _build_class(kind: type, value: object, where: str):
+def _build_class(kind: type, value: typing.Any, where: str):
     _check(isinstance(value, dict), "an object", value, where)
     fields = attrs.fields_dict(kind)
     required = {n for n, field in fields.items() if field.default is attrs.NOTHING}

@@ -58,7 +58,7 @@ def _words(fingerprints: np.ndarray) -> np.ndarray:
     planes = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     middle = fingerprints.mean(axis=0, dtype=np.float32) @ planes
     sides = [
-        np.packbits(_both(np.float32(rows)) @ planes > middle, axis=-1)
+        np.packbits(_both(np.asarray(rows, np.float32)) @ planes > middle, axis=-1)
         for rows in _chunks(fingerprints)
     ]
     joined = np.concatenate(sides, axis=1).reshape(-1, shape[1] // 8)
@@ -87,7 +87,7 @@ def _are_within(
     """Say which pairs come nearer than a limit if one image is changed: bool [P]."""
     nearer = np.zeros(len(pairs), bool)
     for chunk, are_near in zip(_chunks(pairs), _chunks(nearer), strict=True):
-        first, second = (np.float32(fingerprints[side]) for side in chunk.T)
+        first, second = (fingerprints[side].astype(np.float32) for side in chunk.T)
         distances = np.linalg.norm(changed(first) - second, axis=-1)
         are_near[:] = distances.min(axis=0) < limit
     return nearer

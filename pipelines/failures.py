@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+from typing import Protocol, TypeGuard
 
 # What was found, and what to do about it.
 _ROOM = "Make room"
@@ -99,7 +100,13 @@ def find(error: BaseException) -> Failure | None:
     return None
 
 
-def is_tensorflows(error: BaseException) -> bool:
+class TensorFlowError(Protocol):
+    """What is asked of an `OpError`."""
+
+    message: str
+
+
+def is_tensorflows(error: BaseException) -> TypeGuard[TensorFlowError]:
     """Say whether an error is an `OpError`, without importing TensorFlow."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and isinstance(error, tensorflow.errors.OpError)

@@ -304,8 +304,9 @@ def sha256(path: str) -> str:
 
 def _open(path: str, mode: str) -> IO:
     if not is_remote(path):
-        text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-        return open(path, mode, **text)
+        if "b" in mode:
+            return open(path, mode)
+        return open(path, mode, encoding="utf-8", newline="")
     from tensorflow.io import gfile
 
     return gfile.GFile(path, mode)

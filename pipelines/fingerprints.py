@@ -24,7 +24,7 @@ SAME = 0.25
 # Frequencies in each direction, in half periods a side: of luminance and of colour.
 _LUMINANCE, _COLOUR = 8, 4
 # Weights of red, green and blue in luminance, ITU-R BT.601.
-_LUMA = np.float32([0.299, 0.587, 0.114])
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # Length of a spectrum below which there is no pattern but rounding.
 _NO_PATTERN = 2e-3
 # Shifts are tried on a grid of this many places a side: a place is 1.5 pixels of 96.
@@ -44,7 +44,7 @@ def describe(images: np.ndarray) -> np.ndarray:
     """
     spectra = _spectra(images)
     if len(spectra) == 1:
-        return _joined(spectra)
+        return _joined(list(spectra))
     luminance = np.tensordot(_LUMA, spectra, 1)
     colours = (spectra[[2, 0]] - luminance)[..., :_COLOUR, :_COLOUR]
     return _joined([luminance, *colours])

@@ -12,7 +12,8 @@ import re
 import struct
 import zipfile
 import zlib
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import Any, BinaryIO, Literal
 
 import attrs
 import numpy as np
@@ -46,6 +47,11 @@ class Header:
     dtype: np.dtype
     column_major: bool
     offset: int
+
+    @property
+    def order(self) -> Literal["C", "F"]:
+        """The order of its values, in NumPy's word."""
+        return "F" if self.column_major else "C"
 
     @property
     def num_bytes(self) -> int:
@@ -87,11 +93,10 @@ def mapped(path: str) -> np.ndarray:
         if header.dtype.kind in "SU":
             raise ValueError("no array of numbers")
         _check_size(header, os.fstat(file.fileno()).st_size)
-        order = "F" if header.column_major else "C"
         if header.offset == header.num_bytes:  # Nothing can't be mapped.
-            return np.empty(header.shape, header.dtype, order)
-        place = (file, header.dtype, "r", header.offset, header.shape, order)
-        return np.memmap(*place)
+            return np.empty(header.shape, header.dtype, header.order)
+        place = header.offset, header.shape, header.order
+        return np.memmap(file, header.dtype, "r", *place)
 
 
 def read_archive(path: str, most: int = 0) -> dict[str, np.ndarray]:
@@ -123,12 +128,22 @@ def read_archive(path: str, most: int = 0) -> dict[str, np.ndarray]:
     return arrays
 
 
+def write_archive(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays where `read_archive` can read them, not compressed.
+
+    Args:
+        path: The file, which ends with `.npz`.
+        arrays: Name to array, by names that `np.savez` doesn't take itself.
+    """
+    named: dict[str, Any] = dict(arrays)
+    np.savez(path, **named)
+
+
 def _whole(data: bytes) -> np.ndarray:
     header = read_header(io.BytesIO(data))
     _check_size(header, len(data))
     flat = np.frombuffer(data, header.dtype, offset=header.offset)
-    order = "F" if header.column_major else "C"
-    return flat.reshape(header.shape, order=order).copy(order)
+    return flat.reshape(header.shape, order=header.order).copy(header.order)
 
 
 def _check_size(header: Header, num_bytes: int) -> None:

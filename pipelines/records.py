@@ -13,7 +13,7 @@ import tensorflow as tf
 from attrs import validators
 
 from pipelines import config as config_lib
-from pipelines import examples
+from pipelines import examples, settings
 
 KEY_FEATURE, IMAGE_FEATURE = examples.KEY_FEATURE, examples.IMAGE_FEATURE
 FIELDS = ("key", "label", "attributes", "landmarks", "box", "identity")
@@ -24,10 +24,6 @@ _INTEGER = tf.io.FixedLenFeature([], tf.int64)
 
 # More than `pipelines.converting.images` decodes.
 _MAX_IMAGE_BYTES = 1 << 29
-
-
-def _tuple(value: Sequence) -> tuple:
-    return tuple(value)
 
 
 def _check_shape(_, attribute, value: tuple) -> None:
@@ -52,14 +48,14 @@ class RecordSpec:
     """
 
     image_shape: tuple[int, int, int] = attrs.field(
-        converter=_tuple, validator=_check_shape
+        converter=settings.as_tuple, validator=_check_shape
     )
     encoding: str = attrs.field(validator=validators.in_(config_lib.ENCODINGS))
-    attributes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
-    landmarks: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    attributes: tuple[str, ...] = attrs.field(default=(), converter=settings.as_tuple)
+    landmarks: tuple[str, ...] = attrs.field(default=(), converter=settings.as_tuple)
     box: bool = False
     identity: bool = False
-    label_names: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    label_names: tuple[str, ...] = attrs.field(default=(), converter=settings.as_tuple)
 
     def fields(self) -> tuple[str, ...]:
         """Return which of `FIELDS` the examples hold."""

@@ -4,6 +4,8 @@ All configs, of the data and of the model side, declare their settings by it; pr
 make flags, `--help` and tables from the fields.
 """
 
+from collections.abc import Iterable
+
 import attrs
 from attrs import validators
 
@@ -18,9 +20,19 @@ def between(least: float, most: float):
     return validators.and_(validators.ge(least), validators.le(most))
 
 
+def above(least: float, most: float):
+    """Return the rule of a number between two, of which only the upper is allowed."""
+    return validators.and_(validators.gt(least), validators.le(most))
+
+
+def as_tuple(values: Iterable) -> tuple:
+    """Convert what a field is given, as lists of JSON."""
+    return tuple(values)
+
+
 positive = between(1, LARGEST)
 not_negative = between(0, LARGEST)
-above_zero = validators.and_(validators.gt(0.0), validators.le(LARGEST))
+above_zero = above(0.0, LARGEST)
 fraction = between(0.0, 1.0)
 _all_positive = validators.deep_iterable(positive)
 
@@ -78,7 +90,9 @@ def check_presets(config: attrs.AttrsInstance) -> None:
 
 def sizes(default, text, may_change=False):
     """Make a field of numbers that are at least 1."""
-    return setting(default, text, _all_positive, may_change=may_change, converter=tuple)
+    return setting(
+        default, text, _all_positive, may_change=may_change, converter=as_tuple
+    )
 
 
 def seed():

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import config as config_lib
-from pipelines import documents, files, npy, records, settings, trust
+from pipelines import documents, files, npy, records, trust
+from pipelines import settings as settings_lib
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -46,8 +47,8 @@ class Shard:
     """One shard file as it should be; `sha256` is over the whole file."""
 
     file: str
-    num_examples: int = attrs.field(validator=settings.not_negative)
-    num_bytes: int = attrs.field(validator=settings.not_negative)
+    num_examples: int = attrs.field(validator=settings_lib.not_negative)
+    num_bytes: int = attrs.field(validator=settings_lib.not_negative)
     sha256: str
     first_key: str
     last_key: str
@@ -61,7 +62,7 @@ class Split:
     in its shard file, and the payload's length (TFRecord framing excluded).
     """
 
-    shards: tuple[Shard, ...] = attrs.field(converter=tuple)
+    shards: tuple[Shard, ...] = attrs.field(converter=settings_lib.as_tuple)
     index: str
     index_sha256: str
 
@@ -92,7 +93,9 @@ class Manifest:
     settings: dict
     record: records.RecordSpec
     splits: dict[str, Split]
-    bad_images: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    bad_images: tuple[str, ...] = attrs.field(
+        default=(), converter=settings_lib.as_tuple
+    )
     schema_version: int = SCHEMA_VERSION
 
     def digest(self) -> str:

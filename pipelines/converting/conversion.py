@@ -162,6 +162,11 @@ def missing(entries: Entries) -> list[tuple[str, int]]:
     return [shard for shard, entry in entries.items() if entry is None]
 
 
+def finished(entries: Entries) -> dict[tuple[str, int], journal.Entry]:
+    """Return the entries there are, in the order of writing."""
+    return {shard: entry for shard, entry in entries.items() if entry is not None}
+
+
 def _write_shards(
     plan: plan_lib.Plan,
     out: str,
@@ -171,14 +176,14 @@ def _write_shards(
 ) -> None:
     """Write the shards that are missing, one after the other."""
     lacking = missing(entries)
-    bad = [name for entry in entries.values() if entry for name in entry.bad_images]
+    bad = _bad_images(entries)
     done = plan.num_images - sum(len(plan.positions(*shard)) for shard in lacking)
     on_progress(done, plan.num_images)
     stream = run(plan.task, _read(plan, lacking), plan.task.chunk_size)
     stream = _count(stream, done, plan.num_images, on_progress)
     for shard in lacking:
-        entries[shard] = write_shard(plan, shard, out, stream, bad)
-        bad.extend(entries[shard].bad_images)
+        entry = entries[shard] = write_shard(plan, shard, out, stream, bad)
+        bad.extend(entry.bad_images)
 
 
 def write_shard(
@@ -215,8 +220,11 @@ def check_complete(plan: plan_lib.Plan, entries: Entries) -> None:
             f"Expected all {len(entries)} shards to be written, {len(lacking)} aren't "
             f"({plan.file(*lacking[0])}); run the same command to continue."
         )
-    bad = [name for entry in entries.values() for name in entry.bad_images]
-    _check_bad(bad, plan.config.max_bad_images)
+    _check_bad(_bad_images(entries), plan.config.max_bad_images)
+
+
+def _bad_images(entries: Entries) -> list[str]:
+    return [name for one in finished(entries).values() for name in one.bad_images]
 
 
 def _read(
@@ -287,17 +295,17 @@ def _check_bad(bad: Sequence[str], allowed: int) -> None:
 
 def _finish(plan: plan_lib.Plan, out: str, entries: Entries) -> shards.Manifest:
     """Write what stands beside the shards, the manifest last."""
-    progress = journal.Journal(out)
+    progress, done = journal.Journal(out), finished(entries)
     splits = {}
     for split in plan.borders:
         numbers = [number for other, number in plan.shards() if other == split]
-        rows = [progress.load_rows(split, n, entries[split, n]) for n in numbers]
+        rows = [progress.load_rows(split, n, done[split, n]) for n in numbers]
         buffer = io.BytesIO()
         np.save(buffer, np.concatenate(rows))
         name = shards.index_name(plan.source.name, split)
         files.write(os.path.join(out, name), buffer.getvalue())
         splits[split] = shards.Split(
-            shards=[entries[split, number].shard for number in numbers],
+            shards=[done[split, number].shard for number in numbers],
             index=name,
             index_sha256=hashlib.sha256(buffer.getbuffer()).hexdigest(),
         )
@@ -314,7 +322,7 @@ def _finish(plan: plan_lib.Plan, out: str, entries: Entries) -> shards.Manifest:
         settings=journal.to_json(attrs.asdict(plan.config)),
         record=plan.record,
         splits=splits,
-        bad_images=[name for entry in entries.values() for name in entry.bad_images],
+        bad_images=_bad_images(entries),
     )
     shards.save_manifest(out, manifest)
     progress.remove()

@@ -10,6 +10,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -47,8 +48,12 @@ def _open(picture: Picture) -> Iterator[Image.Image]:
         flat = picture.ndim == 3 and picture.shape[-1] == 1
         yield Image.fromarray(picture[..., 0] if flat else picture)
         return
-    is_path = isinstance(picture, str)
-    with trust.open_regular(picture) if is_path else io.BytesIO(picture) as file:
+    opened: BinaryIO
+    if isinstance(picture, str):
+        opened = trust.open_regular(picture)
+    else:
+        opened = io.BytesIO(picture)
+    with opened as file:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(file, formats=FORMATS)
@@ -164,7 +169,7 @@ def output_size(
         UserError: The padding can't hold the region.
     """
     if not config.image_size:
-        return size
+        return int(size[0]), int(size[1])
     if config.pad and max(size) > config.image_size:
         raise files.UserError(
             f"Expected images of at most {config.image_size} x {config.image_size} "
@@ -231,9 +236,12 @@ def _alone(
     region = region.shifted(-left, -upper)
     if not region.angle:
         return image, region
-    size = tuple(math.ceil(edge) for edge in region.size)
+    width, height = (math.ceil(edge) for edge in region.size)
     upright = image.transform(
-        size, Image.Transform.AFFINE, region.to_picture(), Image.Resampling.BICUBIC
+        (width, height),
+        Image.Transform.AFFINE,
+        region.to_picture(),
+        Image.Resampling.BICUBIC,
     )
     return upright, crops.Region(0, 0, *region.size)
 

@@ -24,7 +24,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 
-from pipelines import documents, files, npy, shards, trust
+from pipelines import documents, files, npy, settings, shards, trust
 
 FOLDER = ".progress"
 _REFUSAL = ".refused"
@@ -54,7 +54,7 @@ class Entry:
     """A finished shard: its entry in the manifest and the images it skipped."""
 
     shard: shards.Shard
-    bad_images: tuple[str, ...] = attrs.field(converter=tuple)
+    bad_images: tuple[str, ...] = attrs.field(converter=settings.as_tuple)
     rows_sha256: str = ""
 
 

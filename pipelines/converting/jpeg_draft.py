@@ -55,6 +55,7 @@ def begin(
         mode = "YCbCr"
     may_reduce = config.resample in _WIDE_FILTERS
     part = min(1.0, OVERSAMPLING / shrinkage) if may_reduce else 1.0
-    width, wanted = image.width, [math.ceil(edge * part) for edge in image.size]
+    width, height = image.size
+    wanted = math.ceil(width * part), math.ceil(height * part)
     drafted = image.draft(mode if is_ycc else None, wanted)
     return mode, round(width / drafted[1][2]) if drafted else 1

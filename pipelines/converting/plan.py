@@ -84,7 +84,7 @@ def make_plan(source: source_lib.Source, config: config_lib.ConvertConfig) -> Pl
     Raises:
         UserError: No readable image, or the first does not fit the settings.
     """
-    problems = []
+    problems: list[str] = []
     first, _ = next(_probe(source, problems.append), (None, None))
     if first is None:
         shown = f" ({problems[0]})" if problems else ""

@@ -5,9 +5,10 @@ writes the same bytes; each is noted in the journal, where the process that wait
 all of them finds it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
+import numpy as np
 
 from pipelines import files
 from pipelines.converting import conversion, journal, workers
@@ -15,12 +16,20 @@ from pipelines.converting import plan as plan_lib
 from pipelines.converting import source as source_lib
 
 
+def _read_nothing(split: str, positions: np.ndarray) -> Iterator[source_lib.Item]:
+    return iter(())
+
+
+# Stands in for a source that another process opens.
+_CLOSED = source_lib.Source(name="", digest="", splits={}, read=_read_nothing)
+
+
 @attrs.define
 class ShardWriter:
     """Writes shards of a plan; picklable before `open`.
 
     Attributes:
-        plan: What is written; its source is left out.
+        plan: What is written; its source is left out until `open`.
         open_source: Opens the source.
         out: The conversion's folder.
     """
@@ -30,7 +39,7 @@ class ShardWriter:
     out: str
 
     def __attrs_post_init__(self) -> None:
-        self.plan = attrs.evolve(self.plan, source=None)
+        self.plan = attrs.evolve(self.plan, source=_CLOSED)
 
     def open(self) -> None:
         """Open the source, once a process."""

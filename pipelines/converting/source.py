@@ -56,8 +56,9 @@ class Stored:
     @property
     def num_bytes(self) -> int:
         """Memory that the picture takes, about; of a path, as good as none."""
-        pixels = isinstance(self.picture, np.ndarray)
-        return self.picture.nbytes if pixels else len(self.picture)
+        if isinstance(self.picture, np.ndarray):
+            return self.picture.nbytes
+        return len(self.picture)
 
     def load(self) -> tuple[images.Picture, Annotations]:
         """Return the picture and its annotations."""

@@ -109,6 +109,8 @@ def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
+    if parent is None:
+        return
 
     def end() -> None:
         parent.join()
@@ -144,7 +146,7 @@ def _map(
     stream: Iterable,
     chunk_size: int,
 ) -> Iterator:
-    running = collections.deque()
+    running: collections.deque[futures.Future] = collections.deque()
     try:
         for chunk in _chunks(stream, chunk_size):
             running.append(pool.submit(function, chunk))

@@ -9,6 +9,7 @@ import functools
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 WIDTH, HEIGHT = 178, 218
 EYES_X, EYES_Y = 88.5, 111.0
@@ -30,13 +31,13 @@ class Patch:
     x: np.ndarray
     y: np.ndarray
 
-    def paint(self, mask: np.ndarray, colour: np.ndarray) -> None:
+    def paint(self, mask: np.ndarray, colour: npt.ArrayLike) -> None:
         """Cover with a colour [3] or [3, h, w] where mask, [h, w] in [0, 1], is 1."""
-        colour = np.asarray(colour, np.float32)
-        if colour.ndim == 1:
-            colour = colour[:, None, None]
+        cover = np.asarray(colour, np.float32)
+        if cover.ndim == 1:
+            cover = cover[:, None, None]
         pixels = self.pixels
-        change = colour - pixels
+        change = cover - pixels
         change *= mask
         pixels += change
 
@@ -151,7 +152,8 @@ def blend(palette, fraction: float) -> np.ndarray:
 def _smooth(noise: np.ndarray, axis: int, width: int) -> np.ndarray:
     """Average over neighbours along an axis, around the edges."""
     for _ in range(2):
-        noise = sum(np.roll(noise, shift, axis) for shift in range(width)) / width
+        shifted = (np.roll(noise, shift, axis) for shift in range(width))
+        noise = sum(shifted, np.zeros_like(noise)) / width
     return noise
 
 

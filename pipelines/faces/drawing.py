@@ -60,7 +60,7 @@ def locate(traits: Traits) -> tuple[tuple[int, ...], tuple[int, int, int, int]]:
         *place(plan.x(0, 8) - reach * plan.side(-1), plan.mouth),
         *place(plan.x(0, 8) + reach * plan.side(1), plan.mouth),
     )
-    middle, _ = plan.outline(np.float32(0))
+    middle, _ = plan.outline(np.array(0, np.float32))
     left, top = place(middle - plan.cheek - 4, -60)
     right, bottom = place(middle + plan.cheek + 4, plan.chin)
     left, top = max(left, 0), max(top, 0)

@@ -128,8 +128,8 @@ def draw_brows(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     place = clamp((u + 13) / 30)
     rise = (1.9 + 3.0 * arched - 0.7 * male) * np.sin(np.pi * place ** np.float32(1.25))
     level = -12.6 - 0.9 * traits.person.brow_height + 1.2 * male - rise + 0.8 * arched
-    thick = 1.7 + 0.6 * male - 0.35 * arched + 1.7 * bushy
-    thick = thick * clamp(1.25 - place, 0.15, 1.0)
+    thickest = 1.7 + 0.6 * male - 0.35 * arched + 1.7 * bushy
+    thick = thickest * clamp(1.25 - place, 0.15, 1.0)
     hairs = _strands(u * 2.2 + patch.y * 1.7, patch.y * 3 + u * 2, traits)
     mask = step(thick - np.abs(patch.y - level), 1.7) * step(17 - u, 5)
     mask = mask * step(u + 11.5, 4)

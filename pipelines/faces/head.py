@@ -165,11 +165,11 @@ def draw_neck(canvas: Patch, plan: Geometry, traits: Traits) -> None:
     middle = plan.x(0, -24)
     # Clothes cover what lies further out.
     patch = crop(canvas, middle - 46, 40, middle + 46, 106)
-    half = 25.5 + 5 * traits.has("Male") + 5 * traits.has("Chubby")
-    half = half + clamp((patch.y - 56) / 16, 0, 4) ** 2 * 5
+    least = 25.5 + 5 * traits.has("Male") + 5 * traits.has("Chubby")
+    half = least + clamp((patch.y - 56) / 16, 0, 4) ** 2 * 5
     across = (patch.x - middle) / half
     light = 0.93 - 0.22 * across**2 + 0.16 * across * plan.light[0]
-    centre, _ = plan.outline(np.float32(plan.chin))
+    centre, _ = plan.outline(np.array(plan.chin, np.float32))
     shadow = bumps(
         patch.x, patch.y, [(centre - 8 * plan.light[0], plan.chin - 4, 42, 17, 0.42)]
     )
@@ -234,7 +234,7 @@ def _relief(plan: Geometry, traits: Traits) -> list[tuple[float, ...]]:
     big, pointy = has("Big_Nose"), has("Pointy_Nose")
     old, wide = traits.oldness, plan.nose_width
     cheek = 2.2 + 2.2 * smile + 3.6 * high
-    rows = [
+    rows: list[tuple[float, ...]] = [
         (plan.x(0, 4), -34, 26, 17, 2.0),
         (plan.x(0, 12), -2, 4.2 * wide, 9, 4.0),
         (plan.x(0, 14), 9, 4.6 * wide, 9, 5.5),
@@ -264,7 +264,7 @@ def _relief(plan: Geometry, traits: Traits) -> list[tuple[float, ...]]:
 def _flush(plan: Geometry, traits: Traits) -> list[tuple[float, ...]]:
     """Return where blood or rouge reddens the skin, as rows of bumps."""
     rosy = 0.65 * traits.has("Rosy_Cheeks") + 0.18 * traits.has("Heavy_Makeup")
-    rows = [
+    rows: list[tuple[float, ...]] = [
         (plan.x(0, 15), plan.nose, 8, 8, 0.45),
         (plan.x(0, 5), plan.chin - 4, 13, 8, 0.25),
     ]

@@ -38,8 +38,8 @@ def draw_clothes(canvas: Patch, plan: Geometry, traits: Traits, colour) -> None:
     if formal:
         neckline = np.full_like(dx, 84)
     body = step(patch.y - shoulder, 1.5) * step(patch.y - neckline, 1.5)
-    near = np.flatnonzero(np.abs(dx) < wide)
-    near = slice(near[0], near[-1] + 1)
+    columns = np.flatnonzero(np.abs(dx) < wide)
+    near = slice(columns[0], columns[-1] + 1)
     hem = bell(patch.y - neckline[near] + 2, 3) * step(wide - 6 - np.abs(dx[near]), 6)
     Patch(patch.pixels[:, :, near], patch.x[near], patch.y).shade(0.3 * hem)
     if formal:

@@ -28,9 +28,11 @@ _PART = 256
 
 
 class Reader(Protocol):
-    """Reads examples of a split; `parallel_batches` at a time."""
+    """Reads examples of a split."""
 
-    parallel_batches: int
+    @property
+    def parallel_batches(self) -> int:
+        """Batches to read side by side."""
 
     def read(self, numbers: tf.Tensor, crop: crop_lib.Crop) -> Example:
         """Read examples.

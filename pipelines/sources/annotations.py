@@ -66,7 +66,7 @@ def _suffix(path: str) -> str:
 
 def _known(tree: trees.Tree) -> dict[str, str]:
     """Map the known stems that are there to their paths."""
-    known = {}
+    known: dict[str, str] = {}
     for path in tree.sizes:
         stem = _stem(path)
         if stem in ROLES and _suffix(path) in tables.SUFFIXES:

@@ -7,13 +7,15 @@ import io
 import os
 import re
 import struct
+import typing
 import zipfile
 import zlib
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from pipelines import trust
 
-ZipFile, Member = zipfile.ZipFile, zipfile.ZipInfo
+ZipFile: TypeAlias = zipfile.ZipFile
+Member: TypeAlias = zipfile.ZipInfo
 # What reading a damaged file may raise. RuntimeError: of an encrypted member, or
 # NotImplementedError of a form that isn't known.
 UNREADABLE = (
@@ -81,4 +83,5 @@ def open_member(archive: ZipFile, name: str) -> BinaryIO:
     Raises:
         Those of `UNREADABLE`: It is damaged.
     """
-    return io.BufferedReader(archive.open(name))
+    opened = typing.cast(zipfile.ZipExtFile, archive.open(name))
+    return io.BufferedReader(opened)

@@ -178,7 +178,9 @@ def make_source(
             "Expected labels for every array of images or for none, received them "
             f"only for {', '.join(map(str, labels))}; add the missing ones."
         )
-    ordered = {split: images[split] for split in source_lib.SPLITS if split in images}
+    ordered: dict[str | None, Rows] = {
+        split: images[split] for split in source_lib.SPLITS if split in images
+    }
     images = ordered or images
     keys = [
         _key(split, position)
@@ -186,9 +188,8 @@ def make_source(
         for position in range(rows.shape[0])
     ]
     ends = np.cumsum([0, *(rows.shape[0] for rows in images.values())])
-    if len(images) > 1:
-        splits = {s: np.arange(*ends[n : n + 2]) for n, s in enumerate(images)}
-    else:
+    splits = {s: np.arange(*ends[n : n + 2]) for n, s in enumerate(images) if s}
+    if len(images) == 1:
         config = request.config
         splits = source_lib.hash_splits(keys, config.split_ratios, config.seed)
 

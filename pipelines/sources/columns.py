@@ -4,7 +4,7 @@ Texts are numbered. What can't be an integer is said, for `--dry_run` and refusa
 """
 
 import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class Column:
             raise ValueError("an empty text")
         return [self.words[value.strip()] for value in values]
 
-    def _faults(self, values: list) -> Iterable[tuple[int, str]]:
+    def _faults(self, values: list) -> Iterator[tuple[int, str]]:
         """Yield what is wrong with each of some values that can't be taken."""
         limits = np.iinfo(np.int32)
         for row, value in enumerate(values):

@@ -5,6 +5,7 @@ files' names and sizes.
 """
 
 import gzip
+import io
 import math
 import os
 import re
@@ -24,7 +25,7 @@ _MAX_RANK = 4
 
 def _open_idx(path: str) -> BinaryIO:
     file = trust.open_regular(path)
-    return gzip.open(file) if path.endswith(".gz") else file
+    return io.BufferedReader(gzip.open(file)) if path.endswith(".gz") else file
 
 
 def _idx_rows(path: str) -> arrays.Rows:

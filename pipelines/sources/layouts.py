@@ -140,7 +140,7 @@ def find(tree: trees.Tree, layout: Layout) -> tuple[str, dict[str, str], list[st
 def _by_key(taken: list[str], folder: str) -> dict[str, str]:
     if not folder:
         return {path: path for path in taken}
-    paths = {}
+    paths: dict[str, str] = {}
     for path in taken:
         name = posixpath.basename(path)
         if name in paths:

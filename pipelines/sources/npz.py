@@ -68,15 +68,16 @@ def open_npz(request: request_lib.Request) -> source_lib.Source:
                     readable[member.filename.removesuffix(".npy")] = rows
     except archives.UNREADABLE as error:
         raise arrays.damaged(path, error) from error
-    images = {n: rows for n, rows in readable.items() if len(rows.shape) in (3, 4)}
-    if not images:
+    candidates = {n: rows for n, rows in readable.items() if len(rows.shape) in (3, 4)}
+    if not candidates:
         listed = ", ".join(f"{n} {r.dtype} {r.shape}" for n, r in readable.items())
         raise files.UserError(
             f"Expected an array of images [N, H, W] or [N, H, W, C] in {path}, "
             f"received {listed or 'none'}; save one under the name 'images'."
         )
-    images = arrays.by_split(images)
-    labels, used = {}, {rows.label for rows in images.values()}
+    images = arrays.by_split(candidates)
+    labels: dict[str | None, arrays.Rows] = {}
+    used = {rows.label for rows in images.values()}
     for split, rows in images.items():
         chosen = {
             n: r for n, r in readable.items() if _is_label(n, r, split, len(images))

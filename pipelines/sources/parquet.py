@@ -7,7 +7,7 @@ others are annotations. Names of classes are in the schema's `huggingface` metad
 
 import contextlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -67,8 +67,9 @@ def _check(opened, num_bytes: int) -> None:
 def _features(schema) -> dict:
     """Return what Hugging Face's metadata say of each column; nothing if damaged."""
     try:
-        found = documents.parse((schema.metadata or {})[b"huggingface"])
-        return documents.build(dict, found["info"]["features"])
+        said = documents.parse((schema.metadata or {})[b"huggingface"])
+        info = documents.build(dict, documents.build(dict, said)["info"])
+        return documents.build(dict, info["features"])
     except (LookupError, TypeError, ValueError):
         return {}
 
@@ -131,7 +132,8 @@ def chunks(path: str) -> Iterator[rows.Chunk]:
             return
         classes = _classes(schema)
         for batch in opened.iter_batches(_AT_ONCE, columns=wanted, use_threads=False):
-            found, ignored = {}, dict(left)
+            found: dict[str, Sequence] = {}
+            ignored = dict(left)
             keys = [""] * batch.num_rows
             for field, column in zip(batch.schema, batch.columns, strict=True):
                 if field.name == image:

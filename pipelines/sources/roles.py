@@ -179,7 +179,10 @@ def _other_than(column: columns_lib.Column, allowed: set[int]) -> str:
 
 
 def _joined(roles: dict, ignored: list) -> Resolved:
-    fields, names, partition, label_names = {}, {}, None, ()
+    fields: dict[str, np.ndarray] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    partition = None
+    label_names: tuple[str, ...] = ()
     if box := roles.get("box"):
         roles["box"] = sorted(box, key=lambda c: BOX.index(c.name.lower()))
     for role, columns in roles.items():
@@ -217,8 +220,7 @@ def _classes(column: columns_lib.Column) -> tuple[tuple[str, ...], np.ndarray]:
     """Return names of classes and int32 [num_images, 1]; texts are sorted."""
     values = column.values
     if column.words:
-        names = sorted(column.words)
         order = np.argsort(np.argsort(list(column.words)))
-        return tuple(names), order[values][:, None].astype(np.int32)
-    names = column.classes or map(str, range(int(values.max()) + 1))
-    return tuple(names), values[:, None]
+        return tuple(sorted(column.words)), order[values][:, None].astype(np.int32)
+    numbers = map(str, range(int(values.max()) + 1))
+    return column.classes or tuple(numbers), values[:, None]

@@ -64,13 +64,18 @@ class Form:
     pictures: Callable[[str, np.ndarray, np.ndarray], Iterator[images.Picture]]
     unreadable: tuple[type[Exception], ...]
 
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What opening and reading a file may raise."""
+        return (*archives.UNREADABLE, *self.unreadable)
+
 
 def _paths(form: Form, request: request_lib.Request) -> list[str]:
     """Return the files of a form at a path, itself or those in it, in order."""
     source = request.source
     if os.path.isfile(source):
         return [source] if source.lower().endswith(form.suffix) else []
-    if not os.path.isdir(source):
+    if not os.path.isdir(source) or not isinstance(request.tree, trees.Folder):
         return []
     tree = request.tree
     return [tree.picture(n) for n in tree.sizes if n.lower().endswith(form.suffix)]
@@ -129,7 +134,7 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
                 gathered.add(label, chunk)
                 if len(gathered.keys) > annotated.MAX_IMAGES:
                     raise ValueError(f"more than {annotated.MAX_IMAGES:,} images")
-        except (*archives.UNREADABLE, *form.unreadable) as error:
+        except form.failures as error:
             raise _damaged(form, path, error) from error
         ends.append(len(gathered.keys))
         digest.update(f"{os.path.relpath(path, root)}\t".encode(errors="replace"))
@@ -165,7 +170,7 @@ def open_rows(form: Form, request: request_lib.Request) -> source_lib.Source:
                 try:
                     at = places[inside] if len(places) else places
                     yield from form.pictures(path, inside - begin, at)
-                except (*archives.UNREADABLE, *form.unreadable) as error:
+                except form.failures as error:
                     raise _damaged(form, path, error) from error
 
     return annotated.make_source(

@@ -71,7 +71,7 @@ def assign(
                     "Expected a source that numbers its persons for "
                     "--split_by=identity, this one doesn't; choose another --split_by."
                 )
-            keys = map(str, identities[:, 0].tolist())
+            keys = [str(number) for number in identities[:, 0].tolist()]
         return source_lib.hash_splits(keys, config.split_ratios, config.seed), []
     found = sorted({name for name in named if name})
     if partition is not None:

@@ -79,7 +79,8 @@ def _members(path: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
             tarfile.open(fileobj=_Limited(file), mode="r:") as archive,
         ):
             while member := archive.next():
-                archive.members.clear()  # Else all of them stay in memory.
+                # Else all of them stay in memory.
+                archive.members.clear()  # type: ignore[attr-defined]  # No public name.
                 name = member.name.removeprefix("./")
                 if member.isdir():
                     continue

@@ -19,7 +19,7 @@ class ModelConfig:
     """
 
     image_shape: tuple[int, int, int] = attrs.field(
-        default=(96, 96, 3), converter=tuple
+        default=(96, 96, 3), converter=settings.as_tuple
     )
     mode: str = settings.setting(
         "vae",

@@ -19,12 +19,12 @@ OBJECTIVES = (
 
 def _range(default, text):
     rule = validators.deep_iterable(settings.above_zero)
-    return settings.setting(default, text, rule, converter=tuple)
+    return settings.setting(default, text, rule, converter=settings.as_tuple)
 
 
 def _choices(default, text, *rules):
     rule = [validators.deep_iterable(rule) for rule in rules]
-    return settings.setting(default, text, *rule, converter=tuple)
+    return settings.setting(default, text, *rule, converter=settings.as_tuple)
 
 
 @attrs.frozen
@@ -194,8 +194,10 @@ class SearchConfig:
 
     def choices(self) -> dict[str, tuple]:
         """Return what is chosen from, by the model's setting; filters by name."""
-        names = ("z_dim", "filters", "decoder", "blocks", "encoder_dense")
-        names += ("reconstruction",)
+        names = (
+            *("z_dim", "filters", "decoder", "blocks", "encoder_dense"),
+            "reconstruction",
+        )
         settings_by_name = {name: getattr(self, f"search_{name}") for name in names}
         settings_by_name["filters"] = tuple(self.filter_sequences())
         return {name: values for name, values in settings_by_name.items() if values}
@@ -235,9 +237,11 @@ def check_space(search: SearchConfig, model: model_lib.ModelConfig) -> None:
     _check_objective(search, model)
     for name, values in search.choices().items():
         for value in values:
-            changed = search.filter_sequences()[value] if name == "filters" else value
+            changed = {name: value}
+            if name == "filters":
+                changed = {name: search.filter_sequences()[value]}
             try:
-                attrs.evolve(model, **{name: changed})
+                attrs.evolve(model, **changed)
             except (ValueError, TypeError) as error:
                 raise ValueError(
                     f"'search_{name}' holds {value}, of which no model can be made: "

@@ -127,6 +127,6 @@ def _failure(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        return error.strerror
+        return error.strerror or str(error)
     said = " ".join(done.stderr.split())[:_MAX_REASON]
     return said or f"exit status {done.returncode}" if done.returncode else ""

@@ -27,6 +27,14 @@ def library() -> ModuleType | files.UserError:
         return error
 
 
+def loaded() -> ModuleType:
+    """Return the library, or raise the `UserError` that says why it can't be had."""
+    found = library()
+    if isinstance(found, files.UserError):
+        raise found
+    return found
+
+
 @functools.cache
 def _say(reason: str) -> None:
     logging.getLogger(__name__).warning("reading without the input op: %s", reason)
@@ -38,10 +46,10 @@ def available(required: bool = False) -> bool:
     Raises:
         UserError: It can't, and it is `required`.
     """
-    loaded = library()
-    if not isinstance(loaded, files.UserError):
+    found = library()
+    if not isinstance(found, files.UserError):
         return True
     if required:
-        raise loaded
-    _say(str(loaded))
+        raise found
+    _say(str(found))
     return False

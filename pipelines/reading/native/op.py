@@ -33,7 +33,7 @@ def read_images(
         and its image of the right shape (where not, the image is black); string [B],
         the serialized Examples, or string [0].
     """
-    return loader.library().vae_prod_read_images(
+    return loader.loaded().vae_prod_read_images(
         paths,
         rows,
         crop.mirrored,
@@ -56,7 +56,7 @@ def decode_images(
     Returns:
         Images and bool [B], as `read_images` returns them.
     """
-    return loader.library().vae_prod_decode_images(
+    return loader.loaded().vae_prod_decode_images(
         serialized, crop.mirrored, crop.corners, **_attributes(spec, crop)
     )
 
