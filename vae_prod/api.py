@@ -280,8 +280,10 @@ def sample(
     """
     if count < 1:
         raise files.UserError(f"Expected a count of 1 or more, received {count}.")
-    is_vae = isinstance(model, vae_lib.VAE)
-    codec = codec_lib.from_model(model) if is_vae else model.codec
+    if isinstance(model, vae_lib.VAE):
+        codec = codec_lib.from_model(model)
+    else:
+        codec = model.codec
     z = sampling.prior(sampling.seeds(seed, count), codec.z_dim)
     return codec.decode_many(z)
 

@@ -207,9 +207,9 @@ def may_change(config: attrs.AttrsInstance, name: str) -> bool:
     A learning rate that comes down over all epochs is another one with other epochs.
     Several replicas of one process sum in no fixed order, and normalise each its own.
     """
-    if name == "strategy":
+    if isinstance(config, TrainConfig) and name == "strategy":
         return config.strategy != "mirrored"
-    if name == "epochs" and isinstance(config, TrainConfig):
+    if isinstance(config, TrainConfig) and name == "epochs":
         schedule = schedules.LEARNING_RATE_SCHEDULES[config.learning_rate_schedule]
         return not schedule.decays or config.learning_rate_decay_steps > 0
     field = attrs.fields_dict(type(config))[name]

@@ -35,7 +35,7 @@ def read_made(folder: str) -> dict:
 def save(path: str, arrays: Mapping[str, np.ndarray], made: Mapping) -> None:
     """Write arrays and how they were made to a folder; an older one is replaced."""
     with files.new_folder(path) as aside:
-        np.savez(os.path.join(aside, ARRAYS), **arrays)
+        npy.write_archive(os.path.join(aside, ARRAYS), arrays)
         write_made(aside, made)
 
 

@@ -50,7 +50,13 @@ class AttributeGaps:
         self._means = [[resampling.Mean() for _ in names] for _ in range(2)]
 
     def add(self, batch: held_out.Batch) -> None:
-        """Add a batch that has its attributes."""
+        """Add a batch that has its attributes.
+
+        Raises:
+            ValueError: It hasn't.
+        """
+        if batch.attributes is None:
+            raise ValueError("expected a batch with its attributes")
         error = np.square(batch.reconstructions - batch.clean).mean(axis=(1, 2, 3))
         psnr = image_similarity.psnr(error)
         for value, means in enumerate(self._means):
@@ -74,4 +80,4 @@ class AttributeGaps:
         difference = resampling.difference(having, without)
         low, high = difference.interval
         count = int(self._numbers[1, number])
-        return Gap(self._names[number], count, difference.value, low, high)
+        return Gap(self._names[number], count, difference.number, low, high)

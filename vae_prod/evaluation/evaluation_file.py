@@ -123,7 +123,8 @@ class Evaluation:
         if name not in self.replicates:
             return None
         replicates = np.array(self.replicates[name])
-        return resampling.Estimate(self.figures[name]["value"], replicates)
+        value = self.figures[name]["value"]
+        return None if value is None else resampling.Estimate(value, replicates)
 
 
 def from_measurements(
@@ -148,18 +149,23 @@ def from_measurements(
     dimensions = measurements.dimensions
     names = ("kl", "mean", "deviation", "spread", "noise")
     return Evaluation(
-        model=model,
+        model=typing.cast(Model, model),
         made_by=made_by,
         protocols=protocol.protocols_of(measurements, images, extractors),
         figures={
-            figure.name: attrs.asdict(
-                figure, filter=attrs.filters.exclude("name", "replicates")
+            figure.name: typing.cast(
+                Row,
+                attrs.asdict(
+                    figure, filter=attrs.filters.exclude("name", "replicates")
+                ),
             )
             for figure in listed
         },
         per_dimension={name: getattr(dimensions, name).tolist() for name in names},
         posteriors=attrs.asdict(measurements.posteriors),
-        verdict=attrs.asdict(verdict.decide(measurements, config)),
+        verdict=typing.cast(
+            Verdict, attrs.asdict(verdict.decide(measurements, config))
+        ),
         replicates={
             figure.name: resampling.rounded(figure.replicates)
             for figure in listed

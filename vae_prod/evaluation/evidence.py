@@ -5,6 +5,7 @@ told where its pictures show it; they are no theory.
 """
 
 from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 import attrs
 import numpy as np
@@ -29,23 +30,26 @@ NEAR = (0.75, 1.33)
 FAR = 4.0
 
 
+_Number = TypeVar("_Number", float, resampling.Estimate)
+
+
 @attrs.frozen
-class Evidence:
+class Evidence(Generic[_Number]):
     """The figures that decide: numbers, or, for what is told of them, estimates."""
 
-    explained: float | resampling.Estimate
-    kl: float | resampling.Estimate
-    noise: float | resampling.Estimate
-    radius: float | resampling.Estimate
-    gap: float | resampling.Estimate
+    explained: _Number
+    kl: _Number
+    noise: _Number
+    radius: _Number
+    gap: _Number
 
-    @classmethod
+    @staticmethod
     def from_measurements(
-        cls, measurements: measurements_lib.Measurements
-    ) -> "Evidence":
+        measurements: measurements_lib.Measurements,
+    ) -> "Evidence[resampling.Estimate]":
         """Take the estimates from what an evaluation has taken."""
         quality, latent = measurements.quality, measurements.latent
-        return cls(
+        return Evidence(
             measurements.explained_variance,
             quality.kl,
             latent.estimate(lambda each: each.noise_share),
@@ -58,32 +62,36 @@ class Evidence:
         )
 
     @property
-    def value(self) -> "Evidence":
+    def value(self: "Evidence[resampling.Estimate]") -> "Evidence[float]":
         """Return the numbers of all images."""
-        return Evidence(*(each.value for each in self._estimates))
+        return Evidence(*(each.number for each in self._estimates))
 
     @property
-    def replicates(self) -> Iterator["Evidence"]:
+    def replicates(
+        self: "Evidence[resampling.Estimate]",
+    ) -> Iterator["Evidence[float]"]:
         """Give the numbers of each replicate."""
         rows = np.stack([each.replicates for each in self._estimates], axis=1)
         return (Evidence(*row) for row in rows.tolist())
 
     @property
-    def _estimates(self) -> tuple[resampling.Estimate, ...]:
+    def _estimates(
+        self: "Evidence[resampling.Estimate]",
+    ) -> tuple[resampling.Estimate, ...]:
         return attrs.astuple(self, recurse=False)
 
     @property
-    def has_points(self) -> bool:
+    def has_points(self: "Evidence[float]") -> bool:
         """Whether posteriors are points; an autoencoder has none."""
         return 0.0 < self.noise < POINTS
 
     @property
-    def is_elsewhere(self) -> bool:
+    def is_elsewhere(self: "Evidence[float]") -> bool:
         """Whether encoded images are not as far from the origin as N(0, I)."""
         return not NEAR[0] <= self.radius <= NEAR[1]
 
     @property
-    def samples_fail(self) -> bool:
+    def samples_fail(self: "Evidence[float]") -> bool:
         """Whether images of z ~ N(0, I) are much farther than reconstructions."""
         return self.gap > FAR
 
@@ -93,7 +101,7 @@ def _relative_radius(dimensions: per_dimension.Dimensions) -> np.ndarray:
     return np.sqrt(squares.mean(axis=-1))
 
 
-def kind_of(evidence: Evidence, config: config_lib.ModelConfig) -> str:
+def kind_of(evidence: Evidence[float], config: config_lib.ModelConfig) -> str:
     """Return the kind of model that the numbers show, see `verdict.Verdict`."""
     if config.is_vae and evidence.kl < COLLAPSED:
         return "collapsed"

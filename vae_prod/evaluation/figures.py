@@ -47,7 +47,7 @@ class Figure:
     @property
     def cell(self) -> float | int | uncertainty.Uncertain | None:
         """The value with its interval, as a report's table shows it."""
-        if self.interval is None:
+        if self.interval is None or self.value is None:
             return self.value
         low, high = self.interval
         return uncertainty.Uncertain(self.value, (high - low) / 2)
@@ -81,19 +81,22 @@ def _figure(
     name: str,
     figure: resampling.Estimate | float | int | None,
     protocol_name: str,
-    **changes: str,
+    text: str = "",
 ) -> Figure:
-    """Return a figure as the table of kinds has it, but for what is changed."""
+    """Return a figure as the table of kinds has it, but for a text of its own."""
     kind = kinds.FIGURES[name]
-    row = {"name": name, "text": kind.text, "unit": kind.unit, "better": kind.better}
-    known = {"value": figure, "interval": None, "replicates": None}
-    if isinstance(figure, resampling.Estimate):
-        known = {
-            "value": figure.value,
-            "interval": figure.interval,
-            "replicates": figure.replicates,
-        }
-    return Figure(**row | changes, **known, section="", protocol=protocol_name)
+    estimate = figure if isinstance(figure, resampling.Estimate) else None
+    return Figure(
+        name=name,
+        section="",
+        text=text or kind.text,
+        value=figure.number if isinstance(figure, resampling.Estimate) else figure,
+        unit=kind.unit,
+        better=kind.better,
+        protocol=protocol_name,
+        interval=estimate.interval if estimate else None,
+        replicates=estimate.replicates if estimate else None,
+    )
 
 
 def _losses(measurements) -> Iterator[Figure]:

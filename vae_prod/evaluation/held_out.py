@@ -51,7 +51,7 @@ class Batch:
         self.attributes = None if attributes is None else np.asarray(attributes)
         self._codec = codec
         self._seed = seed
-        self._samples = None
+        self._samples: np.ndarray | None = None
         posterior = codec.encode(self.images)
         self.z = self.z_mean = posterior["z_mean"]
         self.z_log_var = posterior.get("z_log_var")
@@ -74,10 +74,11 @@ class Batch:
         Returns:
             float32 [count, H, W, C] in [0, 1].
         """
-        if self._samples is None or len(self._samples) < count:
+        drawn = self._samples
+        if drawn is None or len(drawn) < count:
             numbers = np.arange(self.first, self.first + count)
-            self._samples = samples(self._codec, self._seed, numbers)
-        return self._samples[:count]
+            drawn = self._samples = samples(self._codec, self._seed, numbers)
+        return drawn[:count]
 
     def bound_seeds(self, num_samples: int) -> np.ndarray:
         """Return seeds of draws for `bounds.importance_weighted_bound`.

@@ -162,7 +162,7 @@ def evaluate(
     }
     first = settings.distance_images, settings.seed
     statistics = pixel_statistics.PixelStatistics(*first)
-    parts = [pictures, *features.values(), statistics]
+    parts: list[Part] = [pictures, *features.values(), statistics]
     recognised = None
     if recogniser:
         recognised = recognition.Recognition(recogniser, *first)
@@ -176,20 +176,22 @@ def evaluate(
     for batch in held_out.batches(subject.codec, batches, settings.seed):
         _check_finite(batch)
         posteriors.add(batch.z_mean, batch.z_log_var, batch.z)
-        for part in (*parts, *beside, ranking):
+        for part in [*parts, *beside, ranking]:
             part.add(batch)
         on_progress(batch.first + len(batch))
     quality, latent = ranking.result(), ranking.latent.result()
+    reco_loss, kl_loss = _losses(subject, quality, latent)
     return Measurements(
         settings=settings,
         judge=judge,
         quality=quality,
-        **_losses(subject, quality, latent),
+        reco_loss=reco_loss,
+        kl_loss=kl_loss,
         **pictures.result(quality.mse),
         latent=latent,
         posteriors=posteriors.result(),
         features={name: part.result() for name, part in features.items()},
-        recognised=recognised and recognised.result(),
+        recognised=recognised.result() if recognised else None,
         pixel_statistics=statistics.result(),
     )
 
@@ -207,7 +209,8 @@ def _losses(
     subject: subject_lib.Subject,
     quality: quality_lib.Quality,
     latent: latent_space.LatentSpace,
-) -> dict[str, resampling.Estimate | None]:
+) -> tuple[resampling.Estimate, resampling.Estimate | None]:
+    """Return `reco_loss` and `kl_loss` of `Measurements`."""
     config = subject.config
     fact = config.fact if config.is_vae else 0.0
 
@@ -215,13 +218,11 @@ def _losses(
         kl = tf.constant(dimensions.kl[None], tf.float32)
         return fact * kl_lib.charged_kl(config, kl).numpy().astype(np.float64)
 
-    return {
-        "reco_loss": resampling.derived(
-            lambda nats: likelihoods.training_scale(config) * nats,
-            quality.reconstruction_nats,
-        ),
-        "kl_loss": latent.estimate(kl_loss) if config.has_kl_loss else None,
-    }
+    reco_loss = resampling.derived(
+        lambda nats: likelihoods.training_scale(config) * nats,
+        quality.reconstruction_nats,
+    )
+    return reco_loss, latent.estimate(kl_loss) if config.has_kl_loss else None
 
 
 class _Pictures:
@@ -231,7 +232,7 @@ class _Pictures:
         shape = subject.codec.image_shape
         self._periods = checkerboard.periods(subject.config.level_strides, shape)
         self._decoded, self._real = (checkerboard.Spectrum(shape) for _ in range(2))
-        self._means = collections.defaultdict(resampling.Mean)
+        self._means = collections.defaultdict[str, resampling.Mean](resampling.Mean)
         self._targets, self._inputs = hashlib.sha256(), hashlib.sha256()
 
     def add(self, batch: held_out.Batch) -> None:
@@ -252,9 +253,9 @@ class _Pictures:
         for name, value in values.items():
             if value is not None:
                 self._means[name].add(value, counts)
-        self._targets.update(np.ascontiguousarray(batch.targets))
+        self._targets.update(np.ascontiguousarray(batch.targets).data)
         if batch.images is not batch.targets:
-            self._inputs.update(np.ascontiguousarray(batch.images))
+            self._inputs.update(np.ascontiguousarray(batch.images).data)
 
     def result(self, mse: resampling.Estimate) -> dict:
         """Return the fields of `Measurements` that these are."""

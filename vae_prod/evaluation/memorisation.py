@@ -113,7 +113,8 @@ class Samples:
         self._fingerprints = fingerprints
         self._limit = limit
         self._count = 0
-        self._held_out, self._samples = [], []
+        self._held_out: list[np.ndarray] = []
+        self._samples: list[np.ndarray] = []
 
     def add(self, batch: held_out.Batch) -> None:
         """Add a batch, and as many images of random z."""

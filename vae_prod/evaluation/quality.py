@@ -117,8 +117,9 @@ class Quality:
 
     def distance(self, weight: float = 1.0) -> resampling.Estimate:
         """Return the same of sliced Wasserstein distances, in their thousandths."""
-        distances = self.sample_distance, self.reconstruction_distance
-        return _weighted(*(distance.mean for distance in distances), weight)
+        return _weighted(
+            self.sample_distance.mean, self.reconstruction_distance.mean, weight
+        )
 
 
 def _weighted(
@@ -194,7 +195,7 @@ class QualityFigures:
         config = subject.config
         self._has_elbo = config.has_elbo
         self._importance_samples = importance_samples if self._has_elbo else 0
-        self._means = collections.defaultdict(resampling.Mean)
+        self._means = collections.defaultdict[str, resampling.Mean](resampling.Mean)
         self.latent = latent_space.Moments()
         self._distances = set_distances.SetDistances(
             subject.codec.image_shape, distance_images, seed
@@ -231,6 +232,8 @@ class QualityFigures:
         return self._subject.codec.decode(z)
 
     def _bound(self, batch: held_out.Batch) -> np.ndarray:
+        if batch.z_log_var is None:
+            raise ValueError("expected posteriors, an autoencoder has none")
         samples = self._importance_samples
         return bounds.importance_weighted_bound(
             batch.z_mean,

@@ -12,7 +12,7 @@ find hard cancels.
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -65,6 +65,17 @@ class Estimate:
     )
 
     @property
+    def number(self) -> float:
+        """`value` of a figure that is one number.
+
+        Raises:
+            TypeError: It is an array of them.
+        """
+        if isinstance(self.value, np.ndarray):
+            raise TypeError(f"expected one number, received {self.value.shape}")
+        return self.value
+
+    @property
     def standard_error(self) -> float:
         """The replicates' deviation."""
         return float(self.replicates.std(ddof=1))
@@ -81,7 +92,7 @@ class Estimate:
         Symmetric around the value: replicates of distances are biased, for some of
         their images come twice, but spread as they should.
         """
-        return self.value - self.half_width, self.value + self.half_width
+        return self.number - self.half_width, self.number + self.half_width
 
     def may_be(self, value: float) -> bool:
         """Say whether the interval contains a value."""
@@ -99,7 +110,7 @@ def derived(function: Callable[..., _Value], *estimates: Estimate) -> Estimate:
     """
     value = function(*(estimate.value for estimate in estimates))
     replicates = function(*(estimate.replicates for estimate in estimates))
-    return Estimate(value if np.ndim(value) else float(value), replicates)
+    return Estimate(value if np.ndim(value) else float(value), np.asarray(replicates))
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
@@ -193,7 +204,7 @@ class Mean:
 
 
 def linear(
-    value: float, influences: Sequence[np.ndarray], counts: Sequence[np.ndarray]
+    value: float, influences: Iterable[np.ndarray], counts: Iterable[np.ndarray]
 ) -> Estimate:
     """Return a figure with replicates of its first-order expansion.
 

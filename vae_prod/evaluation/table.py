@@ -76,7 +76,7 @@ def _figures(evaluation: evaluation_file.Evaluation) -> list[str]:
 
 def _compared(evaluations: Sequence[evaluation_file.Evaluation]) -> list[str]:
     """Return a line a figure, with a column an evaluation and what intervals show."""
-    known = {}
+    known: dict[str, evaluation_file.Row] = {}
     for evaluation in evaluations:
         known |= evaluation.figures
     heads = "".join(f"{index:>12}" for index in range(1, len(evaluations) + 1))
@@ -84,8 +84,8 @@ def _compared(evaluations: Sequence[evaluation_file.Evaluation]) -> list[str]:
         heads += f"{'2 - 1':>12}"
     cells = {"": (heads, "")}
     for name, figure in known.items():
-        rows = [evaluation.figures.get(name, {}) for evaluation in evaluations]
-        values = "".join(f" {number(row.get('value')):>11}" for row in rows)
+        rows = [evaluation.figures.get(name) for evaluation in evaluations]
+        values = "".join(f" {number(row and row['value']):>11}" for row in rows)
         first, *others = (evaluation.estimate(name) for evaluation in evaluations)
         differences = [
             first and other and resampling.difference(other, first) for other in others
@@ -100,10 +100,12 @@ def _difference(difference: resampling.Estimate | None) -> str:
     if difference is None:
         return " " * 22
     interval = uncertainty.plus_minus(difference.half_width)
-    return f" {number(difference.value):>11} {interval:<9}"
+    return f" {number(difference.number):>11} {interval:<9}"
 
 
-def _shown(figure: dict, differences: Sequence[resampling.Estimate | None]) -> str:
+def _shown(
+    figure: evaluation_file.Row, differences: Sequence[resampling.Estimate | None]
+) -> str:
     """Say what a figure's values mean, and which of them aren't shown to differ."""
     alike = [
         str(index)
@@ -118,13 +120,13 @@ def _shown(figure: dict, differences: Sequence[resampling.Estimate | None]) -> s
     return ", ".join(filter(None, (_meaning(figure), shown)))
 
 
-def _meaning(figure: dict) -> str:
+def _meaning(figure: evaluation_file.Row) -> str:
     better = figure["better"] and f"{figure['better']} is better"
     return ", ".join(filter(None, (figure["unit"], better)))
 
 
 def _lines(
-    figures: Mapping[str, dict], cells: Mapping[str, tuple[str, str]]
+    figures: Mapping[str, evaluation_file.Row], cells: Mapping[str, tuple[str, str]]
 ) -> list[str]:
     """Return a line for each figure under its section's heading.
 
@@ -176,7 +178,7 @@ def _exact(value: float) -> str:
     return f"{value:.6f}" if abs(value) >= 0.01 or not value else f"{value:.4e}"
 
 
-def _verdict(verdict: dict) -> list[str]:
+def _verdict(verdict: evaluation_file.Verdict) -> list[str]:
     lines = [f"verdict: {verdict['finding']}"]
     lines += [f"- {reason}" for reason in verdict["reasons"]]
     if verdict["uncertain"]:

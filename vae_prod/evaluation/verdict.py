@@ -19,6 +19,7 @@ _NOTHING, _LITTLE = evidence_lib.NOTHING, evidence_lib.LITTLE
 _POINTS, _NOISY = evidence_lib.POINTS, evidence_lib.NOISY
 # Share of the draws of the images that show another kind, from which it is told.
 _DOUBT = 0.025
+_Evidence = evidence_lib.Evidence[resampling.Estimate]
 
 
 @attrs.frozen
@@ -70,7 +71,7 @@ def _uncertain(kind: str, kinds: collections.Counter, num_images: int) -> str:
     )
 
 
-def _collapsed(evidence, measurements, config) -> tuple[str, list[str], str]:
+def _collapsed(evidence: _Evidence, measurements, config) -> tuple[str, list[str], str]:
     quality = measurements.quality
     return (
         "posterior collapse: the decoder ignores z, and all images are alike",
@@ -84,7 +85,9 @@ def _collapsed(evidence, measurements, config) -> tuple[str, list[str], str]:
     )
 
 
-def _underfitted(evidence, measurements, config) -> tuple[str, list[str], str]:
+def _underfitted(
+    evidence: _Evidence, measurements, config
+) -> tuple[str, list[str], str]:
     threshold = _NOTHING if evidence.value.explained < _NOTHING else _LITTLE
     return (
         "underfitted: reconstructions keep little of the images, though noise is not "
@@ -95,7 +98,9 @@ def _underfitted(evidence, measurements, config) -> tuple[str, list[str], str]:
     )
 
 
-def _autoencoder(evidence, measurements, config) -> tuple[str, list[str], str]:
+def _autoencoder(
+    evidence: _Evidence, measurements, config
+) -> tuple[str, list[str], str]:
     if config.has_divergence:
         reasons, finding = [], "behaves like an autoencoder"
         advice = f"raise --fact (now {config.fact:g})"
@@ -120,7 +125,9 @@ def _autoencoder(evidence, measurements, config) -> tuple[str, list[str], str]:
     )
 
 
-def _over_regularised(evidence, measurements, config) -> tuple[str, list[str], str]:
+def _over_regularised(
+    evidence: _Evidence, measurements, config
+) -> tuple[str, list[str], str]:
     return (
         "over-regularised: z says too little about an image, and everything blurs",
         [
@@ -132,7 +139,7 @@ def _over_regularised(evidence, measurements, config) -> tuple[str, list[str], s
     )
 
 
-def _healthy(evidence, measurements, config) -> tuple[str, list[str], str]:
+def _healthy(evidence: _Evidence, measurements, config) -> tuple[str, list[str], str]:
     return (
         "healthy: reconstructions keep what images show, and N(0, I) can be sampled",
         [
@@ -161,23 +168,23 @@ def _told(figure: resampling.Estimate, form: str) -> str:
     return f"{figure.value:{form}} {interval}"
 
 
-def _explain(evidence: evidence_lib.Evidence) -> str:
+def _explain(evidence: _Evidence) -> str:
     percent = resampling.derived(lambda share: 100.0 * share, evidence.explained)
     return f"reconstructions explain {_told(percent, '.0f')} % of the pixels' variance"
 
 
-def _share_of_noise(evidence: evidence_lib.Evidence) -> str:
+def _share_of_noise(evidence: _Evidence) -> str:
     return f"noise is {_told(evidence.noise, '.2g')} of the variance of z"
 
 
-def _distance(evidence: evidence_lib.Evidence) -> str:
+def _distance(evidence: _Evidence) -> str:
     return (
         f"encoded images are {_told(evidence.radius, '.2f')} times as far from the "
         "origin as points of N(0, I)"
     )
 
 
-def _gap(evidence: evidence_lib.Evidence) -> str:
+def _gap(evidence: _Evidence) -> str:
     return (
         f"images of z ~ N(0, I) are {_told(evidence.gap, '.1f')} times as far from "
         "real ones as reconstructions are"

@@ -107,7 +107,7 @@ class Patches:
         self.stream = stream
         self.num_images = 0
         # Per level the parts, each float32 [B x per_image, C x 49].
-        self.levels = [[] for _ in self.sizes]
+        self.levels: list[list[np.ndarray]] = [[] for _ in self.sizes]
         self._places = [
             np.random.default_rng([seed, i]) for i in range(len(self.sizes))
         ]

@@ -79,9 +79,11 @@ class Density:
 
         The components' weights added up, without the last, [K - 1]; means; factors.
         """
-        cumulative = np.cumsum(self.weights)[:-1]
-        arrays = cumulative, self.means, self.factors
-        return tuple(np.asarray(array, np.float32) for array in arrays)
+        return (
+            np.asarray(np.cumsum(self.weights)[:-1], np.float32),
+            np.asarray(self.means, np.float32),
+            np.asarray(self.factors, np.float32),
+        )
 
     @staticmethod
     def draw(

@@ -133,7 +133,7 @@ def open_encoding(path: str, remedy: str) -> Encoding:
         optional = {name: mapped(name) for name in ("z_log_var", *_ANNOTATIONS)}
         _check_alike(z_mean, **optional)
         documents.build(str, made.get("model"), "the model's digest")
-        return Encoding(z_mean, *optional.values(), made)
+        return Encoding(z_mean=z_mean, made=made, **optional)
     except (OSError, ValueError) as error:
         raise files.UserError(
             f"Expected encoded images in {path}, they can't be read ({error}). {remedy}"

@@ -122,4 +122,11 @@ class Posteriors:
         """Return the table of all images so far, at least one."""
         extents = {name: extremes.result() for name, extremes in self._extremes.items()}
         log_var = self._log_var.result() if self._log_var else None
-        return Table(*self._shape, z_log_var=log_var, far=self._far, **extents)
+        num_images, z_dim = self._shape
+        return Table(
+            num_images=num_images,
+            z_dim=z_dim,
+            z_log_var=log_var,
+            far=self._far,
+            **extents,
+        )

@@ -57,8 +57,8 @@ class Adam(keras.optimizers.Adam):
         self.gradient_accumulation = gradient_accumulation
         self.ema = ema
         self.clip_norm = clip_norm
-        self.averages = []
-        self.gradient_norm = None
+        self.averages: list[keras.Variable] = []
+        self.gradient_norm: keras.Variable | None = None
 
     def build(self, variables):
         """Make the optimizer's variables."""
@@ -165,7 +165,8 @@ class Adam(keras.optimizers.Adam):
 
     def _clip(self, grads, skip: tf.Tensor | None) -> list[tf.Tensor]:
         norm = tf.linalg.global_norm(grads)
-        self.gradient_norm.assign(_unless(skip, norm, self.gradient_norm.value))
+        if self.gradient_norm is not None:
+            self.gradient_norm.assign(_unless(skip, norm, self.gradient_norm.value))
         # Exactly 1 where the norm is within the limit.
         factor = self.clip_norm / tf.maximum(norm, self.clip_norm)
         return [gradient * factor for gradient in grads]
@@ -190,8 +191,8 @@ class Adam(keras.optimizers.Adam):
             strategy.extended.update(weight, step, args, group=False)
         if self.ema:
             for weight, average in zip(weights, self.averages, strict=True):
-                args = (weight, momentum)
-                strategy.extended.update(average.value, _follow, args, group=False)
+                followed = (weight, momentum)
+                strategy.extended.update(average.value, _follow, followed, group=False)
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

@@ -72,8 +72,13 @@ class Exchange:
 
         Returns:
             The means, float32 of the same shapes; the same on all workers.
+
+        Raises:
+            ValueError: There are several workers, and nothing gathers from them.
         """
         if self.workers > 1:
+            if self.gather is None:
+                raise ValueError(f"expected what gathers from {self.workers} workers")
             flat = tf.concat([tf.reshape(value, [-1]) for value in sums], axis=0)
             total = _tree_sum(self.gather(flat))
             sizes = [value.shape.num_elements() for value in sums]

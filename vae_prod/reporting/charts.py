@@ -16,10 +16,6 @@ COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#00
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Names from data are no formulas.
-_TEXT = {
-    **{"font.size": 13, "axes.labelsize": 13, "legend.fontsize": 11},
-    "text.parse_math": False,
-}
 
 
 def lines(
@@ -143,7 +139,14 @@ def drawn(draw: Callable[[figure.Figure], None], height: float = 4.0) -> np.ndar
     Returns:
         uint8 [150 height, 900, 3].
     """
-    with matplotlib.rc_context(_TEXT):
+    with matplotlib.rc_context(
+        {
+            "font.size": 13,
+            "axes.labelsize": 13,
+            "legend.fontsize": 11,
+            "text.parse_math": False,
+        }
+    ):
         sheet = figure.Figure((6.0, height), dpi=150, layout="constrained")
         draw(sheet)
         return rendered(sheet)

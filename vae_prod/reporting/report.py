@@ -195,7 +195,7 @@ def format_value(value: object) -> str:
         return str(value)
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
-    size = abs(value)
+    size = float(abs(value))
     if size >= 1e7 or 0 < size < 1e-4:
         return f"{value:.3g}"
     if size >= 100:

@@ -71,7 +71,7 @@ def compare(
         What was found.
     """
     targets = images if targets is None else targets
-    largest, sums, size = (collections.defaultdict(float) for _ in range(3))
+    largest, sums, size = (collections.defaultdict[str, float](float) for _ in range(3))
     psnr = np.zeros(2)
     for at in range(0, len(images), _BATCH_SIZE):
         batch = images[at : at + _BATCH_SIZE]

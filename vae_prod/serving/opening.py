@@ -21,7 +21,7 @@ def open_export(path: str) -> codec_lib.Codec:
     description_lib.require_model(path, description)
     try:
         loaded = tf.saved_model.load(path)
-        encode, decode = (loaded.signatures[name] for name in ("encode", "decode"))
+        _, decode = (loaded.signatures[name] for name in ("encode", "decode"))
         points = decode.structured_input_signature[1]["z"].shape
         images = decode.structured_outputs["image"].shape
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
@@ -30,21 +30,25 @@ def open_export(path: str) -> codec_lib.Codec:
             f"folder), it can't be read: {str(error).splitlines()[0]}"
         ) from error
 
+    def ask(name, **inputs):
+        # Of `loaded`, for a signature doesn't keep the variables alive by itself.
+        return loaded.signatures[name](**inputs)
+
     def encode_images(images):
         images = vae_lib.scale_images(tf.convert_to_tensor(images))
-        parts = [codec_lib.to_numpy(encode(image=part)) for part in split(images)]
+        parts = [
+            codec_lib.to_numpy(ask("encode", image=part)) for part in split(images)
+        ]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def decode_points(z):
         z = tf.convert_to_tensor(z, tf.float32)
-        return np.concatenate([decode(z=part)["image"].numpy() for part in split(z)])
+        return np.concatenate([ask("decode", z=p)["image"].numpy() for p in split(z)])
 
     def split(rows):
         size = description.max_batch
         return [rows[i : i + size] for i in range(0, max(1, len(rows)), size)]
 
-    # The signatures don't keep the variables alive by themselves.
-    encode_images.loaded = decode_points.loaded = loaded
     return codec_lib.Codec(
         tuple(images[1:].as_list()),
         points[1],

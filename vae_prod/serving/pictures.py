@@ -7,7 +7,7 @@ decoded, turned upright, cropped, resized or padded, and cut to training's windo
 import attrs
 import tensorflow as tf
 
-from pipelines import crops
+from pipelines import crops, settings
 from vae_prod.serving import checks, resampling
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -52,8 +52,8 @@ class Preparation:
         resample: Pillow's filter.
     """
 
-    shape: tuple[int, int, int] = attrs.field(converter=tuple)
-    stored: tuple[int, int] = attrs.field(converter=tuple)
+    shape: tuple[int, int, int] = attrs.field(converter=settings.as_tuple)
+    stored: tuple[int, int] = attrs.field(converter=settings.as_tuple)
     crop: str
     pad: bool
     resample: str
@@ -114,8 +114,10 @@ class Preparation:
             region = size
         elif isinstance(crop, crops.Square):
             region = tf.fill([2], tf.reduce_min(size))
-        else:
+        elif isinstance(crop, crops.Centre):
             region = _at_least(name, size, crop.side, crop.side)
+        else:
+            raise ValueError(f"'crop' must need no annotations, received {self.crop}")
         region = self._paddable(name, region)
         return (size - region) // 2, region
 

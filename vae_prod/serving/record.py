@@ -7,6 +7,7 @@ No image of a data set leaves with an export.
 import io
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -74,7 +75,8 @@ def golden(functions: functions_lib.Functions, traced: Mapping) -> dict:
 
 def save(path: str, record: Mapping) -> None:
     """Write a record where `replay.read` can read it."""
-    np.savez_compressed(path, **replay.flat(record))
+    arrays: dict[str, Any] = replay.flat(record)
+    np.savez_compressed(path, **arrays)
 
 
 def save_warmup(path: str, record: Mapping, model: str) -> None:

@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -189,7 +190,10 @@ def play(job: dict, on_progress: Callable[[int, int], None]) -> dict:
     load_seconds = time.perf_counter() - start
     signatures, limit = loaded.signatures, job["max_batch"]
     records = {name: read(path) for name, path in job["records"].items()}
-    findings = {"load_seconds": load_seconds, "tensorflow": tf.__version__}
+    findings: dict[str, Any] = {
+        "load_seconds": load_seconds,
+        "tensorflow": tf.__version__,
+    }
     findings["missing"] = sorted(set().union(*records.values()) - set(signatures))
     if findings["missing"]:
         return findings
@@ -199,7 +203,9 @@ def play(job: dict, on_progress: Callable[[int, int], None]) -> dict:
         pairs = ((rows(request, n), rows(expected, n)) for n in counts)
         return max(largest_difference(signature, *pair) for pair in pairs)
 
-    trials = [(n, largest_difference, record) for n, record in records.items()]
+    trials: list[tuple[str, Callable[..., Any], dict]] = [
+        (name, largest_difference, record) for name, record in records.items()
+    ]
     golden = records["golden"]
     trials += [
         ("batches", batches, golden),

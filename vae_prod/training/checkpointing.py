@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from vae_prod.training import checkpoints as checkpoints_lib
 from vae_prod.training import step_counting, stopping
@@ -38,7 +39,7 @@ class Checkpointing(step_counting.StepCallback):
         self.every_seconds = 60.0 * every_minutes
         self.stop_requested = stop_requested
         self.saved_at = time.monotonic()
-        self.resumed_metrics = None
+        self.resumed_metrics: list[np.ndarray] | None = None
 
     def keep_metrics(self, model: keras.Model) -> None:
         """Remember the restored metrics of an epoch that was interrupted."""

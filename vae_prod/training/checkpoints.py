@@ -149,7 +149,7 @@ class Checkpoints:
             UserError: It has another configuration or can't be read, or all that there
                 are, in whatever form, are damaged.
         """
-        damaged = []
+        damaged: list[str] = []
         for step in reversed(self.steps()):
             path = self._path(step)
             damage = seals.damage(path)

@@ -35,8 +35,9 @@ class Pictures:
             count += len(inputs[-1])
             if count >= _MAX_IMAGES:
                 break
-        inputs, targets = np.concatenate(inputs), np.concatenate(targets)
-        return cls(inputs[:_MAX_IMAGES], targets[:_MAX_IMAGES])
+        return cls(
+            np.concatenate(inputs)[:_MAX_IMAGES], np.concatenate(targets)[:_MAX_IMAGES]
+        )
 
 
 class TensorBoard(step_counting.StepCallback):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -26,7 +27,7 @@ class Axis:
     ticks: dict[float, str]
 
 
-def choice_axis(values: Sequence[object]) -> Axis:
+def choice_axis(values: Sequence[Any]) -> Axis:
     """Place what is chosen from evenly: numbers by size, words by name."""
     kinds = sorted({value for value in values if value is not None})
     step = 1.0 / (len(kinds) - 1) if len(kinds) > 1 else 0.0
@@ -69,7 +70,8 @@ def label_places(
         The centre of each label, as shares of the axes.
     """
     width, height = LABEL
-    others, places = [*points, *others], []
+    others = [*points, *others]
+    places: list[tuple[float, float]] = []
 
     def free(place):
         inside = width < 2 * place[0] < 2 - width and height < 2 * place[1] < 2 - height

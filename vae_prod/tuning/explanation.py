@@ -73,8 +73,8 @@ def _lead(
             f"{start} {name} {figure}; no other settings completed, so nothing "
             "compares with it."
         )
-    lead = abs(best.figures[name] - others[0].figures[name])
-    lead /= max(abs(best.figures[name]), abs(others[0].figures[name])) or 1.0
+    ours, theirs = best.figure(name), others[0].figure(name)
+    lead = abs(ours - theirs) / (max(abs(ours), abs(theirs)) or 1.0)
     extreme = "lowest" if objective.minimize else "highest"
     sentence = (
         f"{start} the {extreme} {name}, {figure}, {100 * lead:.3g} % ahead of the next "
@@ -106,20 +106,21 @@ def _places(done: Sequence[leaderboard.Row], objective: leaderboard.Objective) -
     places = []
     for name in _LOOKED_AT:
         key = leaderboard.Objective(name, figures_lib.FIGURES[name].minimize).key
-        keys = [key(row) for row in done if key(row) is not None]
-        if name != objective.name and key(done[0]) is not None and len(keys) > 1:
-            place = 1 + sum(value < key(done[0]) for value in keys)
+        best, *others = (key(row) for row in done)
+        keys = [value for value in others if value is not None]
+        if name != objective.name and best is not None and keys:
+            place = 1 + sum(value < best for value in keys)
             figure = trial_text.figure(name, done[0])
-            places.append(f"number {place} of {len(keys)} in {name} ({figure})")
+            places.append(f"number {place} of {1 + len(keys)} in {name} ({figure})")
     return f"It is {' and '.join(places)}." if places else ""
 
 
 def _edge(rows: Sequence[leaderboard.Row], best: leaderboard.Row) -> str:
     """Say whether the best `fact` is the lowest or highest of at least three."""
-    tried = sorted({row.settings["fact"] for row in rows if "fact" in row.settings})
-    if len(tried) < 3 or best.settings.get("fact") not in (tried[0], tried[-1]):
+    tried = sorted({row.fact for row in rows if row.fact is not None})
+    if len(tried) < 3 or best.fact not in (tried[0], tried[-1]):
         return ""
-    edge = "lowest" if best.settings["fact"] == tried[0] else "highest"
+    edge = "lowest" if best.fact == tried[0] else "highest"
     return (
         f"Its fact is the {edge} that was tried ({leaderboard.text_of(tried[0])} to "
         f"{leaderboard.text_of(tried[-1])}): widen the range of --search_fact there."

@@ -1,6 +1,7 @@
 """A chart of a search: the Pareto front of reconstructions against samples."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colors, figure, ticker
@@ -26,7 +27,7 @@ def front(
     sheet = figure.Figure(figsize=(8, 5.5), dpi=110, layout="constrained")
     axes = sheet.subplots()
     if rows:
-        x, y = ([row.figures[name] for row in rows] for name in pareto.FIGURES)
+        x, y = ([row.figure(name) for row in rows] for name in pareto.FIGURES)
         across = _limits(axes.set_xscale, axes.set_xlim, x)
         up = _limits(axes.set_yscale, axes.set_ylim, y)
         _draw_front(axes, rows, list(zip(across, up, strict=True)))
@@ -44,7 +45,7 @@ def front(
 def _draw_front(axes, rows: Sequence[leaderboard.Row], shares) -> None:
     """Join and label the trials that no other beats in both figures."""
     members = [rows.index(row) for row in pareto.optimal(rows)]
-    x, y = ([rows[i].figures[name] for i in members] for name in pareto.FIGURES)
+    x, y = ([rows[i].figure(name) for i in members] for name in pareto.FIGURES)
     axes.plot(x, y, color=chart_style.LINE, label="beaten by none in both")
     places = chart_layout.label_places([shares[i] for i in members], shares)
     for i, a, b, place in zip(members, x, y, places, strict=True):
@@ -63,12 +64,12 @@ def _draw_front(axes, rows: Sequence[leaderboard.Row], shares) -> None:
 
 def _color_by_fact(sheet, axes, rows: Sequence[leaderboard.Row], sizes) -> None:
     """Draw the points of the front, `fact` as their colour."""
-    facts = [row.settings.get("fact") for row in rows]
-    look = {"color": chart_style.POINT}
-    if all(fact and fact > 0 for fact in facts) and len(set(facts)) > 1:
-        low, high = min(facts), max(facts)
+    facts = [row.fact for row in rows if row.fact and row.fact > 0]
+    look: dict[str, Any] = {"color": chart_style.POINT}
+    low, high = min(facts, default=0.0), max(facts, default=0.0)
+    if len(facts) == len(rows) and low < high:
         look = {"c": facts, "cmap": "viridis", "norm": colors.LogNorm(low, high)}
-    x, y = ([row.figures[name] for row in rows] for name in pareto.FIGURES)
+    x, y = ([row.figure(name) for row in rows] for name in pareto.FIGURES)
     drawn = axes.scatter(
         x, y, sizes, edgecolors="black", linewidths=0.5, zorder=3, **look
     )

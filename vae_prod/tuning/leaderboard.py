@@ -66,11 +66,28 @@ class Row:
     continues: str = ""
     replicates: dict[str, list[float]] = attrs.field(factory=dict, repr=False)
 
+    @property
+    def fact(self) -> float | None:
+        """The `fact` that was tried; None where it wasn't searched."""
+        value = self.settings.get("fact")
+        return value if isinstance(value, (int, float)) else None
+
+    def figure(self, name: str) -> float:
+        """Return a figure that the trial has, such as a completed one's objective.
+
+        Raises:
+            ValueError: It has none.
+        """
+        value = self.figures[name]
+        if value is None:
+            raise ValueError(f"trial {self.trial} has no {name}")
+        return value
+
     def estimate(self, name: str) -> resampling.Estimate | None:
         """Return a figure with its replicates; None where it has none."""
         if name not in self.replicates:
             return None
-        return resampling.Estimate(self.figures[name], np.array(self.replicates[name]))
+        return resampling.Estimate(self.figure(name), np.array(self.replicates[name]))
 
 
 def ranked(rows: Iterable[Row], objective: Objective) -> list[Row]:
@@ -100,12 +117,12 @@ def lead(row: Row, other: Row, objective: Objective) -> resampling.Estimate | No
 
     None where that isn't known, for trials without replicates.
     """
-    estimates = [each.estimate(objective.name) for each in (row, other)]
-    if None in estimates:
+    ours, theirs = (each.estimate(objective.name) for each in (row, other))
+    if ours is None or theirs is None:
         return None
-    return resampling.difference(
-        *(estimates[::-1] if objective.minimize else estimates)
-    )
+    if objective.minimize:
+        return resampling.difference(theirs, ours)
+    return resampling.difference(ours, theirs)
 
 
 def is_alike(row: Row, other: Row, objective: Objective) -> bool:

@@ -21,6 +21,7 @@ def objective_over_trials(
     """
     rows = sorted(leaderboard.ranked(rows, objective), key=lambda row: row.trial)
     values = [chart_style.figure_of(row, objective) for row in rows]
+    shown = [value for value in values if value is not None]
     done = [number for number, value in enumerate(values) if value is not None]
     sheet = figure.Figure(figsize=(8, 4.5), dpi=110, layout="constrained")
     axes = sheet.subplots()
@@ -33,10 +34,7 @@ def objective_over_trials(
             where="post",
             label="best so far",
         )
-        shown, sizes = (
-            [values[i] for i in done],
-            chart_style.sizes([rows[i] for i in done]),
-        )
+        sizes = chart_style.sizes([rows[i] for i in done])
         axes.scatter(done, shown, sizes, chart_style.POINT, alpha=0.8, zorder=3)
         best = done[shown.index(line[-1])]
         chart_style.ring(axes, best, line[-1], sizes[done.index(best)], rows[best])
@@ -48,9 +46,16 @@ def objective_over_trials(
         ("running", "^", chart_style.GREY),
     ):
         at = [number for number, row in enumerate(rows) if row.status == status]
-        edge = {"transform": axes.get_xaxis_transform(), "marker": marker}
         if at:
-            axes.scatter(at, [0.03] * len(at), 45, color, label=status, **edge)
+            axes.scatter(
+                at,
+                [0.03] * len(at),
+                45,
+                color,
+                marker=marker,
+                label=status,
+                transform=axes.get_xaxis_transform(),
+            )
     axes.set(
         xlabel="trial, in the order of starting", ylabel=chart_style.label(objective)
     )

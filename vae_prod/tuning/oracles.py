@@ -30,8 +30,10 @@ _DAMAGE = (
 _UNLIMITED = 2**31
 
 
-class _Durable:
+class _Durable(keras_tuner.Oracle):
     """What is changed in each of KerasTuner's oracles."""
+
+    trials: dict[str, trial_lib.Trial]
 
     def save(self) -> None:
         """Write `oracle.json`."""
@@ -164,6 +166,7 @@ def make(
         "seed": seed % settings_lib.LARGEST + 1,
         "max_consecutive_failed_trials": _UNLIMITED,
     }
+    oracle: _Durable
     if search.tuner == "hyperband":
         oracle = Hyperband(
             max_epochs=search.max_epochs,

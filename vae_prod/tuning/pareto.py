@@ -1,5 +1,6 @@
 """The trials that no other beats in both of what a search trades off."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from vae_prod.tuning import leaderboard
@@ -10,8 +11,8 @@ FIGURES = ("reconstruction_frechet", "sample_frechet")
 
 def point(row: leaderboard.Row) -> tuple[float, float] | None:
     """Return both figures of a trial; None where one is missing or isn't finite."""
-    figures = tuple(leaderboard.finite(row.figures.get(name)) for name in FIGURES)
-    return None if None in figures else figures
+    x, y = (leaderboard.finite(row.figures.get(name)) for name in FIGURES)
+    return None if x is None or y is None else (x, y)
 
 
 def optimal(rows: Iterable[leaderboard.Row]) -> list[leaderboard.Row]:
@@ -23,16 +24,13 @@ def optimal(rows: Iterable[leaderboard.Row]) -> list[leaderboard.Row]:
         Rows, lowest reconstruction figure first.
     """
     done = leaderboard.of_status(rows, "completed")
-    front = []
-    for row in sorted(
-        (row for row in done if point(row)), key=lambda row: (point(row), row.trial)
-    ):
-        if (
-            not front
-            or point(row)[1] < point(front[-1])[1]
-            or point(row) == point(front[-1])
-        ):
+    points = [(at, row.trial, row) for row in done if (at := point(row))]
+    front: list[leaderboard.Row] = []
+    last = (math.inf, math.inf)
+    for at, _, row in sorted(points, key=lambda each: each[:2]):
+        if at[1] < last[1] or at == last:
             front.append(row)
+            last = at
     return front
 
 
@@ -46,8 +44,7 @@ def hypervolume(
         reference: The corner of what is beaten, no better than any trial counted.
     """
     area, height = 0.0, reference[1]
-    for row in front:
-        x, y = point(row)
+    for x, y in filter(None, map(point, front)):
         area += max(reference[0] - x, 0.0) * max(height - y, 0.0)
         height = min(height, y)
     return area
@@ -63,8 +60,9 @@ def summary(rows: Iterable[leaderboard.Row]) -> dict:
     front = optimal(rows)
     if not front:
         return {"trials": [], "hypervolume": None, "reference": None}
-    points = [point(row) for row in leaderboard.of_status(rows, "completed")]
-    reference = tuple(map(max, zip(*filter(None, points), strict=True)))
+    points = map(point, leaderboard.of_status(rows, "completed"))
+    x, y = zip(*filter(None, points), strict=True)
+    reference = max(x), max(y)
     return {
         "trials": [row.trial for row in front],
         "figures": list(FIGURES),

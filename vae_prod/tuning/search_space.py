@@ -1,6 +1,7 @@
 """The search space: KerasTuner's hyperparameters to the package's settings."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import keras_tuner
@@ -40,7 +41,7 @@ class SearchSpace(keras_tuner.HyperModel):
             hp.Choice(name, sorted(values) if ordered else values, ordered=ordered)
 
     def settings(
-        self, values: Mapping[str, object], epochs: int, execution: int = 0
+        self, values: Mapping[str, Any], epochs: int, execution: int = 0
     ) -> tuple[config_lib.ModelConfig, config_lib.TrainConfig]:
         """Return the settings of a trial.
 

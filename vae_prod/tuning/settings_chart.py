@@ -1,6 +1,7 @@
 """A chart of a search: parallel coordinates of the trials' settings."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import attrs
 import matplotlib
@@ -63,7 +64,9 @@ def coordinates(
         Names, and an axis each; the last one is the objective.
     """
     settings = dict.fromkeys(name for row in rows for name in row.settings)
-    columns = {name: [row.settings.get(name) for row in rows] for name in settings}
+    columns: dict[str, list[Any]] = {
+        name: [row.settings.get(name) for row in rows] for name in settings
+    }
     if len({row.epochs for row in rows}) > 1:
         columns["epochs"] = [row.epochs for row in rows]
     scales = []
@@ -73,7 +76,7 @@ def coordinates(
             scales.append(chart_layout.range_axis(values, log))
         else:
             scales.append(_spread(chart_layout.choice_axis(values)))
-    figures = [chart_style.figure_of(row, objective) for row in rows]
+    figures = [row.figure(objective.name) for row in rows]
     if figures:
         scales.append(chart_layout.range_axis(figures, chart_style.is_wide(figures)))
         columns[chart_style.label(objective, 30)] = figures

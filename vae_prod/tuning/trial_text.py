@@ -44,14 +44,14 @@ def figure(name: str, row: leaderboard.Row, more: int = 0) -> str:
 def objective(name: str, row: leaderboard.Row) -> str:
     """Write the figure that ranks a trial, with its interval where it is known."""
     estimate = row.estimate(name)
-    interval = uncertainty.plus_minus(estimate and estimate.half_width)
+    interval = uncertainty.plus_minus(estimate.half_width if estimate else None)
     return f"{figure(name, row, 1)} {interval}".rstrip()
 
 
 def failures(rows: Sequence[leaderboard.Row]) -> list[str]:
     """Return a line for each reason why trials failed, the most frequent ones."""
     failed = leaderboard.of_status(rows, "failed")
-    trials = {row.message: [] for row in failed}
+    trials: dict[str, list[str]] = {row.message: [] for row in failed}
     for row in failed:
         trials[row.message].append(row.trial)
     reasons = sorted(trials.items(), key=lambda item: -len(item[1]))

@@ -137,7 +137,8 @@ def finish(
     with files.locked(os.path.join(plan.directory, "lock")):
         if os.path.isfile(path):
             return _read_result(path)
-        begun, measured, message = time.monotonic(), {}, ""
+        begun, message = time.monotonic(), ""
+        measured: Mapping[str, resampling.Estimate | float | None] = {}
         try:
             measured = run(plan)
         except errors.DivergedError as error:
@@ -150,7 +151,7 @@ def finish(
         value = figures.get(objective)
         if not message and (value is None or not math.isfinite(value)):
             message = f"{objective} is {value}, not a finite number"
-            figures = measured = {}
+            figures, measured = {}, {}
         replicates = {
             name: resampling.rounded(figure.replicates)
             for name, figure in measured.items()
@@ -162,7 +163,7 @@ def finish(
 
 
 def _value(figure: resampling.Estimate | float | None) -> float | None:
-    return figure.value if isinstance(figure, resampling.Estimate) else figure
+    return figure.number if isinstance(figure, resampling.Estimate) else figure
 
 
 def _read_result(path: str) -> Result:

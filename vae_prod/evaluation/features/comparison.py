@@ -24,7 +24,9 @@ class Comparison:
         self._limit = limit
         self._seed = seed
         self._count = 0
-        self._real, self._samples, self._reconstructions = [], [], []
+        self._real: list[np.ndarray] = []
+        self._samples: list[np.ndarray] = []
+        self._reconstructions: list[np.ndarray] = []
 
     def add(self, batch: held_out.Batch) -> None:
         """Add a batch, its reconstructions from z_mean, and images of random z."""
@@ -57,4 +59,5 @@ class Comparison:
             resampling.counts(self._seed, stream, 0, self._count)
             for stream in (resampling.REAL, resampling.GENERATED)
         ]
-        return distances.compare(*(each * weights for each in sets), counts)
+        real, samples, reconstructions = (each * weights for each in sets)
+        return distances.compare(real, samples, reconstructions, counts)

@@ -68,8 +68,9 @@ def resize(images: np.ndarray) -> np.ndarray:
         float32 [B, 299, 299, C] in [0, 255].
     """
     channels = np.moveaxis(images, -1, 1).astype(np.float32)
+    size, bicubic = (_SIZE, _SIZE), Image.Resampling.BICUBIC
     resized = [
-        Image.fromarray(channel).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC)
+        np.asarray(Image.fromarray(channel).resize(size, bicubic))
         for image in channels
         for channel in image
     ]

@@ -8,6 +8,8 @@ import tensorflow as tf
 from pipelines import files
 from vae_prod.evaluation.features import fitting
 
+_SIGNATURE = "serving_default"
+
 
 def load(
     path: str, image_shape: tuple[int, int, int]
@@ -36,23 +38,23 @@ def load(
             f"Expected a SavedModel in {path}, it can't be read: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
-    signature = loaded.signatures.get("serving_default")
+    signature = loaded.signatures.get(_SIGNATURE)
     inputs = signature.structured_input_signature[1] if signature else {}
     outputs = signature.structured_outputs if signature else {}
     specs = list(inputs.values())
     if len(inputs) != 1 or len(outputs) != 1 or not _takes_images(specs[0]):
         raise files.UserError(
-            f"Expected the SavedModel in {path} to have a signature serving_default "
+            f"Expected the SavedModel in {path} to have a signature {_SIGNATURE} "
             "from images, float32 or uint8 [B, H, W, C], to one vector each, received "
             f"{_described(inputs)} -> {_described(outputs)}."
         )
     (input_name,), (output_name,) = inputs, outputs
 
     def network(images):
-        return signature(**{input_name: images})[output_name]
+        # Of `loaded`, for the signature doesn't keep the variables alive by itself.
+        ask = loaded.signatures[_SIGNATURE]
+        return ask(**{input_name: images})[output_name]
 
-    # The signature doesn't keep the variables alive by itself.
-    network.loaded = loaded
     return fitting.fitted(path, network, specs[0], image_shape)
 
 

@@ -123,7 +123,7 @@ def upsampled_convolution(
     return transposed_convolution(maps, kernel, factor, bias)
 
 
-class _Convolution:
+class _Convolution(keras.layers.Layer):
     """What both convolutions have in common, to stand before Keras' layer.
 
     Weights stay in float32 until `call` brings them to the maps' precision.
