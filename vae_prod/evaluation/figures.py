@@ -81,17 +81,18 @@ def _figure(
     name: str,
     figure: resampling.Estimate | float | int | None,
     protocol_name: str,
-    text: str = "",
+    text: str | None = None,
+    unit: str | None = None,
 ) -> Figure:
-    """Return a figure as the table of kinds has it, but for a text of its own."""
+    """Return a figure as the table of kinds has it, but for what is given."""
     kind = kinds.FIGURES[name]
     estimate = figure if isinstance(figure, resampling.Estimate) else None
     return Figure(
         name=name,
         section="",
-        text=text or kind.text,
+        text=kind.text if text is None else text,
         value=figure.number if isinstance(figure, resampling.Estimate) else figure,
-        unit=kind.unit,
+        unit=kind.unit if unit is None else unit,
         better=kind.better,
         protocol=protocol_name,
         interval=estimate.interval if estimate else None,
