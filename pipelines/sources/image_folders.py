@@ -51,7 +51,7 @@ def read(tree: trees.Tree, paths: list[str], names: placing.Names) -> placing.Ta
 
 def _by_column(some: list[dict]) -> dict[str, list]:
     """Return the values of some rows by column; those of a list by its parts."""
-    found = {}
+    found: dict[str, list] = {}
     for name in dict.fromkeys(name for row in some for name in row):
         values = [row.get(name) for row in some]
         if any(isinstance(value, list | dict) for value in values):

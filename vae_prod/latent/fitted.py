@@ -45,7 +45,7 @@ class Fitted(Protocol):
 
 
 # Name of a fitted sampler of `samplers.SAMPLERS` to its class.
-KINDS = {
+KINDS: dict[str, type[densities.Density] | type[second_stage.SecondStage]] = {
     "gaussian": densities.Density,
     "mixture": densities.Density,
     "two_stage": second_stage.SecondStage,

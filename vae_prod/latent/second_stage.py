@@ -15,6 +15,7 @@ import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -159,8 +160,8 @@ class SecondStage:
                 layers.append(rest.pop(key))
         if set(rest) != set(_PLAIN):
             raise ValueError(f"it holds {sorted(arrays)}")
-        layers = {name: tuple(layers) for name, layers in networks.items()}
-        return cls(**rest, **layers, made=made)
+        fields: dict[str, Any] = {n: tuple(layers) for n, layers in networks.items()}
+        return cls(**rest, **fields, made=made)
 
 
 def _check_network(name: str, arrays: Arrays, inputs: int, outputs: int) -> None:

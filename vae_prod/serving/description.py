@@ -16,8 +16,7 @@ NAME = "export.json"
 _SCHEMA_VERSION = 1
 
 
-def _at_least_1():
-    return attrs.field(validator=attrs.validators.ge(1))
+_AT_LEAST_1 = attrs.validators.ge(1)
 
 
 @attrs.frozen
@@ -51,9 +50,9 @@ class Description:
     attributes: list[str]
     preparation: dict
     sharpness: float
-    max_batch: int = _at_least_1()
-    max_pixels: int = _at_least_1()
-    max_request_pixels: int = _at_least_1()
+    max_batch: int = attrs.field(validator=_AT_LEAST_1)
+    max_pixels: int = attrs.field(validator=_AT_LEAST_1)
+    max_request_pixels: int = attrs.field(validator=_AT_LEAST_1)
     variance: float | None
     weights_digest: str
     data_digest: str
