@@ -13,15 +13,15 @@ from vae_prod.latent import densities, second_stage
 
 
 class Fitted(Protocol):
-    """What is fitted to encoded images, to draw new points from.
+    """What is fitted to encoded images, to draw new points from."""
 
-    Attributes:
-        made: How it was made; `model` is the digest of the weights it belongs to.
-        log_prob_text: What `log_prob` gives, in words.
-    """
+    @property
+    def made(self) -> Mapping:
+        """How it was made; `model` is the digest of the weights it belongs to."""
 
-    made: Mapping
-    log_prob_text: str
+    @property
+    def log_prob_text(self) -> str:
+        """What `log_prob` gives, in words."""
 
     def sample(self, seeds: tf.Tensor) -> tf.Tensor:
         """Draw z float32 [N, z_dim] of seeds int64 [N]."""

@@ -150,7 +150,7 @@ class SecondStage:
         Raises:
             ValueError: These are other arrays.
         """
-        rest = {
+        rest: dict[str, Any] = {
             name: array.astype(np.float32, casting="same_kind")
             for name, array in arrays.items()
         }
