@@ -11,11 +11,13 @@ often one was refused, how often both worked, and how often what was left wasn't
 """
 
 import collections
+import importlib
+import multiprocessing
 import os
+import pathlib
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from typing import ClassVar
@@ -25,7 +27,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.attack import changes, programs
-from tools import launch
+from tools import launch, program
 from tools.benchmarks import results
 
 _TIMES = int(os.environ.get("VAE_PROD_TWICE", "0"))
@@ -34,17 +36,26 @@ _SEED = 11
 _FEW = 2
 _ALL = programs.JOBS | programs.MORE
 _OUTCOMES = _REFUSED, _BOTH, _WRONG = "one was refused", "both worked", "wrong"
-# Imports what takes long, then waits, so that two begin at the same moment.
-_WAITING = """
-import importlib, sys
-from tools import program
-tool = importlib.import_module(sys.argv[1])
-if tool.__name__ != "tools.launch":
-    program.import_tensorflow()
-print("ready", flush=True)
-sys.stdin.readline()
-sys.exit(program.run(tool, sys.argv[2:]))
-"""
+# Its processes begin with what takes long to import.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([__name__])
+
+
+def _run(name: str, argv: list[str], variables: dict, begin, said: str) -> None:
+    """Run a program in a process of its own, at the same moment as another one.
+
+    Args:
+        name: The program's module.
+        argv: Its flags.
+        variables: Of the environment.
+        begin: A barrier.
+        said: File for its standard error.
+    """
+    os.environ.update(variables)
+    for descriptor, path in ((1, os.devnull), (2, said)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    begin.wait()
+    sys.exit(program.run(importlib.import_module(name), argv))
 
 
 class TwiceTest(tf.test.TestCase, parameterized.TestCase):
@@ -127,29 +138,21 @@ class TwiceTest(tf.test.TestCase, parameterized.TestCase):
         expected, _ = self._alone(job)
         for number in range(_TIMES):
             out = self._begin(job)
-            both = [self._started(job, out) for _ in range(2)]
-            for each in both:
-                self.assertEqual(each.stdout.readline(), "ready\n")
-            for each in both:
-                each.stdin.write("\n")
-                each.stdin.flush()
-            ended = [(each.pid, each.communicate()[1]) for each in both]
-            codes = [each.returncode for each in both]
+            both, begin = [], _PROCESSES.Barrier(2)
+            for said in (f"{out}.first", f"{out}.second"):
+                work = (job.tool.__name__, job.command(out), job.environment(out))
+                process = _PROCESSES.Process(target=_run, args=(*work, begin, said))
+                process.start()
+                both.append((process, pathlib.Path(said)))
+            for process, _ in both:
+                process.join()
+            ended = [
+                (process.pid, process.exitcode, said.read_text())
+                for process, said in both
+            ]
+            codes = [code for _, code, _ in ended]
             with self.subTest(number=number, codes=codes):
-                each = [(p, c, s) for (p, s), c in zip(ended, codes, strict=True)]
-                self._check(job, out, expected, each)
-
-    def _started(self, job: programs.Job, out: str) -> subprocess.Popen:
-        """Start a process of a program, which waits for a line before it begins."""
-        command = [sys.executable, "-c", _WAITING, job.tool.__name__, *job.command(out)]
-        return subprocess.Popen(
-            command,
-            env=os.environ | job.environment(out),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+                self._check(job, out, expected, ended)
 
 
 if __name__ == "__main__":
