@@ -57,14 +57,12 @@ def leftovers(final: str) -> Iterator[tuple[str, bool]]:
                 "nothing there writes any more",
                 file=sys.stderr,
             )
-        elif not _lives(int(match[2])):
+        elif int(match[2]) == os.getpid() or not lives(int(match[2])):
             yield found, match[4] == "old"
 
 
-def _lives(process: int) -> bool:
-    """Say whether a process other than this one is there."""
-    if process == os.getpid():
-        return False
+def lives(process: int) -> bool:
+    """Say whether a process of this host is there."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -19,6 +19,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from typing import IO
 
@@ -28,6 +29,8 @@ _BLOCK_BYTES = 1 << 20
 # The lock files that this process holds, from the first to the last.
 _held: list[str] = []
 _HOLDER = re.compile(r"(\d{1,9}) ([A-Za-z0-9-]{1,32})")
+# How often, and how long each time, to wait for what a lock's new holder writes.
+_LOOKS, _LOOK_SECONDS = 200, 0.025
 # From <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
@@ -243,13 +246,19 @@ def locked(path: str, refusal: str = "") -> Iterator[None]:
 
 def _lock(path: str, refusal: str) -> IO:
     """Open a lock file, alone, while it bears its name; it says who holds it."""
+    looks = 0
     while True:
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(open(path, "a+"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
             except BlockingIOError as error:
-                raise UserError(f"{refusal}{_holder(file)}") from error
+                holder, looks = _holder(file), looks + 1
+                if not holder and looks < _LOOKS:
+                    # It has only just taken the lock.
+                    time.sleep(_LOOK_SECONDS)
+                    continue
+                raise UserError(f"{refusal}{holder}") from error
             # Its holder may have removed it before letting go.
             if _is_named(file, path):
                 file.truncate(0)
@@ -276,10 +285,12 @@ def _is_named(file: IO, path: str) -> bool:
 
 
 def _holder(file: IO) -> str:
-    """Say who holds a lock, nothing where the file doesn't tell."""
+    """Say who holds a lock, nothing where the file doesn't tell, or of one before."""
     file.seek(0)
     match = _HOLDER.fullmatch(file.read(100))
-    return f" It is process {match[1]} on {match[2]}." if match else ""
+    if not match or (match[2] == asides.host() and not asides.lives(int(match[1]))):
+        return ""
+    return f" It is process {match[1]} on {match[2]}."
 
 
 def sync(path: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -328,7 +329,7 @@ shutil.rmtree = killed
         self.assertEmpty(os.listdir(self.folder))
 
 
-class LockTest(tf.test.TestCase):
+class LockTest(tf.test.TestCase, parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.path = os.path.join(self.create_tempdir().full_path, "lock")
@@ -360,6 +361,26 @@ class LockTest(tf.test.TestCase):
         holder.wait()
         with files.locked(self.path, "Somebody works here."):
             pass
+
+    @parameterized.parameters("", f"{_DEAD} {asides.host()}")
+    def test_a_holder_that_has_not_said_who_it_is_yet(self, before):
+        with open(self.path, "a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(before)
+            file.flush()
+
+            def write(_):
+                with open(self.path, "w") as other:
+                    other.write(f"{os.getpid()} {asides.host()}")
+
+            told = rf"^Somebody works here. It is process {os.getpid()} on "
+            with (
+                mock.patch("time.sleep", side_effect=write) as slept,
+                self.assertRaisesRegex(files.UserError, told),
+                files.locked(self.path, "Somebody works here."),
+            ):
+                pass
+            slept.assert_called_once()
 
     def test_waits_where_it_does_not_refuse(self):
         holder = self._holder()

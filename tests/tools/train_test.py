@@ -1,5 +1,6 @@
 """The tools that make and read a run directory, on one tiny run."""
 
+import collections
 import contextlib
 import csv
 import io
@@ -115,6 +116,31 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
             )
         self.assertEqual(code, 0, err)
         self.assertEqual(fit.call_args.args[1].mixed_precision, expected)
+
+    def test_how_often_and_how_long(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        # Without batch norm and learning, no epoch is better than the first.
+        still = ("--learning_rate=1e-30", "--batch_norm=false", "--epochs=5")
+        often = ("--log_every_steps=1", "--images_every_epochs=2")
+        often += ("--checkpoint_every_steps=1", "--keep_checkpoints=3")
+        argv = (*still, *often, "--early_stopping=2", "--profile_steps=2,2")
+        code, _, err = run_program(train, *self._argv(run_dir, *argv))
+        self.assertEqual(code, 0, err)
+        with open(os.path.join(run_dir, "history.csv")) as file:
+            self.assertLen(list(csv.DictReader(file)), 3)
+        kept = folders.listed(os.path.join(run_dir, "checkpoints"))
+        self.assertEqual(kept, ["step-4", "step-5", "step-6"])
+        log = os.path.join(run_dir, "tensorboard")
+        steps, found = collections.defaultdict(set), []
+        for folder, _, names in os.walk(log):
+            found += names
+            for path in (os.path.join(folder, n) for n in names if "tfevents" in n):
+                for event in tf.compat.v1.train.summary_iterator(path):
+                    for value in event.summary.value:
+                        steps[value.metadata.plugin_data.plugin_name].add(event.step)
+        self.assertEqual(steps["scalars"], {1, 2, 3, 4, 5, 6})
+        self.assertEqual(steps["images"], {4})
+        self.assertTrue(any(name.endswith(".xplane.pb") for name in found))
 
     def test_a_warm_up_that_does_not_end_is_told(self):
         argv = ("--fact_schedule=linear", "--epochs=1")
