@@ -22,7 +22,11 @@ from tools import flags, program, progress
 def define(values):
     """Define this program's flags."""
     flags.define(values, config_lib.ConvertConfig)
-    flags.add(values, "source", "", f"Where images come from: {sources.HELP}.")
+    text = (
+        f"Where images come from: {sources.HELP}. A folder of images may lie on any of "
+        "TensorFlow's file systems (gs://)."
+    )
+    flags.add(values, "source", "", text, place=flags.ANY)
     flags.add(values, "out", "", "Folder to write to, new or empty.", place=flags.ANY)
     flags.add(
         values,

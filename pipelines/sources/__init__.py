@@ -24,6 +24,7 @@ from pipelines.sources import (
     parquet,
     prepared,
     ranges,
+    remote,
     rows,
     webdataset,
 )
@@ -160,9 +161,10 @@ def open_source(
     Raises:
         UserError: Nothing there, nothing in it, or something wrong with it.
     """
-    if files.is_remote(source):
+    if files.is_remote(source) and not remote.is_folder(source):
         raise files.UserError(
-            f"Expected a local --source, received {source}; copy it to this machine."
+            f"Expected a remote --source to be a folder of images, received {source}, "
+            "which is none; copy other forms to this machine."
         )
     request = request_lib.Request(source, config, tfds_data_dir)
     kind = next((kind for kind in KINDS if kind.recognises(request)), None)

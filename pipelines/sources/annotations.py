@@ -176,6 +176,8 @@ def unread(paths: list[str]) -> list[str]:
 
 def beside(source: str) -> list[str]:
     """Return a warning of known files that lie beside `--source`, not in it."""
+    if files.is_remote(source):
+        return []
     parent = os.path.dirname(os.path.abspath(source))
     try:
         listed = sorted(os.listdir(parent))

@@ -38,7 +38,7 @@ def _find_pictures(tree: trees.Tree, layout: layouts.Layout) -> trees.Tree | Non
 
 def recognises(layout: layouts.Layout, request: request_lib.Request) -> bool:
     """Say whether a tree is laid out like this."""
-    if not os.path.exists(request.source):
+    if not (files.is_remote(request.source) or os.path.exists(request.source)):
         return False
     return not layout.folders or bool(_find_pictures(request.tree, layout))
 
@@ -70,8 +70,7 @@ def open_tree(
     resolved = roles.resolve(columns, lambda row: keys[row])
 
     def read(positions: np.ndarray) -> Iterator[images.Picture]:
-        for row in positions.tolist():
-            yield pictures.picture(paths[keys[row]])
+        yield from pictures.pictures(paths[keys[row]] for row in positions.tolist())
 
     named = [splits_lib.of_folders(path.split("/")[:-1]) for path in paths.values()]
     splits, more = splits_lib.assign(

@@ -7,7 +7,8 @@ import re
 import attrs
 
 from pipelines import config as config_lib
-from pipelines.sources import trees
+from pipelines import files
+from pipelines.sources import remote, trees
 
 
 @attrs.frozen(eq=False)
@@ -27,8 +28,10 @@ class Request:
     tfds_data_dir: str = ""
 
     @functools.cached_property
-    def tree(self) -> trees.Tree:
+    def tree(self) -> trees.Tree | remote.Remote:
         """The folder or zip archive at the path, listed once."""
+        if files.is_remote(self.source):
+            return remote.Remote(self.source)
         return trees.open_tree(self.source)
 
     @property

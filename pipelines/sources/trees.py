@@ -6,7 +6,7 @@ names of the folders on these paths.
 
 import os
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import attrs
@@ -15,7 +15,7 @@ from pipelines import files, trust
 from pipelines.sources import archives
 
 # More than any image of a face needs; several are in memory at a time.
-_MAX_PICTURE_BYTES = 1 << 26
+MAX_PICTURE_BYTES = 1 << 26
 
 
 # What systems leave beside files, in lower case.
@@ -70,6 +70,10 @@ class Folder:
     def picture(self, name: str) -> str:
         """Return the path of a picture, for a worker to open."""
         return os.path.join(self.root, *name.split("/"))
+
+    def pictures(self, names: Iterable[str]) -> Iterator[str]:
+        """Return the paths of pictures."""
+        return map(self.picture, names)
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading; raises those of `archives.UNREADABLE`."""
@@ -157,12 +161,16 @@ class Archive:
 
     def picture(self, name: str) -> bytes:
         """Return the bytes of a picture; none if it is damaged or far too large."""
-        if self.sizes[name] > _MAX_PICTURE_BYTES:
+        if self.sizes[name] > MAX_PICTURE_BYTES:
             return b""
         try:
             return self._file.read(name)
         except archives.UNREADABLE:
             return b""
+
+    def pictures(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Yield the bytes of pictures."""
+        return map(self.picture, names)
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading; raises those of `archives.UNREADABLE`."""

@@ -223,7 +223,7 @@ class ImagesTest(tf.test.TestCase):
             (os.path.join(empty, "gone"), "found nothing at"),
             (empty, "Expected images in .* found none"),
             (text, "readable zip archive"),
-            ("gs://bucket/x", "local --source"),
+            ("ram://bucket/x", "remote --source to be a folder of images"),
         ):
             with self.assertRaisesRegex(files.UserError, message):
                 sources.open_source(path, _CONFIG)
