@@ -8,7 +8,11 @@ One run makes one table: a row for each decoder, precision and mode, and in each
             Adam of Keras, the same mathematics with the same number of weights
     ours    this package's model and optimizer, as tools.train makes them
 
+    torch   with --peer=torch, the same in PyTorch, eager beside graph and
+            torch.compile beside jit
+
 A second table says where the time goes, from a short trace after each measurement.
+With --layers a third one says how fast each layer is alone, and at which pass.
 Each case is run --repetitions times, by turns, in a process of its own. The images
 are one random batch in memory unless --data_dir is given. A precision that
 the device emulates is left out unless --precisions asks for it.
@@ -23,7 +27,14 @@ import attrs
 
 from pipelines import config as data_config_lib
 from tools import flags, program, progress
-from tools.benchmarks import measuring, step_flops, step_report, this_machine
+from tools.benchmarks import (
+    layer_report,
+    measuring,
+    peer_cases,
+    step_flops,
+    step_report,
+    this_machine,
+)
 from tools.benchmarks import results as results_lib
 from vae_prod import config as config_lib
 
@@ -31,6 +42,7 @@ DECODERS = tuple(config_lib.DECODERS)
 
 _SHAPES = ("z_dim", "filters", "kernel_sizes", "strides")
 _CEILING = "matrix multiplication "
+_LAYERS = "layers of "
 
 
 def define(values):
@@ -42,6 +54,14 @@ def define(values):
     flags.add(values, "precisions", tuple(config_lib.PRECISIONS), text)
     flags.add(values, "modes", step_report.MODES, "graph, jit (compiled with XLA).")
     flags.add(values, "models", step_report.MODELS, "Which models.")
+    text = (
+        "Library to measure beside them, which --peer_python has: torch; empty: none."
+    )
+    flags.add(values, "peer", "", text)
+    text = "Python of an environment that has the --peer."
+    flags.add(values, "peer_python", sys.executable, text)
+    text = "Also measure each convolution and dense layer alone."
+    flags.add(values, "layers", False, text)
     flags.add(
         values,
         "data_dir",
@@ -82,6 +102,8 @@ def main(values):
     subjects = _subjects(values, precisions)
     cases = [_ceiling_case(values, precision) for precision in precisions]
     cases += [_case(values, subject, configs[subject.decoder]) for subject in subjects]
+    layers = _layers_cases(values, precisions, configs)
+    cases += layers
     machine = this_machine.facts(
         "tensorflow", "keras"
     )  # With the load it begins under.
@@ -96,12 +118,16 @@ def main(values):
         next(iter(configs.values())).image_shape,
     )
     print(step_report.to_text(results, machine, values.top))
+    of_layers = {case.name: figures[case.name] for case in layers}
+    if of_layers:
+        print(f"\n{layer_report.to_text(of_layers)}")
     results_lib.save_out(
         values,
         machine,
         cases=step_report.to_json(results),
         matmul_flops_per_second=results.ceilings,
         flops_per_image=results.flops,
+        layers=layer_report.to_json(of_layers),
     )
 
 
@@ -114,6 +140,13 @@ def _check(values) -> None:
         "models": step_report.MODELS,
     }
     results_lib.check_flags(values, choices)
+    if values.peer:
+        if values.peer not in peer_cases.PEERS:
+            known = ", ".join(peer_cases.PEERS)
+            raise flags.UsageError(
+                f"--peer must be {known}, or empty, received {values.peer!r}."
+            )
+        peer_cases.check(values.peer, values.peer_python)
     cores = len(os.sched_getaffinity(0))
     if not 0 <= values.threads <= cores:
         raise flags.UsageError(
@@ -166,11 +199,13 @@ def _that_make_sense(values) -> list[str]:
 def _subjects(values, precisions: Sequence[str]) -> list[step_report.Subject]:
     """Return what is measured, each once; what is compared stands together."""
     conditions = itertools.product(values.decoders, precisions, values.modes)
+    models = [model for model in step_report.MODELS if model in values.models]
+    if values.peer:
+        models.append(values.peer)
     subjects = [
         step_report.Subject(model, *condition)
         for condition in conditions
-        for model in step_report.MODELS
-        if model in values.models
+        for model in models
     ]
     return list(dict.fromkeys(subjects))
 
@@ -178,12 +213,23 @@ def _subjects(values, precisions: Sequence[str]) -> list[step_report.Subject]:
 def _case(
     values, subject: step_report.Subject, config: config_lib.ModelConfig
 ) -> measuring.Case:
-    jit = "true" if subject.mode == "jit" else "false"
+    compiled = subject.mode == "jit"
+    if subject.model == values.peer:
+        counts = (values.batch_size, values.warmup_steps, values.steps)
+        arguments = {
+            "peer": values.peer,
+            "python": values.peer_python,
+            "told": peer_cases.settings(config, subject.precision, compiled, *counts),
+        }
+        return measuring.Case(
+            subject.name, peer_cases.prepare, arguments, values.threads
+        )
     arguments = {
         "model": subject.model,
         "model_config": config,
         "train_config": config_lib.TrainConfig(
-            mixed_precision=subject.precision, jit_compile=jit
+            mixed_precision=subject.precision,
+            jit_compile="true" if compiled else "false",
         ),
         "data_config": _data_config(values),
         "data_dir": values.data_dir,
@@ -198,6 +244,24 @@ def _ceiling_case(values, precision: str) -> measuring.Case:
     arguments = {"precision": precision, "sizes": sorted(values.matmul_sizes)}
     name = _CEILING + precision
     return measuring.Case(name, prepare_ceiling, arguments, values.threads)
+
+
+def _layers_cases(values, precisions, configs) -> list[measuring.Case]:
+    return [
+        measuring.Case(
+            f"{_LAYERS}{decoder} {precision}",
+            prepare_layers,
+            {
+                "config": configs[decoder],
+                "precision": precision,
+                "batch_size": values.batch_size,
+                "repetitions": values.steps,
+            },
+            values.threads,
+        )
+        for decoder, precision in itertools.product(configs, precisions)
+        if values.layers
+    ]
 
 
 def prepare(**setting) -> measuring.Work:
@@ -216,6 +280,14 @@ def prepare_ceiling(precision: str, sizes: Sequence[int]) -> measuring.Work:
     from tools.benchmarks import step_cases
 
     return lambda: step_cases.matmul_flops_per_second(precision, sizes)
+
+
+def prepare_layers(**setting) -> measuring.Work:
+    """Load TensorFlow in a fresh process; return what measures each layer there."""
+    program.import_tensorflow()
+    from tools.benchmarks import layer_cases
+
+    return lambda: layer_cases.measure(**setting)
 
 
 def run():

@@ -13,7 +13,14 @@ from tests.tools import benchmark_input_test, convert_celeba_test
 from tests.tools.benchmarks import in_process
 from tests.vae_prod import hardware, tiny
 from tools import benchmark_step, program
-from tools.benchmarks import step_cases, step_flops, step_report, step_trace
+from tools.benchmarks import (
+    layer_cases,
+    layer_report,
+    step_cases,
+    step_figures,
+    step_flops,
+    step_report,
+)
 from vae_prod import config as config_lib
 
 _run = convert_celeba_test.run
@@ -28,12 +35,14 @@ _TINY = (
     "--trace_steps=1",
     "--matmul_sizes=16,8",
 )
+# Says what a Python without the module says.
+_NO_TORCH = "/bin/false"
 _MACHINE = {"cores": 2, "cpu": "CPU", "load_average": 0.1}
 
 
 def _figures(rate, *operations):
-    found = tuple(step_trace.Operation(*one) for one in operations)
-    return step_cases.Figures(rate, 1.5, 1000.0, 5.0, found)
+    found = tuple(step_figures.Operation(*one) for one in operations)
+    return step_figures.Figures(rate, 1.5, 1000.0, 5.0, found)
 
 
 def _subject(model="ours", mode="graph"):
@@ -146,6 +155,7 @@ class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
                 "--modes=graph",
                 f"--out={path}",
                 "--top=2",
+                "--layers",
                 *_TINY,
             )
         self.assertEqual(code, 0)
@@ -168,6 +178,63 @@ class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLen(values["matmul_flops_per_second"]["float32"], 1)
         self.assertGreater(values["flops_per_image"]["upsampling"], 0)
         self.assertIn("keras", values["machine"]["packages"])
+        ((name, layers),) = values["layers"].items()
+        self.assertEqual(name, "layers of upsampling float32")
+        names = ["down1_conv", "down2_conv", "z_log_var", "z_mean", "dense"]
+        names += ["up1_conv", "logits_conv"]
+        self.assertEqual([layer["name"] for layer in layers], names)
+        self.assertIsNone(layers[0]["by_input"])
+        for layer in layers:
+            self.assertIn(f"\n{layer['name']} ", out)
+            self.assertGreater(layer["part_of_ceiling"], 0)
+
+    def test_layers(self):
+        quick = layer_cases.LayerFigures("a", 8_000_000_000, 0.5, None, 1.0, 0.25)
+        slow = attrs.evolve(quick, by_weights=3.0)
+        text = layer_report.to_text({"model": [[quick], [slow], [slow]]})
+        header, row = text.splitlines()[:2]
+        self.assertStartsWith(header, "model  forward  by input  by weights")
+        # By the median, 8 GFLOP in 3 s; two products of 0.25 s beside 3.5 s.
+        self.assertEqual(row.split(), ["a", "16.0", "2.7", "32.0", "14%"])
+
+    def test_a_peer(self):
+        folder = self.create_tempdir().full_path
+        python, told = os.path.join(folder, "python"), os.path.join(folder, "told")
+        figures = {"images_per_second": 7.0, "first_seconds": 2.0}
+        printed = json.dumps(figures | {"total_loss": 1.0, "memory_mb": 9.0})
+        with open(python, "w") as file:  # Stands in for one with the library.
+            file.write(f"#!/bin/sh\n[ $1 = -c ] || cat > {told}\necho '{printed}'\n")
+        os.chmod(python, 0o755)
+        argv = ("--decoders=upsampling", "--precisions=float32", "--modes=jit", *_TINY)
+        argv += ("--peer=torch", f"--peer_python={python}")
+        with in_process.benchmarks():
+            code, out, err = _run(benchmark_step, *argv, "--models=stock")
+        self.assertEqual(code, 0, err)
+        row = next(line for line in out.splitlines() if "jit: torch" in line)
+        self.assertIn("7 (7-7)", row)
+        with open(told) as file:
+            settings = json.load(file)
+        self.assertEqual(settings["levels"], [[4, 3, 2], [6, 3, 2]])
+        self.assertEqual(settings["decoder_filters"], [4])
+        self.assertEqual(settings["batch_size"], 2)
+        self.assertTrue(settings["compiled"])
+        with open(python, "w") as file:
+            file.write("#!/bin/sh\n[ $1 = -c ] || (echo no memory >&2; exit 1)\n")
+        with in_process.benchmarks():
+            code, _, err = _run(benchmark_step, *argv, "--models=stock")
+        self.assertEqual(code, 1)
+        self.assertIn("Expected torch to take a step, it failed: no memory.", err)
+
+    @parameterized.parameters(
+        ("--peer=jax", 2, "--peer must be torch"),
+        ("--peer=torch --peer_python=/dev/null/no", 1, "as --peer_python, received"),
+        (f"--peer=torch --peer_python={_NO_TORCH}", 1, "that has torch as"),
+    )
+    def test_a_peer_that_is_not_there_is_refused(self, argv, code, message):
+        found, out, err = _run(benchmark_step, *argv.split())
+        self.assertEqual((found, out), (code, ""))
+        self.assertIn(message, err)
+        self.assertLen(err.splitlines(), 1)
 
     @parameterized.parameters("--kernel_sizes=5", "--strides=1")
     def test_shapes_of_the_model_are_measured(self, flag):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from pipelines import config as data_config_lib
 from pipelines import shards
 from pipelines.reading import dataset
-from tools.benchmarks import measuring, step_trace, stock_vae
+from tools.benchmarks import measuring, step_figures, step_trace, stock_vae
 from vae_prod import config as config_lib
 from vae_prod.training import building, devices, execution
 
@@ -53,27 +53,6 @@ class Setting:
     warmup_steps: int = 2
     steps: int = 6
     trace_steps: int = 2
-
-
-@attrs.frozen
-class Figures:
-    """What one run has found.
-
-    Attributes:
-        images_per_second: After the warm-up.
-        first_seconds: The first call: tracing, compilation where it is compiled, and
-            the computation itself.
-        memory_mb: Peak memory beyond that of the process before the model was built;
-            on a GPU that of the device.
-        total_loss: Mean of the loss over all steps.
-        operations: Operations of a traced step, the longest first.
-    """
-
-    images_per_second: float
-    first_seconds: float
-    memory_mb: float
-    total_loss: float
-    operations: tuple[step_trace.Operation, ...]
 
 
 class Step:
@@ -124,7 +103,7 @@ class Step:
         return images / self.seconds(batches, calls)
 
 
-def measure(setting: Setting, before_mb: float) -> Figures:
+def measure(setting: Setting, before_mb: float) -> step_figures.Figures:
     """Measure a step, in a process that has done nothing else.
 
     Args:
@@ -143,7 +122,7 @@ def measure(setting: Setting, before_mb: float) -> Figures:
     traced = step_trace.trace(
         lambda: step.seconds(batches), setting.trace_steps, step.at_once
     )
-    return Figures(rate, first_seconds, memory_mb, loss, tuple(traced))
+    return step_figures.Figures(rate, first_seconds, memory_mb, loss, tuple(traced))
 
 
 def _peak_mb(before_mb: float) -> float:

@@ -37,12 +37,13 @@ _HEADER = (
 _NOTE = (
     "Medians of {repetitions} repetitions by turns (lowest-highest), batches of "
     "{batch_size} images of {image}. x stock: within a repetition, beside stock Keras "
-    "layers of the same precision in graph mode; x same mode: in the same mode. first "
+    "layers of the same precision in graph mode; x same mode: in the same mode. torch: "
+    "eager beside graph, compiled beside jit, in the faster layout of maps. first "
     "step: with tracing and compilation. peak: memory beyond the interpreter with "
     "TensorFlow. of ceiling: the arithmetic of convolutions and dense layers as "
     "textbooks have it ({flops} for an image; there are ways to do with less), over "
     "that of a large matrix multiplication (at best {ceilings}). On {cores} "
-    "cores of {cpu}, load {load_average} at the beginning."
+    "cores of {cpu}{units}, load {load_average} at the beginning."
 )
 _SHARES_NOTE = (
     "Where the time goes: parts of all operations' time in a traced step, after the "
@@ -99,6 +100,11 @@ class Results:
         return results_lib.spread(
             [getattr(one, figure) for one in self.figures[subject]]
         )
+
+    @property
+    def traced(self) -> list[Subject]:
+        """The subjects whose operations are known."""
+        return [s for s, runs in self.figures.items() if runs[0].operations]
 
     def times_stock(self, subject: Subject, mode: str = "graph") -> float | None:
         """Return the rate beside stock layers': the median over the repetitions."""
@@ -157,8 +163,10 @@ def to_text(results: Results, machine: Mapping[str, Any], top: int = 0) -> str:
         f"{name}: {results.ceiling(name) / 1e9:,.0f} GFLOP/s"
         for name in results.ceilings
     )
+    sets = machine.get("instruction_sets", ())
     note = _NOTE.format(
         **machine,
+        units=f" ({', '.join(sets)})" if sets else "",
         repetitions=len(next(iter(results.figures.values()))),
         batch_size=results.batch_size,
         image="x".join(map(str, results.image_shape)),
@@ -172,7 +180,7 @@ def to_text(results: Results, machine: Mapping[str, Any], top: int = 0) -> str:
         textwrap.fill(_SHARES_NOTE, 88),
     ]
     if top:
-        parts += [_longest(subject, results, top) for subject in results.figures]
+        parts += [_longest(subject, results, top) for subject in results.traced]
     return "\n\n".join(parts)
 
 
@@ -189,7 +197,7 @@ def _row(subject: Subject, results: Results) -> list[str]:
 
 
 def _shares_table(results: Results) -> str:
-    shares = {subject: results.shares(subject) for subject in results.figures}
+    shares = {subject: results.shares(subject) for subject in results.traced}
     shown = [
         g for g in GROUPS if any(g in of_subject for of_subject in shares.values())
     ]

@@ -13,10 +13,11 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 
-import attrs
 import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+from tools.benchmarks import step_figures
 
 WAITING, INPUT, COMPILED, OTHER = "waiting", "input", "compiled", "other"
 # What an operation works at, by the first of these to be found in "name:type", without
@@ -54,24 +55,9 @@ _WAIT = "IteratorGetNextOp::DoCompute"
 _DATA_THREADS = "tf_data_"
 
 
-@attrs.frozen
-class Operation:
-    """All operations of one type that do the same kind of work.
-
-    Attributes:
-        group: What they work at, one of `GROUPS`.
-        type: Their type, such as `Conv2DBackpropFilter`.
-        milliseconds: Their time in a step, added up over threads.
-    """
-
-    group: str
-    type: str
-    milliseconds: float
-
-
 def trace(
     call: Callable[[], None], calls: int, steps_of_a_call: int = 1
-) -> list[Operation]:
+) -> list[step_figures.Operation]:
     """Trace some steps; return their operations, the longest first."""
     options = tf.profiler.experimental.ProfilerOptions(
         host_tracer_level=2, python_tracer_level=0
@@ -90,7 +76,7 @@ def trace(
     return operations(space, calls * steps_of_a_call)
 
 
-def operations(space: xplane_pb2.XSpace, steps: int) -> list[Operation]:
+def operations(space: xplane_pb2.XSpace, steps: int) -> list[step_figures.Operation]:
     """Sum up a trace of some steps; the longest first.
 
     Times on devices count where there are any, else those of the host's threads.
@@ -108,7 +94,7 @@ def operations(space: xplane_pb2.XSpace, steps: int) -> list[Operation]:
                 if key[0] in (INPUT, WAITING):
                     times[key] += picoseconds
     return [
-        Operation(group, kind, picoseconds / 1e9 / steps)
+        step_figures.Operation(group, kind, picoseconds / 1e9 / steps)
         for (group, kind), picoseconds in times.most_common()
     ]
 

@@ -9,6 +9,12 @@ import psutil
 
 from vae_prod.core import processor
 
+# What convolutions and low precisions are computed by, as Linux names it.
+_TELLING = (
+    *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_bf16", "amx_fp16", "asimd", "sve", "bf16"),
+)
+
 
 def facts(*packages: str) -> dict[str, Any]:
     """Return the processor, memory, load and versions, as JSON values.
@@ -18,6 +24,7 @@ def facts(*packages: str) -> dict[str, Any]:
     """
     return {
         "cpu": processor.model_name() or platform.machine(),
+        "instruction_sets": [s for s in _TELLING if s in processor.instruction_sets()],
         "cores": len(psutil.Process().cpu_affinity()),
         "memory_mb": round(psutil.virtual_memory().total / 1e6),
         "load_average": round(psutil.getloadavg()[0], 2),

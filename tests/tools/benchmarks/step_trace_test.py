@@ -3,7 +3,7 @@ from absl.testing import parameterized
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tests.vae_prod import tiny
-from tools.benchmarks import step_report, step_trace, stock_vae
+from tools.benchmarks import step_figures, step_report, step_trace, stock_vae
 from vae_prod import config as config_lib
 from vae_prod.training import building
 
@@ -120,8 +120,8 @@ class OperationsTest(tf.test.TestCase):
         _add_event(plane, line, "IteratorGetNextOp::DoCompute", 1000)
         found = step_trace.operations(space, steps=2)
         expected = [
-            step_trace.Operation("convolutions", "Conv2D", 0.004),
-            step_trace.Operation("waiting", "IteratorGetNext", 0.0005),
+            step_figures.Operation("convolutions", "Conv2D", 0.004),
+            step_figures.Operation("waiting", "IteratorGetNext", 0.0005),
         ]
         self.assertEqual(found, expected)
 
