@@ -149,7 +149,7 @@ def _describe(planned, out):
         "label classes": record.label_names,
     }
     counts = [f"{len(names)} {part}" for part, names in parts.items() if names]
-    counts += ["identity"] if record.identity else []
+    counts += ["boxes"] * record.box + ["identity"] * record.identity
     lines = [
         f"{source.kind} -> {source.name} {source.version} in {out}",
         *_protocol(planned),

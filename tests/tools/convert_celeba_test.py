@@ -19,6 +19,7 @@ from pipelines import protocols, shards
 from pipelines.converting import conversion, journal
 from pipelines.reading import dataset
 from tests.pipelines import fixtures
+from tests.pipelines.sources import layouts_fixtures
 from tests.pipelines.sources import kinds_test, layouts_fixtures
 from tools import convert_celeba, verify_shards
 from tools import program as program_lib
@@ -65,6 +66,12 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("complete; nothing to do", out)
         self.assertEqual(fixtures.read_all(self.out), before)
+
+    def test_dry_run_tells_of_boxes_that_are_kept(self):
+        source = layouts_fixtures.wild(self.folder)
+        code, out, _ = self._run(f"--source={source}", "--dry_run")
+        self.assertEqual(code, 0)
+        self.assertIn("10 landmark coordinates, boxes, identity", out)
 
     def test_dry_run_writes_nothing_and_is_right(self):
         arguments = ("--source=digits", "--limit=40", "--shards=2")
