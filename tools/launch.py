@@ -7,14 +7,17 @@ Starts the program once for each worker, with --strategy=multi_worker, --cluster
 --worker added to its flags, a GPU each where there are any (--gpus) or a share of the
 cores. The chief, worker 0, writes and prints as one process would; what others print
 goes to --logs. SIGTERM and Ctrl-C go to all, who leave a checkpoint and stop at one
-and the same step. Where a worker is gone the others end; the same command with
---resume goes on, with as many workers or another number of them.
+and the same step, as they do where the launcher is killed. Where a worker is gone the
+others end; the same command with --resume goes on, with as many workers or another
+number of them.
 
 On several machines start tools.train on each, by SLURM, by Kubernetes (TF_CONFIG) or
 by hand with --cluster and --worker: see docs/workers.md.
 """
 
 import contextlib
+import ctypes
+import functools
 import os
 import shlex
 import signal
@@ -28,6 +31,8 @@ from tools import flags, program
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _PROGRAM = "tools.train"
+# From <linux/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 # Workers and GPUs of one machine.
 _MOST = 1024
 
@@ -106,10 +111,18 @@ def _run(values, argv: list[str], logs: str) -> list[int]:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=functools.partial(_follow, os.getpid()),
             )
             workers.append(worker)
         codes = [worker.wait() for worker in workers]
     return [128 - code if code < 0 else code for code in codes]
+
+
+def _follow(launcher: int) -> None:
+    """Let a worker that is starting get SIGTERM when its launcher is gone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != launcher:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _environment(values, number: int) -> dict[str, str]:

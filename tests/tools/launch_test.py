@@ -76,6 +76,27 @@ class LaunchTest(parameterized.TestCase, tf.test.TestCase):
         for name in ("total_loss", "val_total_loss", "val_recomputed_kl"):
             self.assertEqual(*([row[name] for row in read] for read in rows), name)
 
+    def test_workers_end_with_a_launcher_that_is_killed(self):
+        folder = self.create_tempdir().full_path
+        data_dir, run_dir = (os.path.join(folder, name) for name in ("data", "run"))
+        os.makedirs(data_dir)
+        shard_fixtures.write(data_dir, {"train": (24,)}, (8, 8, 3))
+        flags = [*_FLAGS, f"--data_dir={data_dir}", f"--run_dir={run_dir}"]
+        command = [*program_lib.PYTHON, "-m", "tools.launch", "--workers=1", "train"]
+        launcher = subprocess.Popen(
+            [*command, *flags, "--epochs=100000"],
+            env=program_lib.environment(CUDA_VISIBLE_DEVICES="-1"),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with launcher:
+            for line in launcher.stdout:
+                if line.startswith("epoch 1"):
+                    launcher.kill()
+            # The worker has it, too: it has ended.
+            self.assertStartsWith(line, "stopped")
+        self.assertNotEmpty(os.listdir(os.path.join(run_dir, "checkpoints")))
+
 
 if __name__ == "__main__":
     tf.test.main()
