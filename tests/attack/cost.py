@@ -5,8 +5,9 @@
 Drawn faces are converted in this process, and the recipe celeba_96 is trained on them.
 The functions that keep the promises are counted meanwhile, with the time that their
 thread computes and the time that passes in them; of those that call each other the
-outermost counts, and of opening a file carefully what it takes beyond opening it. Both
-are compared with the whole run's, within the same run. `--epochs=0` trains nothing.
+outermost counts, and of opening a file carefully what it takes beyond opening it (now
+before, now after, for the first time takes longer). Both are compared with the whole
+run's, within the same run. `--epochs=0` trains nothing.
 
 Digests of checkpoints and weights are taken once an epoch, whatever its length: what
 they cost here counts against so few images.
@@ -81,16 +82,19 @@ class Meter:
             if self._within:
                 return function(*args, **kwargs)
             self._within = True
+            found, is_opening = self.found[kind], name == "open_regular"
+            if is_opening and found[0] % 2:
+                self._subtract_opening(found, args[0])
             begun = _now()
             try:
                 return function(*args, **kwargs)
             finally:
-                found, ended = self.found[kind], _now()
-                found[0] += 1
+                ended = _now()
                 found[1] += ended[0] - begun[0]
                 found[2] += ended[1] - begun[1]
-                if name == "open_regular":
+                if is_opening and not found[0] % 2:
                     self._subtract_opening(found, args[0])
+                found[0] += 1
                 self._within = False
 
         return call
