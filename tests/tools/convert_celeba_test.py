@@ -19,7 +19,6 @@ from pipelines import protocols, shards
 from pipelines.converting import conversion, journal
 from pipelines.reading import dataset
 from tests.pipelines import fixtures
-from tests.pipelines.sources import layouts_fixtures
 from tests.pipelines.sources import kinds_test, layouts_fixtures
 from tools import convert_celeba, verify_shards
 from tools import program as program_lib

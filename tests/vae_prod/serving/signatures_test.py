@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.vae_prod import tiny
 from tests.vae_prod.serving import tiny_exports
-from vae_prod.latent import sampling
+from vae_prod.latent import sampling, second_stage_training
 from vae_prod.model import codec
 from vae_prod.reporting import image_grids
 from vae_prod.serving import functions as functions_lib
@@ -69,6 +69,18 @@ class SignaturesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(images, self.codec.decode(z))
         self.assertAllEqual(images[0], images[2])
         self.assertNotAllClose(images[0], images[1])
+
+    def test_generate_draws_a_second_stage(self):
+        points = np.random.default_rng(0).normal(2.0, 0.5, (64, 3))
+        fitted = second_stage_training.fit(points, units=4, layers=2, epochs=1)
+        extras = tiny_exports.extras(samplers={"two_stage": fitted})
+        functions = functions_lib.Functions(self.model, extras)
+        sampler = np.array([b"two_stage"] * 3)
+        images = functions.generate(
+            _SAMPLED["seed"], _SAMPLED["temperature"], tf.constant(sampler)
+        )["image"]
+        z = fitted.sample(_SAMPLED["seed"]).numpy()
+        self.assertAllClose(images, self.codec.decode(z), atol=1e-6)
 
     def test_temperature(self):
         inputs = {**_SAMPLED, "temperature": np.array([0, 0, 0.5], np.float32)}
