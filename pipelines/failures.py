@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import sys
-from typing import Protocol, TypeGuard
+from typing import TypeGuard
 
 # What was found, and what to do about it.
 _ROOM = "Make room"
@@ -100,8 +100,8 @@ def find(error: BaseException) -> Failure | None:
     return None
 
 
-class TensorFlowError(Protocol):
-    """What is asked of an `OpError`."""
+class TensorFlowError(Exception):
+    """Stands for TensorFlow's `OpError` where types are checked."""
 
     message: str
 

@@ -28,7 +28,7 @@ class Request:
     tfds_data_dir: str = ""
 
     @functools.cached_property
-    def tree(self) -> trees.Tree | remote.Remote:
+    def tree(self) -> trees.Tree:
         """The folder or zip archive at the path, listed once."""
         if files.is_remote(self.source):
             return remote.Remote(self.source)

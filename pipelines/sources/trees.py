@@ -6,8 +6,8 @@ names of the folders on these paths.
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Mapping
+from typing import BinaryIO, Protocol
 
 import attrs
 
@@ -32,6 +32,31 @@ def folder_names(paths: Iterable[str]) -> frozenset[str]:
     """Return the names of all folders that some paths lead through."""
     folders = {path.rpartition("/")[0] for path in paths}
     return frozenset(part for folder in folders for part in folder.split("/"))
+
+
+class Tree(Protocol):
+    """Files that are listed and read by name, wherever they lie."""
+
+    @property
+    def root(self) -> str:
+        """Where they lie, for messages."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Name of each file to its size in bytes."""
+
+    @property
+    def folders(self) -> frozenset[str]:
+        """Names of the folders that files lie in."""
+
+    def fingerprint(self, name: str) -> str:
+        """Return what the source digest covers of a picture."""
+
+    def pictures(self, names: Iterable[str]) -> Iterator[str] | Iterator[bytes]:
+        """Return the paths or the bytes of pictures."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
 
 
 @attrs.frozen
@@ -183,10 +208,7 @@ def escapes(name: str) -> bool:
     return ".." in parts or not parts[0] or parts[0].endswith(":") or "\\" in name
 
 
-Tree = Folder | Archive
-
-
-def open_tree(path: str) -> Tree:
+def open_tree(path: str) -> Folder | Archive:
     """Open a folder or a zip archive.
 
     Raises:
