@@ -26,7 +26,7 @@ from vae_prod.model import vae
 from vae_prod.training import cluster
 from vae_prod.training import run as run_lib
 
-_TINY = (
+TINY = (
     "--filters=4,6",
     "--z_dim=3",
     "--batch_size=8",
@@ -63,7 +63,7 @@ class RunDirectoryTest(tf.test.TestCase, parameterized.TestCase):
 
     @classmethod
     def _argv(cls, run_dir, *more):
-        return (f"--data_dir={cls.data_dir}", f"--run_dir={run_dir}", *_TINY, *more)
+        return (f"--data_dir={cls.data_dir}", f"--run_dir={run_dir}", *TINY, *more)
 
     def _begin(self, run_dir, *argv):
         """Make a run directory, or go on in one, up to where the training begins."""
