@@ -58,8 +58,8 @@ def define(values):
         "Library to measure beside them, which --peer_python has: torch; empty: none."
     )
     flags.add(values, "peer", "", text)
-    text = "Python of an environment that has the --peer."
-    flags.add(values, "peer_python", sys.executable, text)
+    text = "Python of an environment that has the --peer; empty: this one."
+    flags.add(values, "peer_python", "", text)
     text = "Also measure each convolution and dense layer alone."
     flags.add(values, "layers", False, text)
     flags.add(
@@ -146,7 +146,7 @@ def _check(values) -> None:
             raise flags.UsageError(
                 f"--peer must be {known}, or empty, received {values.peer!r}."
             )
-        peer_cases.check(values.peer, values.peer_python)
+        peer_cases.check(values.peer, values.peer_python or sys.executable)
     cores = len(os.sched_getaffinity(0))
     if not 0 <= values.threads <= cores:
         raise flags.UsageError(
@@ -218,7 +218,7 @@ def _case(
         counts = (values.batch_size, values.warmup_steps, values.steps)
         arguments = {
             "peer": values.peer,
-            "python": values.peer_python,
+            "python": values.peer_python or sys.executable,
             "told": peer_cases.settings(config, subject.precision, compiled, *counts),
         }
         return measuring.Case(
