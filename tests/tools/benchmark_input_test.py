@@ -182,6 +182,18 @@ class BenchmarkInputTest(parameterized.TestCase, tf.test.TestCase):
         self.assertNotAllClose(batches[1], batches[0])
 
     @parameterized.parameters(
+        ("--augment=off", "augment", False),
+        ("--dtypes=float32", "dtype", "float32"),
+        ("--batch_size=3", "batch_size", 3),
+        ("--seconds=0.5", "seconds", 0.5),
+        ("--warmup_seconds=0.25", "warmup_seconds", 0.25),
+    )
+    def test_measures_what_is_asked_for(self, flag, name, value):
+        argv = (f"--data_dir={_convert(self.folder, 'raw')}", "--cases=stock", *_BRIEF)
+        for setting in in_process.planned(benchmark_input, *argv, flag).values():
+            self.assertEqual(setting[name], value)
+
+    @parameterized.parameters(
         ("--cases=op,fast", "must be out of records"),
         ("--encodings=", "expected one value at least"),
         ("--dtypes=int8", "must be out of uint8"),

@@ -251,6 +251,19 @@ class BenchmarkStepTest(parameterized.TestCase, tf.test.TestCase):
         for one, two in zip(plain, given, strict=True):
             self.assertGreater(two, one)
 
+    def test_measures_what_is_asked_for(self):
+        argv = ("--precisions=bfloat16", "--modes=jit", "--models=ours", *_TINY)
+        argv += ("--decoders=upsampling", "--steps=5", "--warmup_steps=3")
+        cases = in_process.planned(benchmark_step, *argv, "--trace_steps=4")
+        settings = [each for each in cases.values() if "trace_steps" in each]
+        self.assertNotEmpty(settings)
+        for setting in settings:
+            steps = [setting[f"{name}steps"] for name in ("", "warmup_", "trace_")]
+            self.assertEqual((setting["model"], *steps), ("ours", 5, 3, 4))
+            self.assertEqual(setting["model_config"].decoder, "upsampling")
+            self.assertEqual(setting["train_config"].mixed_precision, "bfloat16")
+            self.assertEqual(setting["train_config"].jit_compile, "true")
+
     @parameterized.parameters(
         ("--decoders=linear", "must be out of conv2d_transpose, upsampling"),
         ("--precisions=", "expected one value at least"),

@@ -238,6 +238,25 @@ class ConvertCelebaTest(parameterized.TestCase, tf.test.TestCase):
             self.assertEqual(code, 0, err)
             self.assertIn(f"images: 16 x 16 x {channels}, jpeg", out)
 
+    @parameterized.parameters(
+        ("--encoding=raw",),
+        ("--quality=50",),
+        ("--resample=nearest",),
+        ("--crop=60",),
+        ("--pad", "--image_size=200"),
+    )
+    def test_pictures_are_stored_as_asked(self, flag, *beside):
+        root = self.create_tempdir().full_path
+        fixtures.write_celeba(root, 3)
+        stored = []
+        for more in ((), (flag,)):
+            out = f"--out={self.out}{len(stored)}"
+            code, _, err = run(convert_celeba, *self._quiet(root), out, *beside, *more)
+            self.assertEqual(code, 0, err)
+            stored.append(fixtures.read_all(out.removeprefix("--out=")))
+        (name,) = (name for name in stored[0] if "train.tfrecord" in name)
+        self.assertNotEqual(*(files[name] for files in stored))
+
     def test_the_seed_divides_images(self):
         root = fixtures.write_celeba(os.path.join(self.folder, "source"))
         divided = []

@@ -99,6 +99,7 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         """Return an export of few signatures, for all tests."""
         out = os.path.join(os.path.dirname(cls.run_dir), "little")
         limits = ("--max_batch=4", "--max_pixels=2000", "--max_request_pixels=4000")
+        limits += ("--sharpness=2",)
         with tiny_exports.little():
             argv = (f"--run_dir={cls.run_dir}", f"--out={out}", *limits)
             code, _, err = _run(export, *argv)
@@ -107,6 +108,7 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         return os.path.join(out, "1")
 
     def test_pictures_have_limits(self):
+        self.assertEqual(description.load(self._little()).sharpness, 2.0)
         encode = tf.saved_model.load(self._little()).signatures["encode_jpeg"]
 
         def ask(*sides):
@@ -224,6 +226,27 @@ class ExportTest(tf.test.TestCase, parameterized.TestCase):
         # On a busy machine progress is told before.
         told = [line for line in err.splitlines() if line.startswith("error: Expected")]
         self.assertLen(told, 1)
+
+    def test_how_it_is_tried(self):
+        jobs = []
+
+        def play(job, folder):
+            jobs.append(
+                (
+                    job["seconds"],
+                    len(replay.read(job["records"]["run"])["encode"][0]["image"]),
+                )
+            )
+            return {}
+
+        with mock.patch.object(verify_export, "_play", play):
+            for argv in (("--images=1", "--seconds=3"), ("--images=2",)):
+                argv = (f"--run_dir={self.run_dir}", *argv)
+                code, _, err = _run(
+                    verify_export, f"--export_dir={self._little()}", *argv
+                )
+                self.assertEqual(code, 0, err)
+        self.assertEqual(jobs, [(3.0, 1), (1.0, 2)])
 
     def test_what_is_damaged_is_not_loaded(self):
         version = self._copy()

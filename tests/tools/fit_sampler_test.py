@@ -108,6 +108,41 @@ class FitSamplerTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("Expected a sampler fitted to these weights", err)
         self.assertIn(f"{run_dir} --weights=last, then python -m", err)
 
+    def test_how_a_mixture_is_fitted(self):
+        run_dir = os.path.join(self.create_tempdir().full_path, "run")
+        shutil.copytree(self.run_dir, run_dir)
+        argv = [f"--run_dir={run_dir}", "--kind=mixture", "--points=12"]
+        fitted = []
+        for more in (
+            ("--components=2", "--covariance=diag"),
+            ("--components=3", "--covariance=diag"),
+            ("--components=2", "--covariance=tied"),
+            ("--components=2", "--covariance=diag", "--seed=9"),
+        ):
+            code, _, err = _run(fit_sampler, *argv, *more)
+            self.assertEqual(code, 0, err)
+            path = fitted_lib.folder(run_dir, "mixture")
+            fitted.append(fitted_lib.load(path, "mixture", ""))
+        two, three, tied, other = fitted
+        self.assertLen(two.weights, 2)
+        self.assertLen(three.weights, 3)
+        self.assertAllEqual(two.factors, two.factors * np.eye(two.z_dim))
+        self.assertAllEqual(tied.factors[0], tied.factors[1])
+        self.assertNotAllEqual(tied.factors, tied.factors * np.eye(two.z_dim))
+        self.assertNotAllClose(np.sort(two.means, 0), np.sort(other.means, 0))
+
+    def test_encodes_with_the_weights_that_are_asked_for(self):
+        points = []
+        for weights in ("best", "last"):
+            out = os.path.join(self.create_tempdir().full_path, weights)
+            argv = (f"--run_dir={self.run_dir}", f"--weights={weights}")
+            code, _, err = _run(encode, *argv, f"--out={out}")
+            self.assertEqual(code, 0, err)
+            points.append(encodings.open_encoding(out, ""))
+        best, last = points
+        self.assertEqual((best.made["weights"], last.made["weights"]), ("best", "last"))
+        self.assertNotAllClose(best.z_mean[:], last.z_mean[:])
+
     def test_truncated(self):
         code, err, out = self._draw("--kinds=truncated", "--limits=0.5,2")
         self.assertEqual(code, 0, err)

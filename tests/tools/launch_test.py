@@ -69,6 +69,7 @@ class LaunchTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertIn(f"trained: {runs['together']}", ran.stdout)
+        self.assertIn("worker_1.log", os.listdir(folder))
         alone, together = map(_weights, runs.values())
         for got, wanted in zip(together, alone, strict=True):
             self.assertAllEqual(got, wanted)

@@ -28,6 +28,17 @@ class MakeFacesTest(tf.test.TestCase, parameterized.TestCase):
         code, printed, _ = run(*arguments)
         self.assertEqual((code, printed), (0, f"3 faces already there: {self.out}\n"))
 
+    def test_the_seed_draws_other_faces(self):
+        drawn = []
+        for seed in ("--seed=1", "--seed=2"):
+            out = os.path.join(self.out, seed)
+            code, _, err = run(f"--out={out}", "--num_images=1", "--workers=1", seed)
+            self.assertEqual(code, 0, err)
+            folder = os.path.join(out, "img_align_celeba")
+            with open(os.path.join(folder, *os.listdir(folder)), "rb") as file:
+                drawn.append(file.read())
+        self.assertNotEqual(*drawn)
+
     def test_help_names_the_flags(self):
         code, printed, _ = run("--help")
         self.assertEqual(code, 0)
