@@ -97,7 +97,10 @@ class BuildTest(tf.test.TestCase, parameterized.TestCase):
         """
         package = build._HERE.parents[1]
         (self.folder / "pipelines/reading/native").mkdir(parents=True)
-        modules = ("files.py", "trust.py", "folders.py", "asides.py")
+        # Packages, or those of an installed project came first.
+        for name in ("", "reading", "reading/native"):
+            (self.folder / "pipelines" / name / "__init__.py").touch()
+        modules = ("files.py", "trust.py", "folders.py", "asides.py", "failures.py")
         for name in (*modules, "reading/native/build.py"):
             shutil.copy(package / name, self.folder / "pipelines" / name)
         command = [sys.executable, "-c", textwrap.dedent(code)]
