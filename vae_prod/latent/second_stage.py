@@ -201,13 +201,14 @@ def _sample(seeds, arrays, z_dim):
 def _bound(z, seed, encoder, decoder, log_sigma):
     """Return the bound of standardised points, float32 [N], nats."""
     u_mean, u_log_var = tf.split(network(z, encoder), 2, axis=1)
+    z_dim = tf.shape(z)[1]  # Traced once for models of several.
     shape = tf.concat([[_BOUND_DRAWS], tf.shape(z)], axis=0)
     epsilon = ops.limited_normal(shape, seed, 0.0)
     u = u_mean + tf.exp(0.5 * u_log_var) * epsilon
-    decoded = network(tf.reshape(u, [-1, u.shape[-1]]), decoder)
+    decoded = network(tf.reshape(u, [-1, z_dim]), decoder)
     error = (z - tf.reshape(decoded, shape)) / tf.exp(log_sigma)
     # The normals' constants are those of p(z | u); the others cancel.
     terms = tf.square(epsilon) + u_log_var - tf.square(u) - tf.square(error)
-    constant = z.shape[1] * (0.5 * math.log(2 * math.pi) + log_sigma)
+    constant = tf.cast(z_dim, tf.float32) * (0.5 * math.log(2 * math.pi) + log_sigma)
     weights = 0.5 * tf.reduce_sum(terms, axis=2) - constant
     return tf.reduce_logsumexp(weights, axis=0) - math.log(_BOUND_DRAWS)

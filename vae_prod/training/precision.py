@@ -92,6 +92,8 @@ def resolve(
 
 
 def _of_chief(name: str, exchange: exchange_lib.Exchange) -> str:
+    if exchange.workers == 1:
+        return name
     with workers.others(exchange):
         number = tf.Variable(_NAMES.index(name), trainable=False)
         workers.share(exchange, [number])

@@ -41,6 +41,14 @@ class SecondStageTest(tf.test.TestCase):
         expected = stats.norm.logpdf(z, 10, deviation).sum(axis=1)
         self.assertAllClose(_by_hand().log_prob(z), expected, rtol=1e-5)
 
+    def test_models_of_several_sizes_in_one_process(self):
+        for z_dim in (2, 3, 5):
+            z = np.full([4, z_dim], 10.0)
+            deviation = 2 * np.sqrt(1.25)
+            expected = stats.norm.logpdf(z, 10, deviation).sum(axis=1)
+            bounds = _by_hand(z_dim=z_dim).log_prob(z)
+            self.assertAllClose(bounds, expected, rtol=1e-5)
+
     def test_draws_have_the_moments_of_the_model(self):
         z = _by_hand().sample(np.arange(4000)).numpy()
         self.assertAllClose(z.mean(axis=0), [10, 10], atol=0.15)
