@@ -7,7 +7,6 @@ One run makes one table: a row for each decoder, precision and mode, and in each
     stock   Conv2D, Conv2DTranspose, UpSampling2D, BatchNormalization, LeakyReLU and
             Adam of Keras, the same mathematics with the same number of weights
     ours    this package's model and optimizer, as tools.train makes them
-
     torch   with --peer=torch, the same in PyTorch, eager beside graph and
             torch.compile beside jit
 

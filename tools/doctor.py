@@ -56,7 +56,7 @@ def define(values):
         values,
         "all",
         False,
-        "Try everything: both decoders, float16 and jit on a CPU too (some minutes).",
+        "Try everything: both decoders, emulated precisions, jit too (some minutes).",
     )
     flags.define(
         values,

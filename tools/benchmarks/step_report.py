@@ -81,7 +81,7 @@ class Results:
     """What was found.
 
     Attributes:
-        figures: The `step_cases.Figures` of each subject's repetitions.
+        figures: The `step_figures.Figures` of each subject's repetitions.
         ceilings: Precision to floating-point operations a second of a matrix
             multiplication, of as many repetitions.
         flops: Decoder to floating-point operations of a step for one image.
